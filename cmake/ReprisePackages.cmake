@@ -1,0 +1,20 @@
+# What Reprise is built on; `./demo` and `./check` install all of it (scripts/setup.sh).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(PNG REQUIRED)
+find_package(ICU REQUIRED COMPONENTS uc i18n)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpmux)
+
+if(REPRISE_BACKEND_OPENVINO)
+    # Python's package of it, unpacked by scripts/setup.sh, carries the C++ headers, libraries and CMake files.
+    # OpenVINO_DIR, as a CMake variable or in the environment, goes before it.
+    file(STRINGS ${CMAKE_SOURCE_DIR}/scripts/openvino.txt pin REGEX "^openvino==")
+    string(REGEX REPLACE "^openvino==([0-9.]+).*" "\\1" version "${pin}")
+    find_package(OpenVINO REQUIRED COMPONENTS Runtime
+                 HINTS ${CMAKE_SOURCE_DIR}/.deps/openvino-${version}/openvino/cmake)
+endif()

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs a Python script that compares Reprise with diffusers: parity.sh SCRIPT [argument...]. It gets the command to
+# test in REPRISE_COMMAND. The interpreter is REPRISE_PYTHON or else a private one, into which the pinned packages
+# of tests/parity/requirements.txt (PyTorch, diffusers: gigabytes) are installed once.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+if [ -n "${REPRISE_PYTHON:-}" ]; then
+    python=$REPRISE_PYTHON
+else
+    python=.deps/venv/bin/python
+    requirements=tests/parity/requirements.txt
+    if ! cmp -s "$requirements" .deps/parity-requirements.txt; then
+        say "installing $requirements into .deps/venv (gigabytes, once)"
+        [ -x "$python" ] || python3 -m venv .deps/venv
+        "$python" -m pip install --disable-pip-version-check -q -r "$requirements" ||
+            fail "the packages of $requirements could not be installed; the reason is above"
+        cp "$requirements" .deps/parity-requirements.txt
+    fi
+fi
+export REPRISE_COMMAND=$root/build/bin/reprise HF_HUB_OFFLINE=1
+exec "$python" "$@"
