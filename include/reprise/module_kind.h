@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace reprise {
+
+/// What a module is; the entries of a configuration select by it.
+enum class ModuleKind : std::uint8_t {
+    other,  ///< not a unit of reuse: conv_in, time_embedding, ...
+    block,
+    resnet,
+    transformer,
+    transformer_block,
+    self_attention,
+    cross_attention,
+    joint_attention,
+    feed_forward,
+    sampler,
+    temporal_resnet,
+    temporal_transformer_block,
+    temporal_self_attention,
+    temporal_cross_attention,
+};
+
+std::string_view name_of(ModuleKind kind);
+/// The kind of that name; Error (usage) listing the names otherwise.
+ModuleKind module_kind(std::string_view name);
+/// The kind of modules of a diffusers class such as "CrossAttnDownBlock2D"; `other` for unknown ones.
+ModuleKind kind_of_class(std::string_view diffusers_class);
+
+}  // namespace reprise

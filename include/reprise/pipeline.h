@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "reprise/image.h"
+#include "reprise/tensor.h"
+
+namespace reprise {
+
+/// How a pipeline is run; fixed when it is loaded.
+struct LoadOptions {
+    std::string backend;         ///< "openvino", "reference"; empty: the first that this build has
+    std::string device = "CPU";  ///< any device of the backend's
+    /// Of the denoiser and the text encoders. Nothing: bf16 where the device has it natively, else f32.
+    std::optional<DType> precision;
+    DType vae_precision = DType::f32;
+    int threads = 0;      ///< 0: one per core
+    std::string variant;  ///< of the weight files, such as "fp16"; empty: the full-precision ones if there
+    /// Components (text encoders, autoencoder) with more weights than this are let go after their turn.
+    std::int64_t keep_parameters_below = 100'000'000;
+};
+
+/// How the conditional and unconditional halves of guidance are run.
+enum class GuidanceMode {
+    automatic,  ///< what a short timing found faster for this model and size
+    batched,    ///< as one batch of two
+    split,      ///< as two passes over the same compiled pieces: half the scratch memory
+};
+
+/// One sampler step, as a callback sees it after the step.
+struct StepInfo {
+    int step = 0;  ///< from 0
+    int num_steps = 0;
+    double seconds = 0;      ///< of this step
+    bool reused = false;     ///< whether any module was reused
+    double flops_share = 1;  ///< of a full step's FLOPs
+};
+
+/// What to generate. Names and defaults are diffusers'; an option that the model cannot honour is refused.
+struct GenerateOptions {
+    std::string prompt;
+    std::vector<std::string> prompts = {};            ///< several at once, instead of `prompt`
+    std::optional<std::string> prompt_2 = {};         ///< for the second text encoder; none: the prompt
+    std::optional<std::string> negative_prompt = {};  ///< none differs from an empty one (SDXL's zeros)
+    std::optional<std::string> negative_prompt_2 = {};
+    int num_inference_steps = 50;
+    double guidance_scale = 5.0;  ///< guidance is off at 1 and below
+    double guidance_rescale = 0.0;
+    int width = 0, height = 0;  ///< in pixels; 0: what the model was trained for
+    std::uint64_t seed = 0;
+    int num_images_per_prompt = 1;
+    std::optional<int> clip_skip = {};
+    std::optional<std::pair<int, int>> original_size = {};  ///< (height, width); none: the picture's
+    std::pair<int, int> crops_coords_top_left = {0, 0};
+    std::optional<std::pair<int, int>> target_size = {};
+    std::string scheduler = {};  ///< a name such as "dpm++2m-karras"; empty: the folder's own
+    GuidanceMode guidance_mode = GuidanceMode::automatic;
+    /// Standard normal noise (images, channels, height / 8, width / 8) f32 in place of the seed's.
+    Tensor latents = {};
+    bool decode = true;  ///< false: leave the autoencoder out; Output::images is empty
+    /// Called after each step; returning false stops the run with an Error of kind `cancelled`.
+    std::function<bool(const StepInfo&)> callback_on_step_end = {};
+    /// Called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
+    std::function<void(std::string_view)> on_phase = {};
+};
+
+/// What happened in a run. Times are in seconds.
+struct RunReport {
+    std::vector<StepInfo> steps;
+    double text_seconds = 0, compile_seconds = 0, denoise_seconds = 0, decode_seconds = 0;
+    std::string scheduler;  ///< diffusers' class
+    std::string precision;  ///< of the denoiser
+    GuidanceMode guidance_mode = GuidanceMode::batched;
+    bool reuse = false;  ///< whether a prepared configuration was in force
+    std::size_t segments = 0;
+    double flops_full = 0;                ///< of all steps without reuse, one picture
+    double flops_run = 0;                 ///< of what was run
+    std::size_t kept_bytes = 0;           ///< what reuse keeps between steps, one picture
+    std::size_t prologue_bytes = 0;       ///< what was computed once, one picture
+    std::size_t scratch_bytes = 0;        ///< slots within a step
+    std::vector<std::string> complaints;  ///< such as NaN in what a module keeps
+
+    /// "reused 14 of 17 modules at 10 of 20 steps: 47 % of the work saved, 1.2 MB kept".
+    std::string summary;
+};
+
+struct GenerateOutput {
+    std::vector<Image> images;  ///< prompt by prompt, image by image
+    /// Final latents (images, channels, height / 8, width / 8) f32, as diffusers' output_type="latent".
+    Tensor latents;
+    RunReport report;
+};
+
+namespace pipelines {
+class TextToImage;
+}
+
+/// A diffusion pipeline: prompt in, pictures out. Calls are thread-safe and share compiled pieces; `cachify`
+/// functions must not run at the same time as a call.
+class Pipeline {
+  public:
+    /// Opens a folder in diffusers' layout. Error (usage) naming what is missing, broken or not supported.
+    static Pipeline from_pretrained(const std::filesystem::path& folder, const LoadOptions& options = {});
+    Pipeline(Pipeline&&) noexcept;
+    Pipeline& operator=(Pipeline&&) noexcept;
+    ~Pipeline();
+
+    GenerateOutput operator()(const GenerateOptions& options) const;
+
+    /// The pipeline's class in diffusers, such as "StableDiffusionXLPipeline".
+    const std::string& class_name() const;
+    /// What the last generation reported.
+    RunReport last_report() const;
+
+    /// The implementation, for the library's own parts.
+    pipelines::TextToImage& implementation() const { return *implementation_; }
+
+  private:
+    explicit Pipeline(std::unique_ptr<pipelines::TextToImage> implementation);
+    std::unique_ptr<pipelines::TextToImage> implementation_;
+};
+
+}  // namespace reprise

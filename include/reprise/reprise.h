@@ -1,0 +1,10 @@
+#pragma once
+
+/// Everything that users of the library need.
+#include "reprise/cachify.h"
+#include "reprise/dtype.h"
+#include "reprise/error.h"
+#include "reprise/image.h"
+#include "reprise/module_kind.h"
+#include "reprise/pipeline.h"
+#include "reprise/tensor.h"

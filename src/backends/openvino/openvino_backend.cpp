@@ -1,0 +1,221 @@
+// OpenVINO: the default engine of CPUs, and of whatever else it has a plugin for.
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "backends/binding.h"
+#include "backends/factories.h"
+#include "backends/openvino/cpu_precision.h"
+#include "backends/openvino/lowering.h"
+#include "reprise/error.h"
+
+namespace reprise::backends {
+
+namespace {
+
+using graph::Graph;
+using Source = Lowered::Output::Source;
+
+/// The last line of an OpenVINO message: the ones before say where in its sources it was thrown.
+std::string gist(const std::exception& error) {
+    std::string text = error.what();
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    const auto line = text.rfind('\n');
+    return line == std::string::npos ? text : text.substr(line + 1);
+}
+
+/// Runs `action`, turning an OpenVINO exception into a one-line Error that begins with `what`.
+template <class Action>
+auto translated(std::string_view what, const Action& action) {
+    try {
+        return action();
+    } catch (const Error&) {
+        throw;
+    } catch (const std::exception& error) {
+        failure("{}: OpenVINO: {}", what, gist(error));
+    }
+}
+
+/// What requests share.
+struct Compiled {
+    Graph graph;
+    Lowered lowered;
+    mutable ov::CompiledModel model;  ///< empty when lowered.model is null
+};
+
+class OpenvinoRequest final : public Request {
+  public:
+    explicit OpenvinoRequest(std::shared_ptr<const Compiled> compiled)
+        : compiled_(std::move(compiled)),
+          inputs_(compiled_->graph.inputs.size()),
+          outputs_(compiled_->graph.outputs.size()) {
+        if (compiled_->lowered.model) request_ = compiled_->model.create_infer_request();
+    }
+
+    void bind_input(std::size_t i, const Tensor& tensor) override {
+        check_input(compiled_->graph, i, tensor);
+        if (tensor.data() == inputs_[i].data()) return;  // held here, so it is the same memory
+        inputs_[i] = tensor;
+        if (const auto parameter = compiled_->lowered.parameters[i]) {
+            translated(compiled_->graph.name,
+                       [&] { request_.set_input_tensor(*parameter, wrapped(inputs_[i])); });
+        }
+    }
+
+    void bind_output(std::size_t i, const Tensor& tensor) override {
+        check_output(compiled_->graph, i, tensor);
+        if (tensor.data() == outputs_[i].data()) return;
+        outputs_[i] = tensor;
+        const auto& output = compiled_->lowered.outputs[i];
+        if (output.source == Source::model)
+            translated(compiled_->graph.name,
+                       [&] { request_.set_output_tensor(output.index, wrapped(outputs_[i])); });
+    }
+
+    void run() override {
+        const Lowered& lowered = compiled_->lowered;
+        for (std::size_t i = 0; i < inputs_.size(); ++i)
+            if (lowered.parameters[i] && !inputs_[i].defined()) unbound(compiled_->graph, "input", i);
+        for (std::size_t i = 0; i < outputs_.size(); ++i)
+            if (!outputs_[i].defined()) unbound(compiled_->graph, "output", i);
+        if (lowered.model) translated(compiled_->graph.name, [&] { request_.infer(); });
+        for (std::size_t i = 0; i < outputs_.size(); ++i) copy_output(i);
+    }
+
+  private:
+    static ov::Tensor wrapped(Tensor& tensor) {
+        return {to_openvino(tensor.type()), to_openvino(tensor.shape()), tensor.data()};
+    }
+
+    void copy_output(std::size_t i) {
+        const auto& output = compiled_->lowered.outputs[i];
+        const Tensor* from = nullptr;
+        if (output.source == Source::input) {
+            from = &inputs_[output.index];
+            if (!from->defined()) unbound(compiled_->graph, "input", output.index);
+        } else if (output.source == Source::output) {
+            from = &outputs_[output.index];
+        } else if (output.source == Source::constant) {
+            from = &output.constant;
+        } else {
+            return;
+        }
+        if (from->data() != outputs_[i].data())
+            std::memmove(outputs_[i].data(), from->data(), outputs_[i].bytes());
+    }
+
+    std::shared_ptr<const Compiled> compiled_;
+    std::vector<Tensor> inputs_, outputs_;
+    ov::InferRequest request_;
+};
+
+class OpenvinoExecutable final : public Executable {
+  public:
+    explicit OpenvinoExecutable(std::shared_ptr<const Compiled> compiled) : compiled_(std::move(compiled)) {}
+
+    std::unique_ptr<Request> request() const override {
+        return translated(compiled_->graph.name,
+                          [&] { return std::make_unique<OpenvinoRequest>(compiled_); });
+    }
+    void release_memory() const override {
+        if (compiled_->lowered.model)
+            translated(compiled_->graph.name, [&] { compiled_->model.release_memory(); });
+    }
+
+  private:
+    std::shared_ptr<const Compiled> compiled_;
+};
+
+bool is_cpu(std::string_view device) {
+    return device == "CPU" || device.starts_with("CPU.");
+}
+
+class OpenvinoBackend final : public Backend {
+  public:
+    std::string_view name() const override { return "openvino"; }
+
+    std::vector<std::string> devices() const override {
+        return translated("devices", [&] { return core_.get_available_devices(); });
+    }
+
+    DType preferred_precision(std::string_view device) const override {
+        check_device(device);
+        return computes_in(device, DType::bf16) ? DType::bf16 : DType::f32;
+    }
+
+    void check_precision(std::string_view device, DType precision) const override {
+        check_device(device);
+        if (computes_in(device, precision)) return;
+        std::vector<std::string_view> able;
+        for (const DType type : {DType::f32, DType::bf16, DType::f16})
+            if (computes_in(device, type)) able.push_back(name_of(type));
+        usage_error("device {} does not compute natively in {}; use {}", device, name_of(precision),
+                    fmt::join(able, " or "));
+    }
+
+    std::unique_ptr<Executable> compile(const Graph& graph, const CompileOptions& options) const override {
+        check_precision(options.device, options.precision);
+        check_types(graph, options.precision);
+        return translated(graph.name, [&] {
+            auto compiled = std::make_shared<Compiled>(Compiled{graph, lower(graph), {}});
+            if (compiled->lowered.model)
+                compiled->model =
+                    core_.compile_model(compiled->lowered.model, options.device, properties(options));
+            return std::make_unique<OpenvinoExecutable>(std::move(compiled));
+        });
+    }
+
+  private:
+    static ov::AnyMap properties(const CompileOptions& options) {
+        ov::AnyMap result = {
+            ov::hint::inference_precision(to_openvino(options.precision)),
+            ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
+        };
+        if (is_cpu(options.device)) {
+            result.insert(ov::num_streams(1));
+            if (options.threads > 0) result.insert(ov::inference_num_threads(options.threads));
+        }
+        return result;
+    }
+
+    void check_device(std::string_view device) const {
+        const auto all = devices();
+        const auto is_known = [&](const std::string& known) {
+            return device == known || device.starts_with(known + ".") ||
+                   known.starts_with(fmt::format("{}.", device));
+        };
+        if (std::none_of(all.begin(), all.end(), is_known))
+            usage_error("OpenVINO finds no device '{}' on this machine, only {}", device,
+                        fmt::join(all, ", "));
+    }
+
+    bool computes_in(std::string_view device, DType precision) const {
+        if (precision == DType::f32) return true;
+        if (precision != DType::bf16 && precision != DType::f16) return false;
+#if defined(__x86_64__)
+        if (is_cpu(device)) {  // its plugin also claims what it emulates
+            const auto limit = onednn_isa_limit();
+            return precision == DType::bf16 ? cpu_has_bf16(limit) : cpu_has_f16(limit);
+        }
+#endif
+        const auto capabilities = translated(
+            device, [&] { return core_.get_property(std::string(device), ov::device::capabilities); });
+        const std::string_view wanted = precision == DType::bf16 ? "BF16" : "FP16";
+        return std::find(capabilities.begin(), capabilities.end(), wanted) != capabilities.end();
+    }
+
+    mutable ov::Core core_;
+};
+
+}  // namespace
+
+bool has_openvino() {
+    return true;
+}
+
+std::shared_ptr<Backend> create_openvino() {
+    return translated("openvino", [] { return std::make_shared<OpenvinoBackend>(); });
+}
+
+}  // namespace reprise::backends

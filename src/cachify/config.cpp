@@ -1,0 +1,201 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "cachify/expression.h"
+#include "cachify/filter.h"
+#include "io/json.h"
+#include "io/printable.h"
+#include "reprise/cachify.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+
+namespace {
+
+/// JSON of any value; broken UTF-8 becomes U+FFFD.
+std::string json_text(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+ModuleFilter::ModuleFilter(const std::string& pattern)
+    : function_([pattern](std::string_view name) { return fnmatch(name, pattern); }),
+      text_(json_text(pattern)) {}
+
+ModuleFilter ModuleFilter::regex(const std::string& expression) {
+    return {regex_search(expression), json_text(Json{{"regex", expression}})};
+}
+
+ModuleFilter ModuleFilter::negation(ModuleFilter filter) {
+    std::string text = filter.text_ == "function" ? "function" : fmt::format(R"({{"not":{}}})", filter.text_);
+    return {[inner = std::move(filter.function_)](std::string_view name) { return !inner(name); },
+            std::move(text)};
+}
+
+StepFunction::StepFunction(const std::string& expression)
+    : function_(parse_condition(expression)), text_(json_text(expression)) {}
+
+StepFunction::StepFunction(std::vector<int> steps) {
+    std::sort(steps.begin(), steps.end());
+    text_ = json_text(steps);
+    function_ = [steps = std::move(steps)](int step, int) {
+        return std::binary_search(steps.begin(), steps.end(), step);
+    };
+}
+
+std::string to_string(const Store& store) {
+    switch (store.rule) {
+        case Store::Rule::output:
+            return "output";
+        case Store::Rule::delta:
+            return "delta";
+        case Store::Rule::forecast:
+            return fmt::format("forecast({})", store.order);
+        case Store::Rule::mean:
+            return "mean";
+    }
+    return "?";
+}
+
+const Config SDXL_DEFAULT_CONFIG = {
+    {ModuleFilter::negation("*up_blocks.2*"), "step % 2 != 0"},
+};
+const Config PIXART_DEFAULT_CONFIG = {
+    {ModuleFilter::negation(ModuleFilter::regex(R"(transformer_blocks\.(2[1-7])$)")), "step % 3 != 0"},
+};
+const Config SVD_DEFAULT_CONFIG = {
+    {ModuleFilter::negation("*up_blocks.3*"), "step % 2 != 0"},
+};
+const Config SD3_DEFAULT_CONFIG = {
+    {ModuleFilter::negation(ModuleFilter::regex(R"(transformer_blocks\.(1[6-9]|2[0-3])$)")), "step % 2 != 0"},
+};
+
+namespace {
+
+/// Reads one configuration; every error names the file and the entry.
+class Reader {
+  public:
+    explicit Reader(std::string_view origin) : origin_(origin) {}
+
+    Config read(std::string_view text) {
+        Json json = parse_json(text, origin_);
+        if (json.is_object() && json.contains("entries")) json = Json(json["entries"]);
+        if (!json.is_array())
+            usage_error("{}: expected a list of entries, found {}", origin_, json.type_name());
+        Config config;
+        for (entry_ = 0; entry_ < json.size(); ++entry_) config.push_back(entry(json[entry_]));
+        return config;
+    }
+
+  private:
+    template <class... Args>
+    [[noreturn]] void wrong(fmt::format_string<Args...> format, Args&&... args) const {
+        usage_error("{}: entry {}: {}", origin_, entry_, fmt::format(format, std::forward<Args>(args)...));
+    }
+
+    Entry entry(const Json& json) const {
+        if (!json.is_object()) wrong("expected an object, found {}", json.type_name());
+        for (const auto& [key, value] : json.items())
+            if (key != "wildcard_or_filter_func" && key != "select_cache_step_func" && key != "kinds" &&
+                key != "store")
+                wrong(
+                    "unknown key '{}'; there are wildcard_or_filter_func, select_cache_step_func, kinds, "
+                    "store",
+                    key);
+        for (const char* key : {"wildcard_or_filter_func", "select_cache_step_func"})
+            if (!json.contains(key)) wrong("'{}' is missing", key);
+        try {
+            Entry result{filter(json["wildcard_or_filter_func"]), steps(json["select_cache_step_func"])};
+            if (json.contains("kinds")) result.kinds = kinds(json["kinds"]);
+            if (json.contains("store")) result.store = store(json["store"]);
+            return result;
+        } catch (const Error& error) {
+            const std::string message = error.what();
+            if (message.starts_with(origin_)) throw;
+            wrong("{}", printable(message, 400));
+        }
+    }
+    ModuleFilter filter(const Json& json) const {
+        if (json.is_string()) return json.get<std::string>();
+        if (json.is_object() && json.size() == 1) {
+            if (json.contains("regex") && json["regex"].is_string())
+                return ModuleFilter::regex(json["regex"].get<std::string>());
+            if (json.contains("not")) return ModuleFilter::negation(filter(json["not"]));
+        }
+        wrong(R"(wildcard_or_filter_func is {}; expected a pattern, {{"regex": "..."}} or {{"not": ...}})",
+              printable(json_text(json)));
+    }
+    StepFunction steps(const Json& json) const {
+        if (json.is_string()) return json.get<std::string>();
+        if (json.is_array()) {
+            std::vector<int> list;
+            for (const auto& step : json) {
+                if (!step.is_number_integer() || step < 0 || step > 1'000'000)
+                    wrong("select_cache_step_func lists {}; expected steps counted from 0",
+                          printable(json_text(step)));
+                list.push_back(step.get<int>());
+            }
+            return list;
+        }
+        wrong(
+            "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\" or a list of "
+            "steps",
+            printable(json_text(json)));
+    }
+    std::vector<ModuleKind> kinds(const Json& json) const {
+        std::vector<ModuleKind> result;
+        if (json.is_array())
+            for (const auto& name : json)
+                if (name.is_string()) result.push_back(module_kind(name.get<std::string>()));
+        if (result.empty() || result.size() != json.size())
+            wrong("kinds is {}; expected a list of names", printable(json_text(json)));
+        return result;
+    }
+    Store store(const Json& json) const {
+        if (json == "output") return {Store::Rule::output};
+        if (json == "delta") return {Store::Rule::delta};
+        if (json == "mean") return {Store::Rule::mean};
+        if (json == "forecast") return {Store::Rule::forecast};
+        if (json.is_object() && json.size() == 1 && json.contains("forecast")) {
+            const auto& order = json["forecast"];
+            if (order == 1 || order == 2) return {Store::Rule::forecast, order.get<int>()};
+        }
+        wrong(R"(store is {}; expected "output", "delta", "mean" or {{"forecast": 1}} (or 2))",
+              printable(json_text(json)));
+    }
+
+    std::string origin_;
+    std::size_t entry_ = 0;
+};
+
+}  // namespace
+
+Config parse_config(std::string_view json, std::string_view origin) {
+    return Reader(origin).read(json);
+}
+
+Config load_config(const std::string& path) {
+    return parse_config(read_text_file(path), path);
+}
+
+std::string to_json(const Config& config) {
+    Json result = Json::array();
+    for (const Entry& entry : config) {
+        for (const std::string& text :
+             {entry.wildcard_or_filter_func.text(), entry.select_cache_step_func.text()})
+            if (text == "function") usage_error("a configuration with a C++ function has no JSON form");
+        Json json = {{"wildcard_or_filter_func", Json::parse(entry.wildcard_or_filter_func.text())},
+                     {"select_cache_step_func", Json::parse(entry.select_cache_step_func.text())}};
+        for (const ModuleKind kind : entry.kinds) json["kinds"].push_back(name_of(kind));
+        if (entry.store.rule == Store::Rule::forecast)
+            json["store"] = {{"forecast", entry.store.order}};
+        else
+            json["store"] = to_string(entry.store);
+        result.push_back(std::move(json));
+    }
+    return result.dump(2);
+}
+
+}  // namespace reprise::cachify

@@ -1,0 +1,185 @@
+#include "cachify/executor.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/half.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+
+Executor::Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
+                   const backends::CompileOptions& options,
+                   const std::function<void(std::size_t, std::size_t)>& progress)
+    : plan_(std::move(plan)) {
+    for (const Segment& segment : plan_->segments) {
+        executables_.push_back(backend.compile(segment.graph, options));
+        if (progress) progress(executables_.size(), plan_->segments.size());
+    }
+}
+
+Executor::Executor(std::shared_ptr<const Plan> plan, const Executor& same_cut)
+    : plan_(std::move(plan)), executables_(same_cut.executables_) {}
+
+void Executor::release_memory() const {
+    for (const auto& executable : executables_) executable->release_memory();
+}
+
+Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
+    : executor_(std::move(executor)),
+      program_(reuse ? &executor_->plan().program : &executor_->plan().full_program),
+      host_(program_->prologues.size(), std::vector<Tensor>(executor_->plan().extended.graph.inputs.size())) {
+    slots_.reserve(program_->slots.size());
+    for (const Slot& slot : program_->slots) slots_.emplace_back(slot.type, slot.shape);
+    for (std::size_t s = 0; s < executor_->size(); ++s)
+        requests_.push_back(executor_->executable(s).request());
+}
+
+Generation::~Generation() = default;
+Generation::Generation(Generation&&) noexcept = default;
+
+void Generation::bind(int branch, std::size_t input, const Tensor& value) {
+    const graph::Graph& graph = executor_->plan().extended.graph;
+    const graph::Node& node = graph[graph.inputs.at(input)];
+    if (value.shape() != node.shape || value.type() != node.type)
+        failure("{}: input '{}' is {} {}, expected {} {}", graph.name, node.attrs<graph::InputAttrs>().name,
+                name_of(value.type()), reprise::to_string(value.shape()), name_of(node.type),
+                reprise::to_string(node.shape));
+    host_.at(static_cast<std::size_t>(branch)).at(input) = value;
+}
+
+void Generation::begin() {
+    position_ = 0;
+    for (std::size_t branch = 0; branch < program_->prologues.size(); ++branch)
+        execute(program_->prologues[branch], static_cast<int>(branch));
+}
+
+std::vector<Tensor> Generation::run() {
+    if (position_ >= program_->executions.size())
+        failure("{}: asked for evaluation {} of a plan for {}", executor_->plan().extended.graph.name,
+                position_ + 1, program_->executions.size());
+    const int branch = executor_->plan().analysis.sequence[position_].branch;
+    execute(program_->executions[position_], branch);
+    std::vector<Tensor> outputs;
+    for (const Operand& output : program_->outputs[position_]) outputs.push_back(operand(output, branch));
+    ++position_;
+    return outputs;
+}
+
+Tensor Generation::operand(const Operand& operand, int branch) const {
+    if (operand.from == Operand::From::slot) return slots_[static_cast<std::size_t>(operand.index)];
+    const Tensor& value = host_[static_cast<std::size_t>(branch)][static_cast<std::size_t>(operand.index)];
+    if (!value.defined()) {
+        const graph::Graph& graph = executor_->plan().extended.graph;
+        const auto& node = graph[graph.inputs[static_cast<std::size_t>(operand.index)]];
+        failure("{}: input '{}' of branch {} was not given", graph.name, node.attrs<graph::InputAttrs>().name,
+                branch);
+    }
+    return value;
+}
+
+namespace {
+
+/// target = sum of weight * source, in f32.
+void combine(Tensor& target, const std::vector<std::pair<Tensor, float>>& terms) {
+    const auto count = static_cast<std::size_t>(target.count());
+    std::vector<float> sum(count, 0.0F);
+    for (const auto& [source, weight] : terms) {
+        const Tensor values = source.to(DType::f32);
+        const auto span = values.span<float>();
+        for (std::size_t i = 0; i < count; ++i) sum[i] += weight * span[i];
+    }
+    switch (target.type()) {
+        case DType::f32:
+            std::copy(sum.begin(), sum.end(), target.span<float>().begin());
+            break;
+        case DType::bf16:
+            convert_to_bf16(sum, target.span<std::uint16_t>());
+            break;
+        case DType::f16:
+            convert_to_f16(sum, target.span<std::uint16_t>());
+            break;
+        default:
+            failure("cannot combine values of {}", name_of(target.type()));
+    }
+}
+
+/// Whether any element is NaN, by the bits: a sum of "exponent all ones, fraction not zero".
+template <class Word, Word kMagnitude, Word kInfinity>
+bool any_nan(std::span<const Word> words) {
+    bool found = false;
+    for (const Word word : words) found |= static_cast<Word>(word & kMagnitude) > kInfinity;
+    return found;
+}
+
+bool has_nan(const Tensor& tensor) {
+    switch (tensor.type()) {
+        case DType::f32:
+            return any_nan<std::uint32_t, 0x7fffffffU, 0x7f800000U>(tensor.span<std::uint32_t>());
+        case DType::bf16:
+            return any_nan<std::uint16_t, 0x7fff, 0x7f80>(tensor.span<std::uint16_t>());
+        case DType::f16:
+            return any_nan<std::uint16_t, 0x7fff, 0x7c00>(tensor.span<std::uint16_t>());
+        default:
+            return false;
+    }
+}
+
+#ifndef NDEBUG
+std::size_t hash_of(const Tensor& tensor) {
+    return std::hash<std::string_view>{}({static_cast<const char*>(tensor.data()), tensor.bytes()});
+}
+#endif
+
+}  // namespace
+
+void Generation::execute(const std::vector<Instruction>& instructions, int branch) {
+    for (const Instruction& instruction : instructions) {
+        if (const auto* sum = std::get_if<Combine>(&instruction)) {
+            std::vector<std::pair<Tensor, float>> terms;
+            for (const auto& term : sum->terms)
+                terms.emplace_back(slots_[static_cast<std::size_t>(term.slot)], term.weight);
+            combine(slots_[static_cast<std::size_t>(sum->slot)], terms);
+            continue;
+        }
+        const auto& run = std::get<RunSegment>(instruction);
+        backends::Request& request = *requests_[static_cast<std::size_t>(run.segment)];
+        for (std::size_t i = 0; i < run.inputs.size(); ++i)
+            request.bind_input(i, operand(run.inputs[i], branch));
+        for (std::size_t i = 0; i < run.outputs.size(); ++i)
+            request.bind_output(i, slots_[static_cast<std::size_t>(run.outputs[i])]);
+#ifndef NDEBUG  // a run writes its outputs and nothing else
+        std::vector<std::size_t> before;
+        for (const Tensor& slot : slots_) before.push_back(hash_of(slot));
+#endif
+        request.run();
+#ifndef NDEBUG
+        for (std::size_t i = 0; i < slots_.size(); ++i)
+            if (hash_of(slots_[i]) != before[i] &&
+                std::find(run.outputs.begin(), run.outputs.end(), static_cast<int>(i)) == run.outputs.end())
+                failure("{}: running segment {} changed slot {}", executor_->plan().extended.graph.name,
+                        run.segment, i);
+#endif
+        look_for_nan(run);
+    }
+}
+
+void Generation::look_for_nan(const RunSegment& run) {
+    if (!complaints_.empty()) return;  // one is enough: NaN spreads
+    for (const int index : run.outputs) {
+        const Slot& slot = program_->slots[static_cast<std::size_t>(index)];
+        if (slot.branch < 0 || !has_nan(slots_[static_cast<std::size_t>(index)])) continue;
+        const Plan& plan = executor_->plan();
+        const auto& node = plan.extended.graph[slot.node];
+        const auto& module = plan.extended.graph.modules[static_cast<std::size_t>(node.module)].name;
+        const int step = plan.analysis.sequence[position_].step;
+        complaints_.push_back(fmt::format("NaN in what '{}' keeps at step {}", module, step));
+        spdlog::warn("{}: everything that reuses it is lost; try --precision f32 or check the weights",
+                     complaints_.back());
+        return;
+    }
+}
+
+}  // namespace reprise::cachify

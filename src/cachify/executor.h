@@ -1,0 +1,69 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "backends/backend.h"
+#include "cachify/plan.h"
+
+namespace reprise::cachify {
+
+/// A plan with its segments compiled: immutable, shared by generations and threads.
+class Executor {
+  public:
+    /// `progress` is told after each segment (done, of how many).
+    Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
+             const backends::CompileOptions& options,
+             const std::function<void(std::size_t, std::size_t)>& progress = {});
+
+    /// Another plan over the compiled pieces of one with the same cut.
+    Executor(std::shared_ptr<const Plan> plan, const Executor& same_cut);
+
+    const Plan& plan() const { return *plan_; }
+    const backends::Executable& executable(std::size_t segment) const { return *executables_[segment]; }
+    std::size_t size() const { return executables_.size(); }
+    /// Gives back the scratch memory of the segments. No generation may be running.
+    void release_memory() const;
+
+  private:
+    std::shared_ptr<const Plan> plan_;
+    std::vector<std::shared_ptr<const backends::Executable>> executables_;
+};
+
+/// One pass through a plan's sequence: owns the slots and the position in it. Used by one thread at a time.
+class Generation {
+  public:
+    /// With `reuse` off the same cut runs in full.
+    explicit Generation(std::shared_ptr<const Executor> executor, bool reuse = true);
+    ~Generation();
+    Generation(Generation&&) noexcept;
+
+    /// Binds a graph input for one branch (fixed inputs: before `begin`; varying ones: before each `run`).
+    /// The memory is not copied and must stay as it is until it is bound anew.
+    void bind(int branch, std::size_t input, const Tensor& value);
+    /// Runs the prologue of each branch.
+    void begin();
+    /// Runs the next execution of the sequence; yields the graph's outputs, valid until the next call.
+    std::vector<Tensor> run();
+
+    /// Segments run so far, and those that a generation without reuse would have run.
+    std::size_t position() const { return position_; }
+    /// Modules in whose kept values a NaN was seen, with the step.
+    const std::vector<std::string>& complaints() const { return complaints_; }
+
+  private:
+    void execute(const std::vector<Instruction>& instructions, int branch);
+    Tensor operand(const Operand& operand, int branch) const;
+    void look_for_nan(const RunSegment& run);
+
+    std::shared_ptr<const Executor> executor_;
+    const Program* program_;
+    std::vector<Tensor> slots_;
+    std::vector<std::vector<Tensor>> host_;  ///< [branch][graph input]
+    std::vector<std::unique_ptr<backends::Request>> requests_;
+    std::size_t position_ = 0;
+    std::vector<std::string> complaints_;
+};
+
+}  // namespace reprise::cachify

@@ -1,0 +1,173 @@
+#include "cachify/extend.h"
+
+#include <algorithm>
+
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+
+using graph::Graph;
+using graph::Module;
+using graph::ModuleId;
+using graph::Node;
+using graph::NodeId;
+using graph::Op;
+
+namespace {
+
+class Extender {
+  public:
+    Extender(const Graph& graph, const Schedule& schedule, const std::vector<std::string>& varying)
+        : source_(graph), schedule_(schedule), varying_(varying) {}
+
+    Extended run() {
+        Graph& graph = result_.graph;
+        graph.name = source_.name;
+        graph.modules = source_.modules;
+        for (Module& module : graph.modules) {
+            module.inputs.clear();
+            module.outputs.clear();
+        }
+        result_.rule_of.assign(source_.modules.size(), -1);
+        for (std::size_t i = 0; i < schedule_.rules.size(); ++i)
+            result_.rule_of[static_cast<std::size_t>(schedule_.rules[i].module)] =
+                static_cast<std::int32_t>(i);
+
+        renamed_.resize(source_.nodes.size());
+        for (std::size_t i = 0; i < source_.nodes.size(); ++i) renamed_[i] = copy(source_.nodes[i]);
+        for (const auto& output : source_.outputs) {
+            const NodeId id = renamed(output.node);
+            graph.outputs.push_back({output.name, id});
+            Role& role = result_.roles[static_cast<std::size_t>(id)];
+            if (role == Role::weight)
+                role = Role::prologue;  // a constant result has to be put somewhere once
+        }
+        check_deltas();
+        return std::move(result_);
+    }
+
+  private:
+    NodeId renamed(NodeId id) const { return renamed_[static_cast<std::size_t>(id)]; }
+
+    NodeId append(Node node, Role role) {
+        result_.graph.nodes.push_back(std::move(node));
+        result_.roles.push_back(role);
+        result_.choice_of.push_back(-1);
+        result_.persistent.push_back(false);
+        return static_cast<NodeId>(result_.graph.nodes.size() - 1);
+    }
+
+    Role role_of(const Node& node) const {
+        if (node.op == Op::constant) return Role::weight;
+        if (node.op == Op::input) {
+            const auto& name = node.attrs<graph::InputAttrs>().name;
+            return std::find(varying_.begin(), varying_.end(), name) != varying_.end() ? Role::varying
+                                                                                       : Role::fixed;
+        }
+        Role role = Role::weight;
+        for (const NodeId id : node.inputs) {
+            const Role input = result_.role(id);
+            if (input == Role::computed || input == Role::varying || input == Role::choice)
+                return Role::computed;
+            if (input != Role::weight) role = Role::prologue;
+        }
+        return role;
+    }
+
+    NodeId copy(const Node& original) {
+        Node node = original;
+        for (NodeId& input : node.inputs) input = renamed(input);
+        if (node.op != Op::module_output) {
+            const Role role = role_of(node);
+            const NodeId id = append(std::move(node), role);
+            if (original.op == Op::input) result_.graph.inputs.push_back(id);
+            return id;
+        }
+
+        const ModuleId module = node.module;
+        const auto rule_index = result_.rule_of[static_cast<std::size_t>(module)];
+        if (rule_index < 0) return node.inputs[0];
+        // What never changes is its own last output, so that the plain rule has nothing to do there.
+        const auto rule = static_cast<std::size_t>(rule_index);
+        const Store store = schedule_.rules[rule].store;
+        if (store.rule == Store::Rule::output && role_of(node) != Role::computed) return node.inputs[0];
+
+        const auto index = static_cast<std::size_t>(node.attrs<graph::ModuleOutputAttrs>().index);
+        const NodeId output = node.inputs[0];
+        const NodeId fresh = append(std::move(node), Role::computed);
+        if (store.rule == Store::Rule::delta) return delta(module, rule, index, output, fresh);
+        result_.persistent[static_cast<std::size_t>(fresh)] = true;
+        result_.graph.modules[static_cast<std::size_t>(module)].outputs.push_back(fresh);
+        if (store.rule == Store::Rule::output) return fresh;
+        return choose(rule, fresh, -1);
+    }
+
+    /// Readers of output `index` see it fresh, or the module's input now plus what the module last added.
+    NodeId delta(ModuleId module, std::size_t rule, std::size_t index, NodeId output, NodeId fresh) {
+        const auto& taken = source_.modules[static_cast<std::size_t>(module)].inputs;
+        const Graph& graph = result_.graph;
+        if (index >= taken.size() || graph[renamed(taken[index])].shape != graph[output].shape) {
+            // an output without a stream of its own, such as a skip, keeps the plain rule
+            result_.persistent[static_cast<std::size_t>(fresh)] = true;
+            return fresh;
+        }
+        has_delta_.push_back(rule);
+        const NodeId input = renamed(taken[index]);
+        const NodeId added = binary(graph::Binary::subtract, output, input, module);
+        result_.persistent[static_cast<std::size_t>(added)] = true;
+        const ModuleId parent = graph.modules[static_cast<std::size_t>(module)].parent;
+        return choose(rule, fresh, binary(graph::Binary::add, input, added, parent));
+    }
+
+    NodeId binary(graph::Binary function, NodeId a, NodeId b, ModuleId module) {
+        Node node;
+        node.op = Op::binary;
+        node.inputs = {a, b};
+        node.attributes = graph::BinaryAttrs{function};
+        node.module = module;
+        graph::infer(result_.graph, node);
+        return append(std::move(node), Role::computed);
+    }
+
+    NodeId choose(std::size_t rule, NodeId fresh, NodeId loaded) {
+        const Node& output = result_.graph[fresh];
+        const auto& module = result_.graph.modules[static_cast<std::size_t>(output.module)];
+        Node node;
+        node.op = Op::input;
+        node.module = module.parent;
+        node.attributes = graph::InputAttrs{
+            fmt::format("{}:{}", module.name, output.attrs<graph::ModuleOutputAttrs>().index), output.type,
+            output.shape};
+        graph::infer(result_.graph, node);
+        const NodeId id = append(std::move(node), Role::choice);
+        result_.choice_of[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(result_.choices.size());
+        result_.choices.push_back({id, fresh, loaded, rule});
+        return id;
+    }
+
+    void check_deltas() const {
+        for (std::size_t i = 0; i < schedule_.rules.size(); ++i) {
+            if (schedule_.rules[i].store.rule != Store::Rule::delta) continue;
+            if (std::find(has_delta_.begin(), has_delta_.end(), i) != has_delta_.end()) continue;
+            usage_error(
+                "module '{}' cannot be stored as a delta: none of its outputs has the shape of its input",
+                source_.modules[static_cast<std::size_t>(schedule_.rules[i].module)].name);
+        }
+    }
+
+    const Graph& source_;
+    const Schedule& schedule_;
+    const std::vector<std::string>& varying_;
+    Extended result_;
+    std::vector<NodeId> renamed_;
+    std::vector<std::size_t> has_delta_;
+};
+
+}  // namespace
+
+Extended extend(const Graph& graph, const Schedule& schedule,
+                const std::vector<std::string>& varying_inputs) {
+    return Extender(graph, schedule, varying_inputs).run();
+}
+
+}  // namespace reprise::cachify

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cachify/schedule.h"
+#include "graph/graph.h"
+
+namespace reprise::cachify {
+
+/// What a node is to the planner.
+enum class Role : std::uint8_t {
+    computed,  ///< runs inside an evaluation
+    varying,   ///< an input that differs between evaluations: latents, timestep
+    fixed,     ///< an input that is the same for the whole generation: text
+    weight,    ///< depends on no input
+    prologue,  ///< depends on fixed inputs only: run once per generation and branch
+    choice,    ///< stands for a module's output: the fresh one or the loaded one
+};
+
+/// Where readers of a module's output look when its store rule gives them something else than the last
+/// output.
+struct Choice {
+    graph::NodeId node = 0;     ///< the placeholder that readers read: an Op::input of the extended graph
+    graph::NodeId fresh = 0;    ///< the module_output, read when the module runs
+    graph::NodeId loaded = -1;  ///< delta: input + stored difference, computed when the module is reused
+    std::size_t rule = 0;       ///< index into Schedule::rules
+};
+
+/// A graph with the nodes that store rules need: what the planner works on. Outputs of modules that no rule
+/// names are gone; those of modules that have one are where reuse cuts.
+struct Extended {
+    graph::Graph graph;
+    std::vector<Role> roles;  ///< by node
+    std::vector<Choice> choices;
+    std::vector<std::int32_t> choice_of;  ///< by node: index into choices, or -1
+    std::vector<bool> persistent;         ///< by node: may be read at an execution where it is not computed
+    std::vector<std::int32_t> rule_of;    ///< by module: index into Schedule::rules, or -1
+
+    Role role(graph::NodeId id) const { return roles[static_cast<std::size_t>(id)]; }
+    const Choice* choice(graph::NodeId id) const {
+        const auto index = choice_of[static_cast<std::size_t>(id)];
+        return index < 0 ? nullptr : &choices[static_cast<std::size_t>(index)];
+    }
+};
+
+/// `varying_inputs` names the graph's inputs that differ between evaluations. Error (usage) when a delta rule
+/// names a module none of whose outputs has an input of its shape.
+Extended extend(const graph::Graph& graph, const Schedule& schedule,
+                const std::vector<std::string>& varying_inputs);
+
+}  // namespace reprise::cachify

@@ -1,0 +1,80 @@
+#include "cachify/plan.h"
+
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace reprise::cachify {
+
+graph::Cost Plan::cost_of_execution(std::size_t execution) const {
+    graph::Cost cost;
+    for (const int s : partition.runs[0][execution]) cost += segments[static_cast<std::size_t>(s)].cost;
+    return cost;
+}
+
+graph::Cost Plan::cost_of_full() const {
+    graph::Cost cost;
+    const auto& must = full_analysis.executions.front().must;
+    for (std::size_t n = 0; n < must.size(); ++n)
+        if (must[n]) cost += cost_of(extended.graph, extended.graph.nodes[n]);
+    return cost;
+}
+
+double Plan::expected_speedup() const {
+    double flops = 0;
+    for (std::size_t x = 0; x < analysis.executions.size(); ++x) flops += cost_of_execution(x).flops;
+    return flops == 0 ? 1 : cost_of_full().flops * static_cast<double>(analysis.executions.size()) / flops;
+}
+
+bool same_cut(const Plan& a, const Plan& b) {
+    const auto same_rule = [](const Schedule::Rule& x, const Schedule::Rule& y) {
+        return x.module == y.module && x.store == y.store;
+    };
+    const auto same_ends = [](const Segment& x, const Segment& y) {
+        return x.inputs == y.inputs && x.outputs == y.outputs;
+    };
+    return std::equal(a.schedule.rules.begin(), a.schedule.rules.end(), b.schedule.rules.begin(),
+                      b.schedule.rules.end(), same_rule) &&
+           a.partition.segments == b.partition.segments && a.partition.prologue == b.partition.prologue &&
+           std::equal(a.segments.begin(), a.segments.end(), b.segments.begin(), b.segments.end(), same_ends);
+}
+
+Schedule without_reuse(const Schedule& schedule) {
+    Schedule full = schedule;
+    for (auto& rule : full.rules)
+        for (auto& steps : rule.reuse) steps.assign(steps.size(), false);
+    return full;
+}
+
+Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request) {
+    Plan plan;
+    plan.schedule = schedule;
+    plan.extended = extend(graph, schedule, request.varying_inputs);
+    const Sequence sequence =
+        make_sequence(request.steps_of_evaluations, schedule.num_branches, schedule.count);
+    const Schedule full = without_reuse(schedule);
+    std::array<Analysis, 2> analyses = {analyse(plan.extended, schedule, sequence),
+                                        analyse(plan.extended, full, sequence)};
+
+    std::set<int> blind;
+    for (std::size_t x = 0; x < sequence.size(); ++x)
+        if (!analyses[0].executions[x].reads_latents && analyses[1].executions[x].reads_latents)
+            blind.insert(sequence[x].step);
+    if (!blind.empty())
+        spdlog::warn(
+            "at step{} {} the result does not depend on the latents of the step: too much is reused there",
+            blind.size() == 1 ? "" : "s", fmt::join(blind, ", "));
+
+    plan.partition = partition(plan.extended, analyses, request.cut);
+    plan.segments = make_segments(plan.extended, plan.partition, analyses);
+    plan.program = make_program(plan.extended, schedule, analyses[0], plan.partition, 0, plan.segments);
+    plan.full_program = make_program(plan.extended, full, analyses[1], plan.partition, 1, plan.segments);
+    plan.analysis = std::move(analyses[0]);
+    plan.full_analysis = std::move(analyses[1]);
+    return plan;
+}
+
+}  // namespace reprise::cachify

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cachify/program.h"
+
+namespace reprise::cachify {
+
+/// What a plan is made of.
+struct PlanRequest {
+    std::vector<std::string> varying_inputs;  ///< inputs of the graph that differ between evaluations
+    std::vector<int> steps_of_evaluations;    ///< the sampler's step of each evaluation
+    CutOptions cut;
+};
+
+/// A schedule made ready to run: immutable. Everything is decided before the loop; nothing of a model's
+/// weights is held but by handle.
+struct Plan {
+    Schedule schedule;
+    Extended extended;
+    Partition partition;
+    std::vector<Segment> segments;
+    Analysis analysis;  ///< with reuse
+    Program program;
+    Analysis full_analysis;  ///< the same cut with nothing reused: what `disable` runs
+    Program full_program;
+
+    /// What the segments of one execution cost.
+    graph::Cost cost_of_execution(std::size_t execution) const;
+    /// What every computed node of the model costs: an execution without any reuse (the prologue left out).
+    graph::Cost cost_of_full() const;
+    /// FLOPs of all executions without reuse over those with it.
+    double expected_speedup() const;
+};
+
+/// Error (usage) as `extend` and `analyse` say. Warns of steps whose output does not depend on their latents.
+Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request);
+
+/// Whether two plans of one graph are made of the same compiled pieces.
+bool same_cut(const Plan& a, const Plan& b);
+
+/// A schedule with the same rules that reuses nothing.
+Schedule without_reuse(const Schedule& schedule);
+
+}  // namespace reprise::cachify

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "cachify/segment.h"
+
+namespace reprise::cachify {
+
+/// The buffer of a value that crosses segments. A reused value is a slot that nobody overwrote.
+struct Slot {
+    graph::NodeId node = -1;  ///< of the extended graph; the last one that used it, where several share it
+    int branch = -1;          ///< -1: lives only within one execution, shared by the branches
+    int version = 0;          ///< several executions back are kept for forecasts
+    DType type = DType::f32;
+    Shape shape;
+
+    std::size_t bytes() const { return static_cast<std::size_t>(element_count(shape)) * size_of(type); }
+};
+
+/// What an input is bound to.
+struct Operand {
+    enum class From { slot, host } from = From::slot;
+    int index = 0;  ///< of the slot, or of the graph's input
+};
+
+struct RunSegment {
+    int segment = 0;
+    std::vector<Operand> inputs;
+    std::vector<int> outputs;  ///< slots
+};
+
+/// slot = sum of weight * slot.
+struct Combine {
+    struct Term {
+        int slot = 0;
+        float weight = 0;
+    };
+    int slot = 0;
+    std::vector<Term> terms;
+};
+
+using Instruction = std::variant<RunSegment, Combine>;
+
+/// A short program for each evaluation and branch.
+struct Program {
+    std::vector<Slot> slots;
+    std::vector<std::vector<Instruction>> prologues;   ///< by branch: once, before everything
+    std::vector<std::vector<Instruction>> executions;  ///< in the order of the sequence
+    std::vector<std::vector<Operand>> outputs;         ///< [execution][output of the graph]
+
+    std::size_t kept_bytes() const;      ///< slots that outlive an execution: what reuse costs
+    std::size_t prologue_bytes() const;  ///< slots of values computed once
+    std::size_t scratch_bytes() const;   ///< slots within one execution
+    int prologue_slots = 0;              ///< the first so many slots are the prologue's
+};
+
+/// `index`: which of the analyses that the partition was made for this one is.
+Program make_program(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
+                     const Partition& partition, std::size_t index, const std::vector<Segment>& segments);
+
+/// Weights of the last values, newest first, that extrapolate them to evaluation `now` (TaylorSeer, arXiv
+/// 2503.06923, with derivatives as differences divided by the gap between the evaluations that computed
+/// them). `when` are those evaluations, newest first; as many are used as the order asks for and as there
+/// are.
+std::vector<float> forecast_weights(const std::vector<int>& when, int now, int order);
+
+}  // namespace reprise::cachify

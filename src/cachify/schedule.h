@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "reprise/cachify.h"
+
+namespace reprise::cachify {
+
+/// For every step and branch, the modules that are reused: a value, made before the loop by a pure function.
+struct Schedule {
+    struct Rule {
+        graph::ModuleId module = 0;
+        Store store;
+        std::vector<std::vector<bool>> reuse;  ///< [branch][step]
+
+        friend bool operator==(const Rule&, const Rule&) = default;
+    };
+
+    int num_steps = 0;
+    int num_branches = 1;
+    Count count = Count::steps;  ///< what `step` counts in the rules
+    std::vector<Rule> rules;     ///< at most one per module, in the order of the modules
+
+    friend bool operator==(const Schedule&, const Schedule&) = default;
+};
+
+/// Resolves a configuration on a graph's modules. `num_steps` is the number of decisions: sampler steps, or
+/// evaluations with Count::evaluations. Error (usage) naming the entry when a filter matches no module of
+/// its kinds, or matches one that is invoked twice. Warns when nothing at all is reused.
+Schedule make_schedule(const graph::Graph& graph, const Config& config, int num_steps, int num_branches,
+                       Count count = Count::steps);
+
+/// The default configuration of a denoiser, by its class and its blocks: the published ones at their depths;
+/// for others all but the last up block (UNets), the last quarter (PixArt) or the last third (SD3). Error
+/// (usage) for a class without one.
+Config default_config(std::string_view denoiser_class, const graph::Graph& graph);
+
+}  // namespace reprise::cachify

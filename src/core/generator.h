@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <random>
+
+#include "reprise/tensor.h"
+
+namespace reprise {
+
+/// PyTorch's CPU generator: the same seed gives the noise that `torch.Generator().manual_seed(seed)` gives,
+/// draw after draw. Values drawn 16 at a time agree with PyTorch's AVX2 code within 4e-6, others exactly.
+/// A mutable value: each generation has its own; not synchronised. Copying it copies the state.
+class Generator {
+  public:
+    /// PyTorch takes a negative seed as its two's complement; so does static_cast<std::uint64_t>. Only the
+    /// low 32 bits reach the Mersenne Twister.
+    explicit Generator(std::uint64_t seed);
+
+    /// torch.randn(shape, generator=g, dtype=torch.float32). An empty shape is one value, a shape with a
+    /// zero draws nothing.
+    Tensor randn(const Shape& shape);
+
+  private:
+    float uniform24();
+    double uniform53();
+    double normal();
+    void transform_block(float* block) const;
+
+    std::mt19937 engine_;
+    std::optional<double> next_normal_;
+};
+
+}  // namespace reprise

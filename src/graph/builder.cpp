@@ -1,0 +1,329 @@
+#include "graph/builder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "reprise/error.h"
+
+namespace reprise::graph {
+
+namespace {
+
+std::string joined(std::string_view outer, std::string_view name) {
+    if (outer.empty()) return std::string(name);
+    return name.empty() ? std::string(outer) : fmt::format("{}.{}", outer, name);
+}
+
+bool excused(std::string_view name, const std::vector<std::string>& ignored) {
+    return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& pattern) {
+        if (pattern.ends_with('*'))
+            return name.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1));
+        return name == pattern;
+    });
+}
+
+/// The shape without the ones at its end that go beyond `rank` dimensions.
+Shape without_trailing_ones(Shape shape, std::size_t rank) {
+    while (shape.size() > rank && shape.back() == 1) shape.pop_back();
+    return shape;
+}
+
+}  // namespace
+
+Shape Value::shape() const {
+    return builder_->graph_[id_].shape;
+}
+
+std::int64_t Value::dim(std::int64_t axis) const {
+    const Shape& shape = builder_->graph_[id_].shape;
+    return shape.at(
+        static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(shape.size()) : axis));
+}
+
+Value operator+(Value a, Value b) {
+    return a.builder().binary(a, b, Binary::add);
+}
+Value operator-(Value a, Value b) {
+    return a.builder().binary(a, b, Binary::subtract);
+}
+Value operator*(Value a, Value b) {
+    return a.builder().binary(a, b, Binary::multiply);
+}
+Value operator/(Value a, Value b) {
+    return a.builder().binary(a, b, Binary::divide);
+}
+Value operator*(Value a, float scale) {
+    return a.builder().affine(a, scale, 0);
+}
+Value operator+(Value a, float shift) {
+    return a.builder().affine(a, 1, shift);
+}
+
+ModuleScope::ModuleScope(Builder& builder, ModuleId module)
+    : builder_(builder), module_(module), outer_(builder.current_) {
+    builder_.current_ = module;
+}
+
+ModuleScope::~ModuleScope() {
+    builder_.current_ = outer_;
+}
+
+void ModuleScope::takes(std::initializer_list<Value> inputs) {
+    auto& module = builder_.graph_.modules[static_cast<std::size_t>(module_)];
+    for (const Value input : inputs) module.inputs.push_back(input.id());
+}
+
+Value ModuleScope::returns(Value output) {
+    const auto index =
+        static_cast<std::int64_t>(builder_.graph_.modules[static_cast<std::size_t>(module_)].outputs.size());
+    const Value result = builder_.add(Op::module_output, {output}, ModuleOutputAttrs{index});
+    builder_.graph_.modules[static_cast<std::size_t>(module_)].outputs.push_back(result.id());
+    return result;
+}
+
+Builder::Builder(std::string graph_name, DType precision, const WeightSource* weights)
+    : precision_(precision), weights_(weights) {
+    graph_.name = std::move(graph_name);
+    graph_.modules.emplace_back();
+    graph_.modules[0].invocations = 1;
+}
+
+ModuleScope Builder::module(std::string_view path, ModuleKind kind) {
+    const std::string name = full_name(path);
+    ModuleId id = graph_.find_module(name);
+    if (id < 0) {
+        id = static_cast<ModuleId>(graph_.modules.size());
+        graph_.modules.push_back({name, kind, current_, {}, {}, 0});
+    }
+    ++graph_.modules[static_cast<std::size_t>(id)].invocations;
+    return {*this, id};
+}
+
+std::string Builder::full_name(std::string_view name) const {
+    return joined(graph_.modules[static_cast<std::size_t>(current_)].name, name);
+}
+
+Value Builder::add(Op op, std::initializer_list<Value> inputs, Attributes attributes) {
+    return add(op, std::vector<Value>(inputs), std::move(attributes));
+}
+
+Value Builder::add(Op op, const std::vector<Value>& inputs, Attributes attributes) {
+    Node node;
+    node.op = op;
+    node.module = current_;
+    node.attributes = std::move(attributes);
+    for (const Value input : inputs) {
+        if (!input.defined() || &input.builder() != this)
+            failure("{}: {} in '{}' reads an undefined value or one of another graph", graph_.name,
+                    name_of(op), full_name(""));
+        node.inputs.push_back(input.id());
+    }
+    infer(graph_, node);
+    graph_.nodes.push_back(std::move(node));
+    return {this, static_cast<NodeId>(graph_.nodes.size() - 1)};
+}
+
+Value Builder::input(std::string name, Shape shape, DType type) {
+    const Value value =
+        add(Op::input, std::vector<Value>{}, InputAttrs{std::move(name), type, std::move(shape)});
+    graph_.inputs.push_back(value.id());
+    return value;
+}
+
+Value Builder::real_input(std::string name, Shape shape) {
+    return convert(input(std::move(name), std::move(shape), DType::f32), precision_);
+}
+
+void Builder::output(std::string name, Value value) {
+    graph_.outputs.push_back({std::move(name), value.id()});
+}
+
+Value Builder::weight(std::string_view name, Shape shape) {
+    const std::string key = full_name(name);
+    if (const auto known = constants_.find(key); known != constants_.end()) {
+        const Value value(this, known->second);
+        if (value.shape() != shape)
+            failure("{}: weight '{}' is read as {} and as {}", graph_.name, key, to_string(value.shape()),
+                    to_string(shape));
+        return value;
+    }
+    Tensor tensor;
+    if (weights_ != nullptr) {
+        auto found = weights_->find(key);
+        if (!found)
+            usage_error(
+                "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
+                weights_->description(), key, to_string(shape));
+        if (without_trailing_ones(found->shape(), shape.size()) != shape)
+            usage_error("{}: weight '{}' has shape {}, but config.json asks for {}", weights_->description(),
+                        key, to_string(found->shape()), to_string(shape));
+        if (!is_floating(found->type()))
+            usage_error("{}: weight '{}' holds {}, expected a floating type", weights_->description(), key,
+                        name_of(found->type()));
+        tensor = found->to(precision_).reshaped(shape);
+        used_.insert(key);
+    }
+    const Value value = add(Op::constant, std::vector<Value>{},
+                            ConstantAttrs{key, std::move(tensor), precision_, std::move(shape)});
+    constants_.emplace(key, value.id());
+    return value;
+}
+
+bool Builder::has_weight(std::string_view name) const {
+    return weights_ != nullptr && weights_->find(full_name(name)).has_value();
+}
+
+Value Builder::constant(std::string name, Tensor value) {
+    if (is_floating(value.type())) value = value.to(precision_);
+    const DType type = value.type();
+    Shape shape = value.shape();
+    return add(Op::constant, std::vector<Value>{},
+               ConstantAttrs{std::move(name), std::move(value), type, std::move(shape)});
+}
+
+Value Builder::convert(Value x, DType type) {
+    return graph_[x.id()].type == type ? x : add(Op::convert, {x}, ConvertAttrs{type});
+}
+
+Value Builder::linear(Value x, std::string_view name, std::int64_t out_features, bool bias) {
+    const auto layer = module(name);
+    std::vector<Value> inputs = {x, weight("weight", {out_features, x.dim(-1)})};
+    if (bias) inputs.push_back(weight("bias", {out_features}));
+    return add(Op::linear, inputs, {});
+}
+
+Value Builder::convolution(Value x, std::string_view name, const Convolution& options) {
+    const auto layer = module(name);
+    Shape weight_shape = {options.out_channels, x.dim(1)};
+    weight_shape.insert(weight_shape.end(), options.kernel.begin(), options.kernel.end());
+    std::vector<Value> inputs = {x, weight("weight", weight_shape)};
+    if (options.bias) inputs.push_back(weight("bias", {options.out_channels}));
+    ConvolutionAttrs attrs;
+    attrs.stride =
+        options.stride.empty() ? std::vector<std::int64_t>(options.kernel.size(), 1) : options.stride;
+    attrs.pad_begin =
+        options.padding.empty() ? std::vector<std::int64_t>(options.kernel.size(), 0) : options.padding;
+    attrs.pad_end = attrs.pad_begin;
+    return add(Op::convolution, inputs, attrs);
+}
+
+Value Builder::conv2d(Value x, std::string_view name, std::int64_t out_channels, std::int64_t kernel,
+                      std::int64_t stride, std::int64_t padding) {
+    if (padding < 0) padding = kernel / 2;
+    return convolution(x, name, {out_channels, {kernel, kernel}, {stride, stride}, {padding, padding}, true});
+}
+
+Value Builder::group_norm(Value x, std::string_view name, std::int64_t groups, float epsilon) {
+    const auto layer = module(name);
+    const auto channels = x.dim(1);
+    return add(Op::group_norm, {x, weight("weight", {channels}), weight("bias", {channels})},
+               NormAttrs{groups, epsilon});
+}
+
+Value Builder::layer_norm(Value x, std::string_view name, float epsilon, bool affine) {
+    const auto layer = module(name);
+    std::vector<Value> inputs = {x};
+    if (affine) {
+        inputs.push_back(weight("weight", {x.dim(-1)}));
+        inputs.push_back(weight("bias", {x.dim(-1)}));
+    }
+    return add(Op::layer_norm, inputs, NormAttrs{1, epsilon});
+}
+
+Value Builder::rms_norm(Value x, std::string_view name, float epsilon, bool affine) {
+    const auto layer = module(name);
+    std::vector<Value> inputs = {x};
+    if (affine) inputs.push_back(weight("weight", {x.dim(-1)}));
+    return add(Op::rms_norm, inputs, NormAttrs{1, epsilon});
+}
+
+Value Builder::embedding(Value ids, std::string_view name, std::int64_t count, std::int64_t width) {
+    const auto layer = module(name);
+    return gather(weight("weight", {count, width}), ids);
+}
+
+Value Builder::unary(Value x, Unary function) {
+    return add(Op::unary, {x}, UnaryAttrs{function});
+}
+Value Builder::binary(Value a, Value b, Binary function) {
+    return add(Op::binary, {a, b}, BinaryAttrs{function});
+}
+Value Builder::affine(Value x, float scale, float shift) {
+    return add(Op::affine, {x}, AffineAttrs{scale, shift});
+}
+
+Value Builder::attention(Value q, Value k, Value v, const Attention& options) {
+    std::vector<Value> inputs = {q, k, v};
+    if (options.bias.defined()) inputs.push_back(options.bias);
+    const float width = static_cast<float>(q.dim(-1)) / static_cast<float>(options.heads);
+    return add(
+        Op::attention, inputs,
+        AttentionAttrs{options.heads, options.scale.value_or(1.0F / std::sqrt(width)), options.causal});
+}
+
+Value Builder::softmax(Value x, std::int64_t axis) {
+    if (axis < 0) axis += static_cast<std::int64_t>(x.shape().size());
+    return add(Op::softmax, {x}, AxisAttrs{axis});
+}
+
+Value Builder::concat(const std::vector<Value>& values, std::int64_t axis) {
+    if (axis < 0) axis += static_cast<std::int64_t>(values.at(0).shape().size());
+    return add(Op::concat, values, AxisAttrs{axis});
+}
+
+Value Builder::slice(Value x, std::int64_t axis, std::int64_t begin, std::int64_t end) {
+    if (axis < 0) axis += static_cast<std::int64_t>(x.shape().size());
+    return add(Op::slice, {x}, SliceAttrs{axis, begin, end});
+}
+
+std::vector<Value> Builder::split(Value x, std::int64_t parts, std::int64_t axis) {
+    const auto size = x.dim(axis) / parts;
+    std::vector<Value> result;
+    for (std::int64_t i = 0; i < parts; ++i) result.push_back(slice(x, axis, i * size, (i + 1) * size));
+    return result;
+}
+
+Value Builder::repeat(Value x, std::int64_t axis, std::int64_t times) {
+    return times == 1 ? x : add(Op::repeat, {x}, RepeatAttrs{axis, times});
+}
+
+Value Builder::reshape(Value x, Shape shape) {
+    std::int64_t known = 1;
+    for (const auto size : shape) known *= size < 0 ? 1 : size;
+    for (auto& size : shape)
+        if (size < 0) size = known == 0 ? 0 : element_count(x.shape()) / known;
+    return add(Op::reshape, {x}, ShapeAttrs{std::move(shape)});
+}
+
+Value Builder::transpose(Value x, std::vector<std::int64_t> permutation) {
+    return add(Op::transpose, {x}, TransposeAttrs{std::move(permutation)});
+}
+
+Value Builder::pad(Value x, std::vector<std::int64_t> begin, std::vector<std::int64_t> end) {
+    return add(Op::pad, {x}, PadAttrs{std::move(begin), std::move(end)});
+}
+
+Value Builder::upsample_nearest(Value x, std::int64_t height, std::int64_t width) {
+    return add(Op::upsample_nearest, {x}, UpsampleAttrs{height, width});
+}
+
+Value Builder::gather(Value table, Value ids) {
+    return add(Op::gather, {table, ids}, {});
+}
+
+Graph Builder::finish(const std::vector<std::string>& ignored) {
+    if (weights_ != nullptr) {
+        std::vector<std::string> left_over;
+        for (const auto& name : weights_->names())
+            if (used_.find(name) == used_.end() && !excused(name, ignored)) left_over.push_back(name);
+        if (!left_over.empty())
+            usage_error("{}: {} weight{} left over that config.json does not account for, such as '{}'",
+                        weights_->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
+                        left_over.front());
+    }
+    Graph result = std::move(graph_);
+    graph_ = {};
+    return result;
+}
+
+}  // namespace reprise::graph

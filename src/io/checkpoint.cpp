@@ -1,0 +1,165 @@
+#include "io/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include "io/json.h"
+#include "io/printable.h"
+#include "reprise/error.h"
+
+namespace reprise {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::array kBaseNames{"diffusion_pytorch_model", "model"};
+
+/// The names that diffusers and transformers give to the weights of a variant, in the order of preference.
+std::vector<std::string> file_names(const std::string& variant) {
+    std::vector<std::string> names;
+    for (const std::string base : kBaseNames) {
+        if (variant.empty()) {
+            names.push_back(base + ".safetensors");
+            names.push_back(base + ".safetensors.index.json");
+        } else {
+            names.push_back(fmt::format("{}.{}.safetensors", base, variant));
+            names.push_back(fmt::format("{}.safetensors.index.{}.json", base, variant));
+            names.push_back(fmt::format("{}.{}.safetensors.index.json", base, variant));
+        }
+    }
+    return names;
+}
+
+bool is_file(const fs::path& path) {
+    std::error_code ignored;
+    return fs::is_regular_file(path, ignored);
+}
+
+[[noreturn]] void refuse(const fs::path& folder, const CheckpointOptions& options) {
+    std::error_code error;
+    if (!fs::is_directory(folder, error)) usage_error("{}: no such folder", folder.string());
+    std::vector<std::string> weights;
+    std::vector<std::string> pickles;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+        const std::string name = it->path().filename().string();
+        const std::string extension = it->path().extension().string();
+        constexpr std::array kPickled{".bin", ".ckpt", ".pt", ".pth"};
+        if (extension == ".safetensors" || name.find(".safetensors.index.") != std::string::npos)
+            weights.push_back(printable(name));
+        else if (std::find(kPickled.begin(), kPickled.end(), extension) != kPickled.end())
+            pickles.push_back(printable(name));
+    }
+    std::sort(weights.begin(), weights.end());
+    std::sort(pickles.begin(), pickles.end());
+    weights.resize(std::min<std::size_t>(weights.size(), 8));
+    if (!weights.empty() && !options.variant.empty())
+        usage_error("{}: no weights of variant \"{}\"; there are {}", folder.string(), options.variant,
+                    fmt::join(weights, ", "));
+    if (!weights.empty())
+        usage_error("{}: none of the weight files is named as diffusers does ({}); there are {}",
+                    folder.string(), fmt::join(file_names(""), ", "), fmt::join(weights, ", "));
+    if (!pickles.empty())
+        usage_error(
+            "{}: only pickled weights ({}), which Reprise does not read; save the model as safetensors "
+            "(save_pretrained with safe_serialization=True)",
+            folder.string(), pickles.front());
+    usage_error("{}: no weights; expected one of {}", folder.string(),
+                fmt::join(file_names(options.variant), ", "));
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(const fs::path& folder, const CheckpointOptions& options) : folder_(folder) {
+    std::vector<std::string> variants{options.variant};
+    if (options.variant.empty()) variants = {"", "fp16", "bf16"};
+    for (const auto& variant : variants) {
+        for (const auto& name : file_names(variant)) {
+            if (!is_file(folder / name)) continue;
+            if (name.ends_with(".json"))
+                open_shards(folder / name);
+            else
+                open(folder / name);
+            if (file_of_.empty())
+                for (const auto& [tensor, entry] : files_[0].entries()) file_of_.emplace(tensor, 0);
+            return;
+        }
+    }
+    refuse(folder, options);
+}
+
+void Checkpoint::open(const fs::path& path) {
+    std::error_code error;
+    const fs::path real = fs::canonical(path, error);
+    if (error) usage_error("{}: no such file", path.string());
+    const auto changed = fs::last_write_time(real, error).time_since_epoch().count();
+    files_.emplace_back(path);
+    identity_ += fmt::format("{}:{}:{}\n", real.string(), fs::file_size(real, error), changed);
+    paths_.push_back(real);
+}
+
+void Checkpoint::open_shards(const fs::path& index) {
+    const Json map = Config::load(index).require<Json>("weight_map");
+    if (!map.is_object() || map.empty())
+        usage_error("{}: \"weight_map\" is not an object that names the shard of each tensor",
+                    index.string());
+    std::map<std::string, std::size_t> shards;
+    for (const auto& [tensor, value] : map.items()) {
+        const auto shard = require<std::string>(map, tensor, index.string());
+        const bool plain = shard.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+        if (!plain || !shard.ends_with(".safetensors"))
+            usage_error("{}: shard \"{}\" is not the plain name of a .safetensors file", index.string(),
+                        printable(shard));
+        const auto [it, is_new] = shards.emplace(shard, files_.size());
+        if (is_new) {
+            if (!is_file(folder_ / shard))
+                usage_error("{}: shard {} is missing; {} lists it", folder_.string(), printable(shard),
+                            index.filename().string());
+            open(folder_ / shard);
+        }
+        if (!files_[it->second].entries().contains(tensor))
+            usage_error("{}: tensor \"{}\" is not in {}, where the index has it", index.string(),
+                        printable(tensor), printable(shard));
+        file_of_.emplace(tensor, it->second);
+    }
+}
+
+std::optional<Tensor> Checkpoint::find(std::string_view name) const {
+    const auto found = file_of_.find(name);
+    if (found == file_of_.end()) return std::nullopt;
+    return files_[found->second].find(name);
+}
+
+std::vector<std::string> Checkpoint::names() const {
+    std::vector<std::string> result;
+    for (const auto& [name, file] : file_of_) result.push_back(name);
+    return result;
+}
+
+void Checkpoint::release_pages() const {
+    for (const auto& file : files_) file.release_pages();
+}
+
+const SafetensorsEntry* Checkpoint::entry(std::string_view name) const {
+    const auto found = file_of_.find(name);
+    if (found == file_of_.end()) return nullptr;
+    return &files_[found->second].entries().find(name)->second;
+}
+
+std::span<const std::byte> Checkpoint::raw(std::string_view name) const {
+    const auto found = file_of_.find(name);
+    if (found == file_of_.end()) failure("{}: no tensor \"{}\"", description(), printable(name));
+    return files_[found->second].raw(name);
+}
+
+std::uint64_t Checkpoint::total_bytes() const {
+    std::uint64_t total = 0;
+    for (const auto& [name, file] : file_of_) {
+        const auto& found = files_[file].entries().find(name)->second;
+        total += found.end - found.begin;
+    }
+    return total;
+}
+
+}  // namespace reprise

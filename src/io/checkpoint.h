@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/weight_source.h"
+#include "io/safetensors.h"
+
+namespace reprise {
+
+struct CheckpointOptions {
+    /// Which variant of the files to take, such as "fp16". Empty: the full-precision files where they are,
+    /// else "fp16", else "bf16".
+    std::string variant;
+};
+
+/// The weights of one component folder of a diffusers model, mapped: `diffusion_pytorch_model` or `model`
+/// as one .safetensors file or as shards behind a .safetensors.index.json, variants included.
+class Checkpoint final : public WeightSource {
+  public:
+    /// Usage error naming the folder or file when there is none that can be read.
+    explicit Checkpoint(const std::filesystem::path& folder, const CheckpointOptions& options = {});
+
+    std::optional<Tensor> find(std::string_view name) const override;
+    std::vector<std::string> names() const override;
+    void release_pages() const override;
+    /// The folder.
+    std::string description() const override { return folder_.string(); }
+
+    /// How the file describes a tensor, without touching its data; null when there is none of that name.
+    const SafetensorsEntry* entry(std::string_view name) const;
+    /// The bytes of a tensor that is there, at whatever address the file has them.
+    std::span<const std::byte> raw(std::string_view name) const;
+    /// Bytes of all tensors.
+    std::uint64_t total_bytes() const;
+    /// The files and what they were when opened (real path, bytes and time of the last change of each, a
+    /// line per file): equal for equal weights, for keys of caches.
+    const std::string& identity() const { return identity_; }
+    /// The real paths of the weight files.
+    const std::vector<std::filesystem::path>& files() const { return paths_; }
+
+  private:
+    void open(const std::filesystem::path& path);
+    void open_shards(const std::filesystem::path& index);
+
+    std::filesystem::path folder_;
+    std::vector<SafetensorsFile> files_;
+    std::vector<std::filesystem::path> paths_;
+    std::string identity_;
+    std::map<std::string, std::size_t, std::less<>> file_of_;  // tensor name to index in files_
+};
+
+}  // namespace reprise

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reprise/image.h"
+
+namespace reprise {
+
+struct DecodedImage {
+    Image image;
+    ImageText text;  ///< of a PNG
+};
+
+/// Decodes the bytes of a PNG or WebP file; `file` names it in errors. See Image::load.
+DecodedImage decode_image(std::span<const std::byte> bytes, std::string_view file);
+
+/// The file's bytes. `file` names it in errors.
+std::vector<std::byte> encode_png(const Image& image, const ImageText& text, std::string_view file);
+std::vector<std::byte> encode_webp(const Image& image, const ImageText& text, std::string_view file);
+
+DecodedImage decode_png(std::span<const std::byte> bytes, std::string_view file);
+DecodedImage decode_webp(std::span<const std::byte> bytes, std::string_view file);
+
+/// Usage error unless an Image of that size may exist.
+void check_image_size(std::uint64_t width, std::uint64_t height, std::string_view file);
+/// Appends RGBA pixels, laid over white, to RGB ones.
+void append_over_white(std::span<const std::uint8_t> rgba, std::vector<std::uint8_t>& rgb);
+
+}  // namespace reprise

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/weight_source.h"
+#include "graph/graph.h"
+
+namespace reprise::models {
+
+/// The shape that a denoiser's graph is built for.
+struct DenoiserShape {
+    std::int64_t batch = 1;
+    std::int64_t height = 0, width = 0;  ///< of the latents
+    std::int64_t text_tokens = 77;
+};
+
+/// What guides a denoiser, on the host, for a whole batch. Undefined where the model takes none.
+struct Conditioning {
+    Tensor encoder_hidden_states;  ///< (B, tokens, D) f32
+    Tensor text_embeds;            ///< (B, P) f32, pooled
+    Tensor time_ids;               ///< (B, 6) f32: original size, crop's corner, target size
+};
+
+/// The sizes that a pipeline has to know. Zero where the model takes no such input.
+struct DenoiserTraits {
+    std::int64_t in_channels = 0;
+    std::int64_t out_channels = 0;
+    std::int64_t sample_height = 0, sample_width = 0;  ///< of the latents it was trained for; 0: not said
+    std::int64_t text_width = 0;                       ///< of encoder_hidden_states
+    std::int64_t pooled_width = 0;                     ///< of text_embeds
+};
+
+/// The graph inputs that change from step to step, under the names that every denoiser's graph gives them.
+inline constexpr std::string_view kVaryingInputs[] = {"sample", "timestep_embedding"};
+
+/// A denoiser of any class, made from its config.json: for what treats them alike. Immutable.
+class Denoiser {
+  public:
+    Denoiser() = default;
+    Denoiser(const Denoiser&) = delete;
+    Denoiser& operator=(const Denoiser&) = delete;
+    virtual ~Denoiser() = default;
+
+    virtual DenoiserTraits traits() const = 0;
+    /// Its graph; without weights, for its structure only. Its one output is "sample", f32.
+    virtual graph::Graph build(const DenoiserShape& shape, DType precision,
+                               const WeightSource* weights) const = 0;
+    /// The host tensors for the graph's inputs, in their order. Only those made from the sample and the
+    /// timestep change from step to step.
+    virtual std::vector<Tensor> inputs(const Tensor& sample, float timestep,
+                                       const Conditioning& conditioning) const = 0;
+};
+
+}  // namespace reprise::models

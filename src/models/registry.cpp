@@ -1,0 +1,42 @@
+#include "models/registry.h"
+
+#include <array>
+#include <string>
+
+#include "io/printable.h"
+#include "models/unet2d_condition.h"
+#include "reprise/error.h"
+
+namespace reprise::models {
+
+namespace {
+
+constexpr auto kClasses = std::to_array<ModelClass>({
+    {"UNet2DConditionModel", Role::denoiser, make_unet2d_condition},
+    {"CLIPTextModel", Role::text_encoder},
+    {"CLIPTextModelWithProjection", Role::text_encoder},
+    {"AutoencoderKL", Role::autoencoder},
+});
+
+}  // namespace
+
+std::span<const ModelClass> model_classes() {
+    return kClasses;
+}
+
+const ModelClass& model_class(std::string_view name, Role role, std::string_view where) {
+    std::string known;
+    for (const auto& entry : kClasses) {
+        if (entry.role != role) continue;
+        if (entry.name == name) return entry;
+        known += known.empty() ? "" : ", ";
+        known += entry.name;
+    }
+    usage_error("{}: class '{}' is not supported here; supported: {}", where, printable(name), known);
+}
+
+std::unique_ptr<Denoiser> make_denoiser(std::string_view class_name, const Config& config) {
+    return model_class(class_name, Role::denoiser, config.file).make_denoiser(config);
+}
+
+}  // namespace reprise::models

@@ -1,0 +1,316 @@
+#include "pipelines/guided_denoiser.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "reprise/error.h"
+
+namespace reprise::pipelines {
+
+namespace {
+
+using models::Conditioning;
+using models::DenoiserShape;
+
+bool operator==(const DenoiserShape& a, const DenoiserShape& b) {
+    return a.batch == b.batch && a.height == b.height && a.width == b.width && a.text_tokens == b.text_tokens;
+}
+
+/// Tensors of equal shape joined along the first dimension; undefined ones stay undefined.
+Tensor joined(const Tensor& a, const Tensor& b) {
+    if (!a.defined()) return a;
+    Shape shape = a.shape();
+    shape[0] += b.dim(0);
+    Tensor result(a.type(), shape);
+    std::memcpy(result.data(), a.data(), a.bytes());
+    std::memcpy(static_cast<std::byte*>(result.data()) + a.bytes(), b.data(), b.bytes());
+    return result;
+}
+
+Conditioning joined(const Conditioning& a, const Conditioning& b) {
+    return {joined(a.encoder_hidden_states, b.encoder_hidden_states), joined(a.text_embeds, b.text_embeds),
+            joined(a.time_ids, b.time_ids)};
+}
+
+std::vector<int> steps_of(const std::vector<Evaluation>& evaluations) {
+    std::vector<int> steps;
+    for (const Evaluation& evaluation : evaluations) steps.push_back(evaluation.step);
+    return steps;
+}
+
+bool is_varying(const std::string& name) {
+    return std::find(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs), name) !=
+           std::end(models::kVaryingInputs);
+}
+
+double weight_bytes(const cachify::Plan& plan) {
+    double bytes = 0;
+    for (const auto& segment : plan.segments) bytes += segment.cost.weight_bytes;
+    return bytes;
+}
+
+}  // namespace
+
+GuidedDenoiser::GuidedDenoiser(std::string class_name, std::unique_ptr<models::Denoiser> denoiser,
+                               std::shared_ptr<const WeightSource> weights, Engine engine)
+    : class_name_(std::move(class_name)),
+      denoiser_(std::move(denoiser)),
+      weights_(std::move(weights)),
+      engine_(std::move(engine)) {}
+
+graph::Graph GuidedDenoiser::structure(const DenoiserShape& shape) const {
+    return denoiser_->build(shape, engine_.options.precision, nullptr);
+}
+
+const graph::Graph& GuidedDenoiser::graph(const DenoiserShape& shape) const {
+    for (const auto& built : graphs_)
+        if (built->shape == shape) return built->graph;
+    graphs_.push_back(std::make_unique<BuiltGraph>(
+        BuiltGraph{shape, denoiser_->build(shape, engine_.options.precision, weights_.get())}));
+    return graphs_.back()->graph;
+}
+
+namespace {
+
+DenoiserShape graph_shape(const GuidedDenoiser::RunShape& shape) {
+    const bool batched = shape.guidance && shape.mode != GuidanceMode::split;
+    return {batched ? 2 : 1, shape.height, shape.width, shape.text_tokens};
+}
+
+}  // namespace
+
+std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& shape,
+                                                          const std::vector<Evaluation>& evaluations,
+                                                          bool structure_only) const {
+    const std::scoped_lock lock(mutex_);
+    const DenoiserShape wanted = graph_shape(shape);
+    const graph::Graph bare = structure_only ? structure(wanted) : graph::Graph{};
+    const graph::Graph& graph = structure_only ? bare : this->graph(wanted);
+    const int branches = shape.guidance && shape.mode == GuidanceMode::split ? 2 : 1;
+    cachify::PlanRequest request;
+    request.varying_inputs.assign(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs));
+    request.steps_of_evaluations = steps_of(evaluations);
+    cachify::Config config;
+    cachify::Count count = cachify::Count::steps;
+    if (preparation) {
+        config = preparation->config;
+        count = preparation->count;
+    }
+    const int num_steps = count == cachify::Count::steps ? request.steps_of_evaluations.back() + 1
+                                                         : static_cast<int>(evaluations.size());
+    const auto schedule = cachify::make_schedule(graph, config, num_steps, branches, count);
+    return std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
+}
+
+std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(
+    const RunShape& shape, const std::vector<Evaluation>& evaluations,
+    const std::function<void(std::string_view)>& on_phase) const {
+    // Beyond this many bytes of weights in all, only the executor in use is kept.
+    constexpr double kKeptBytes = 1e9;
+    const std::scoped_lock lock(mutex_);
+    const DenoiserShape wanted = graph_shape(shape);
+    auto made = plan(shape, evaluations, false);
+    for (auto& known : compiled_) {
+        if (!(known.shape == wanted) || !cachify::same_cut(known.executor->plan(), *made)) continue;
+        auto executor = std::make_shared<const cachify::Executor>(std::move(made), *known.executor);
+        std::rotate(compiled_.begin() + (&known - compiled_.data()),
+                    compiled_.begin() + (&known - compiled_.data()) + 1, compiled_.end());
+        return executor;
+    }
+    const double bytes = weight_bytes(*made);
+    double total = bytes;
+    for (const auto& known : compiled_) total += known.weight_bytes;
+    while (!compiled_.empty() && total > kKeptBytes) {
+        total -= compiled_.front().weight_bytes;
+        compiled_.erase(compiled_.begin());
+    }
+    const auto progress = [&](std::size_t done, std::size_t all) {
+        weights_->release_pages();
+        if (on_phase && done < all) on_phase(fmt::format("compile {}/{}", done + 1, all));
+    };
+    if (on_phase) on_phase(fmt::format("compile 1/{}", made->segments.size()));
+    auto executor = std::make_shared<const cachify::Executor>(std::move(made), *engine_.backend,
+                                                              engine_.options, progress);
+    compiled_.push_back({wanted, executor, bytes});
+    return executor;
+}
+
+void GuidedDenoiser::release() const {
+    const std::scoped_lock lock(mutex_);
+    compiled_.clear();
+    graphs_.clear();
+}
+
+double GuidedDenoiser::time_mode(RunShape shape, const std::vector<Evaluation>& evaluations,
+                                 GuidanceMode mode,
+                                 const std::function<void(std::string_view)>& on_phase) const {
+    shape.mode = mode;
+    const auto made = executor(shape, evaluations, on_phase);
+    cachify::Generation generation(made, false);
+    const graph::Graph& graph = made->plan().extended.graph;
+    const int branches = mode == GuidanceMode::split ? 2 : 1;
+    std::vector<Tensor> inputs;
+    for (const graph::NodeId id : graph.inputs) inputs.emplace_back(graph[id].type, graph[id].shape);
+    for (int b = 0; b < branches; ++b)
+        for (std::size_t i = 0; i < inputs.size(); ++i) generation.bind(b, i, inputs[i]);
+    generation.begin();
+    const auto one_evaluation = [&] {
+        const auto begin = std::chrono::steady_clock::now();
+        for (int b = 0; b < branches; ++b) generation.run();
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
+    double best = one_evaluation();  // the first also warms up
+    for (std::size_t e = 1; e < std::min<std::size_t>(evaluations.size(), 4); ++e)
+        best = std::min(best, one_evaluation());
+    return best;
+}
+
+GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Evaluation>& evaluations,
+                                     const std::function<void(std::string_view)>& on_phase) const {
+    // Compiling a large model twice costs more than the better mode can win back.
+    constexpr double kTimedBytes = 3e8;
+    const std::scoped_lock lock(mutex_);
+    if (!shape.guidance) return GuidanceMode::batched;
+    if (shape.mode != GuidanceMode::automatic) return shape.mode;
+    if (preparation)
+        for (const auto& entry : preparation->config)
+            if (entry.store.rule == cachify::Store::Rule::mean) return GuidanceMode::split;
+    for (const Timed& timed : timed_)
+        if (timed.height == shape.height && timed.width == shape.width) return timed.mode;
+    RunShape split = shape;
+    split.mode = GuidanceMode::split;
+    GuidanceMode mode = GuidanceMode::split;
+    if (weight_bytes(*plan(split, evaluations, true)) <= kTimedBytes) {
+        if (on_phase) on_phase("time guidance");
+        const double batched = time_mode(shape, evaluations, GuidanceMode::batched, {});
+        const double passes = time_mode(shape, evaluations, GuidanceMode::split, {});
+        mode = batched <= passes ? GuidanceMode::batched : GuidanceMode::split;
+        spdlog::debug("guidance as one batch {:.2f} ms, as two passes {:.2f} ms", batched * 1e3,
+                      passes * 1e3);
+    }
+    timed_.push_back({shape.height, shape.width, mode});
+    return mode;
+}
+
+GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
+                                          const std::vector<Branches>& pictures,
+                                          const std::function<void(std::string_view)>& on_phase) const {
+    RunShape resolved = shape;
+    resolved.mode = resolve(shape, evaluations, on_phase);
+    Run run;
+    run.owner_ = this;
+    run.executor_ = executor(resolved, evaluations, on_phase);
+    run.evaluations_ = evaluations;
+    run.mode_ = resolved.mode;
+    run.reuse_ = reuses();
+    run.full_flops_ = run.plan().cost_of_full().flops;
+    const models::DenoiserTraits traits = denoiser_->traits();
+    for (const Branches& branches : pictures) {
+        auto& halves = run.conditioning_.emplace_back();
+        if (branches.size() == 2 && run.mode_ == GuidanceMode::batched)
+            halves.push_back(joined(branches[0], branches[1]));
+        else
+            halves = branches;
+        auto& generation = run.generations_.emplace_back(run.executor_, run.reuse_);
+        auto& bound = run.bound_.emplace_back();
+        const std::int64_t batch = graph_shape(resolved).batch;
+        const Tensor blank(DType::f32, {batch, traits.in_channels, shape.height, shape.width});
+        for (std::size_t b = 0; b < halves.size(); ++b) {
+            auto& inputs =
+                bound.emplace_back(denoiser_->inputs(blank, evaluations.front().timestep, halves[b]));
+            for (std::size_t i = 0; i < inputs.size(); ++i)
+                generation.bind(static_cast<int>(b), i, inputs[i]);
+        }
+        generation.begin();
+    }
+    return run;
+}
+
+std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {
+    const float timestep = evaluations_.at(next_).timestep;
+    const graph::Graph& graph = executor_->plan().extended.graph;
+    std::vector<Tensor> predictions;
+    for (std::size_t p = 0; p < generations_.size(); ++p) {
+        const auto row = static_cast<std::int64_t>(p);
+        const Tensor own = sample.rows(row, row + 1);
+        const bool two_in_one = conditioning_[p].size() == 1 && mode_ == GuidanceMode::batched &&
+                                conditioning_[p][0].encoder_hidden_states.dim(0) == 2;
+        std::vector<Tensor> halves;
+        for (std::size_t b = 0; b < conditioning_[p].size(); ++b) {
+            auto& inputs = bound_[p][b];
+            inputs = owner_->denoiser_->inputs(two_in_one ? joined(own, own) : own.clone(), timestep,
+                                               conditioning_[p][b]);
+            for (std::size_t i = 0; i < inputs.size(); ++i)
+                if (is_varying(graph[graph.inputs[i]].attrs<graph::InputAttrs>().name))
+                    generations_[p].bind(static_cast<int>(b), i, inputs[i]);
+            const Tensor output = generations_[p].run().front();
+            for (std::int64_t r = 0; r < output.dim(0); ++r) halves.push_back(output.rows(r, r + 1).clone());
+        }
+        for (std::size_t h = 0; h < halves.size(); ++h)
+            if (p == 0)
+                predictions.push_back(halves[h]);
+            else
+                predictions[h] = joined(predictions[h], halves[h]);
+    }
+
+    const auto branches = conditioning_.front().size();
+    const auto first = next_ * branches;
+    const cachify::Plan& made = plan();
+    double flops = 0;
+    reused_ = false;
+    for (std::size_t x = first; x < first + branches; ++x) {
+        flops += reuse_ ? made.cost_of_execution(x).flops : full_flops_;
+        for (std::size_t r = 0; reuse_ && r < made.schedule.rules.size(); ++r)
+            reused_ = reused_ || made.analysis.is_reused(made.extended, made.schedule, x, r);
+    }
+    flops_share_ = full_flops_ == 0 ? 1 : flops / (full_flops_ * static_cast<double>(branches));
+    flops_run_ += flops;
+    ++next_;
+    return predictions;
+}
+
+std::vector<std::string> GuidedDenoiser::Run::complaints() const {
+    std::vector<std::string> all;
+    for (const auto& generation : generations_)
+        all.insert(all.end(), generation.complaints().begin(), generation.complaints().end());
+    return all;
+}
+
+namespace {
+
+/// Unbiased, as torch.std.
+double deviation(std::span<const float> values) {
+    double sum = 0;
+    for (const float value : values) sum += value;
+    const double mean = sum / static_cast<double>(values.size());
+    double squares = 0;
+    for (const float value : values) squares += (value - mean) * (value - mean);
+    return std::sqrt(squares / static_cast<double>(values.size() - 1));
+}
+
+}  // namespace
+
+Tensor guide(const std::vector<Tensor>& halves, double guidance_scale, double guidance_rescale) {
+    if (halves.size() == 1) return halves[0];
+    const auto scale = static_cast<float>(guidance_scale);
+    Tensor result(DType::f32, halves[0].shape());
+    const auto uncond = halves[0].span<float>();
+    const auto cond = halves[1].span<float>();
+    const auto out = result.span<float>();
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = uncond[i] + scale * (cond[i] - uncond[i]);
+    if (guidance_rescale <= 0) return result;
+    const auto row_size = out.size() / static_cast<std::size_t>(result.dim(0));
+    for (std::size_t begin = 0; begin < out.size(); begin += row_size) {
+        const auto row = out.subspan(begin, row_size);
+        const double ratio = deviation(cond.subspan(begin, row_size)) / deviation(row);
+        const auto factor = static_cast<float>(guidance_rescale * ratio + (1 - guidance_rescale));
+        for (float& value : row) value *= factor;
+    }
+    return result;
+}
+
+}  // namespace reprise::pipelines

@@ -1,0 +1,148 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "cachify/executor.h"
+#include "models/denoiser.h"
+#include "reprise/cachify.h"
+#include "reprise/pipeline.h"
+#include "schedulers/scheduler.h"
+
+namespace reprise::pipelines {
+
+/// What `cachify::prepare` left on a pipeline.
+struct Preparation {
+    cachify::Config config;
+    int num_inference_steps = 0;
+    cachify::Count count = cachify::Count::steps;
+    bool enabled = true;
+};
+
+/// Where a component runs.
+struct Engine {
+    std::shared_ptr<backends::Backend> backend;
+    backends::CompileOptions options;
+};
+
+/// A denoiser with guidance and reuse: plans, compiles, and runs evaluations. The only place where pipelines
+/// and reuse meet. Thread-safe but for `preparation`.
+class GuidedDenoiser {
+  public:
+    /// `weights` may be null: then it plans but does not run.
+    GuidedDenoiser(std::string class_name, std::unique_ptr<models::Denoiser> denoiser,
+                   std::shared_ptr<const WeightSource> weights, Engine engine);
+
+    const models::Denoiser& model() const { return *denoiser_; }
+    const std::string& class_name() const { return class_name_; }
+    /// The structure alone, for one branch of the shape.
+    graph::Graph structure(const models::DenoiserShape& shape) const;
+
+    std::optional<Preparation> preparation;
+    /// Whether a prepared configuration is in force.
+    bool reuses() const { return preparation && preparation->enabled; }
+
+    /// What a run needs to know beforehand.
+    struct RunShape {
+        std::int64_t height = 0, width = 0;  ///< of the latents
+        std::int64_t text_tokens = 0;
+        bool guidance = false;
+        GuidanceMode mode = GuidanceMode::automatic;
+    };
+    /// What guides one picture: the unconditional half first, then the conditional; one alone without
+    /// guidance. Batches of one.
+    using Branches = std::vector<models::Conditioning>;
+
+    /// The plan that a run would follow. With `structure_only` no weights are read.
+    std::shared_ptr<const cachify::Plan> plan(const RunShape& shape,
+                                              const std::vector<Evaluation>& evaluations,
+                                              bool structure_only) const;
+
+    /// One run over all pictures of a call, in step: each evaluation is made for every picture before the
+    /// next.
+    class Run {
+      public:
+        /// Predictions (pictures, C, H, W) of the unconditional and the conditional half, or one without
+        /// guidance. `sample` is (pictures, C, H, W), scaled already.
+        std::vector<Tensor> evaluate(const Tensor& sample);
+
+        const cachify::Plan& plan() const { return executor_->plan(); }
+        GuidanceMode mode() const { return mode_; }
+        bool reuse() const { return reuse_; }
+        std::vector<std::string> complaints() const;
+        /// Share of a full evaluation's FLOPs, and whether a module is reused, at the evaluation made last.
+        double flops_share() const { return flops_share_; }
+        bool reused() const { return reused_; }
+        double flops_run() const { return flops_run_; }
+
+      private:
+        friend class GuidedDenoiser;
+        Run() = default;
+        const GuidedDenoiser* owner_ = nullptr;
+        std::shared_ptr<const cachify::Executor> executor_;
+        std::vector<cachify::Generation> generations_;  ///< one per picture
+        std::vector<std::vector<models::Conditioning>>
+            conditioning_;  ///< [picture][branch], batched if the mode is
+        std::vector<std::vector<std::vector<Tensor>>>
+            bound_;  ///< [picture][branch]: keeps bound inputs alive
+        std::vector<Evaluation> evaluations_;
+        GuidanceMode mode_ = GuidanceMode::batched;
+        bool reuse_ = false;
+        std::size_t next_ = 0;
+        double full_flops_ = 0;  ///< of one execution without reuse
+        double flops_share_ = 1;
+        double flops_run_ = 0;
+        bool reused_ = false;
+    };
+    Run start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
+              const std::vector<Branches>& pictures,
+              const std::function<void(std::string_view)>& on_phase) const;
+
+    /// Drops compiled pieces.
+    void release() const;
+
+  private:
+    GuidanceMode resolve(const RunShape& shape, const std::vector<Evaluation>& evaluations,
+                         const std::function<void(std::string_view)>& on_phase) const;
+    double time_mode(RunShape shape, const std::vector<Evaluation>& evaluations, GuidanceMode mode,
+                     const std::function<void(std::string_view)>& on_phase) const;
+    std::shared_ptr<const cachify::Executor> executor(
+        const RunShape& shape, const std::vector<Evaluation>& evaluations,
+        const std::function<void(std::string_view)>& on_phase) const;
+    const graph::Graph& graph(const models::DenoiserShape& shape) const;
+
+    std::string class_name_;
+    std::unique_ptr<models::Denoiser> denoiser_;
+    std::shared_ptr<const WeightSource> weights_;
+    Engine engine_;
+
+    mutable std::recursive_mutex mutex_;  ///< guards what follows
+    struct BuiltGraph {
+        models::DenoiserShape shape;
+        graph::Graph graph;
+    };
+    mutable std::vector<std::unique_ptr<BuiltGraph>> graphs_;
+    struct Compiled {
+        models::DenoiserShape shape;
+        std::shared_ptr<const cachify::Executor> executor;
+        double weight_bytes = 0;
+    };
+    mutable std::vector<Compiled> compiled_;  ///< most recently used last
+    struct Timed {
+        std::int64_t height, width;
+        GuidanceMode mode;
+    };
+    mutable std::vector<Timed> timed_;
+};
+
+/// One result from the halves of guidance: unconditional + scale * (conditional - unconditional), then, with
+/// a rescale above 0, drawn towards the conditional half's standard deviation (arXiv 2305.08891,
+/// section 3.4).
+Tensor guide(const std::vector<Tensor>& halves, double guidance_scale, double guidance_rescale);
+
+}  // namespace reprise::pipelines

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "io/model_folder.h"
+#include "models/autoencoder_kl.h"
+#include "pipelines/component.h"
+#include "reprise/image.h"
+
+namespace reprise::pipelines {
+
+/// Latents to pictures with the folder's autoencoder. Compiled when first needed, per size.
+class PictureDecoder {
+  public:
+    PictureDecoder(const ModelFolder& folder, Engine engine, std::string variant);
+
+    const models::AutoencoderKLConfig& config() const { return config_; }
+    /// One picture from latents (1, C, h, w) as the sampler leaves them. Untiled unless the machine's memory
+    /// would not suffice; then in overlapping tiles as diffusers blends them, with a warning.
+    Image operator()(const Tensor& latents);
+    /// The same without turning it into 8 bits: (1, 3, H, W) f32 around -1 to 1.
+    Tensor decode(const Tensor& latents);
+    /// Decodes in tiles whatever the memory.
+    Tensor decode_tiled(const Tensor& latents);
+    void release() { compiled_.reset(); }
+
+  private:
+    Tensor unscaled(const Tensor& latents) const;
+    Tensor run(const Tensor& unscaled_latents);
+
+    models::AutoencoderKLConfig config_;
+    Engine engine_;
+    std::filesystem::path path_;
+    std::string variant_;
+    std::unique_ptr<CompiledGraph> compiled_;
+    Shape compiled_for_;
+};
+
+}  // namespace reprise::pipelines

@@ -1,0 +1,93 @@
+#include "reprise/pipeline.h"
+
+#include "pipelines/text_to_image.h"
+#include "reprise/cachify.h"
+#include "reprise/error.h"
+
+namespace reprise {
+
+Pipeline::Pipeline(std::unique_ptr<pipelines::TextToImage> implementation)
+    : implementation_(std::move(implementation)) {}
+Pipeline::Pipeline(Pipeline&&) noexcept = default;
+Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
+Pipeline::~Pipeline() = default;
+
+Pipeline Pipeline::from_pretrained(const std::filesystem::path& folder, const LoadOptions& options) {
+    return Pipeline(std::make_unique<pipelines::TextToImage>(folder, options));
+}
+
+GenerateOutput Pipeline::operator()(const GenerateOptions& options) const {
+    return (*implementation_)(options);
+}
+
+const std::string& Pipeline::class_name() const {
+    return implementation_->folder().class_name();
+}
+
+RunReport Pipeline::last_report() const {
+    return implementation_->last_report();
+}
+
+namespace cachify {
+
+namespace {
+
+pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {
+    auto& preparation = pipe.implementation().denoiser().preparation;
+    if (!preparation) usage_error("{} needs a pipeline that was prepared: call cachify::prepare first", what);
+    return *preparation;
+}
+
+}  // namespace
+
+void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count) {
+    auto& implementation = pipe.implementation();
+    auto& denoiser = implementation.denoiser();
+    const auto before = std::move(denoiser.preparation);
+    denoiser.preparation = pipelines::Preparation{std::move(config), num_inference_steps, count, true};
+    try {  // the plan for the trained size shows whether the configuration makes sense
+        GenerateOptions options;
+        options.num_inference_steps = num_inference_steps;
+        const auto ahead = implementation.outlook(options);
+        denoiser.plan(ahead.shape, ahead.evaluations, true);
+    } catch (...) {
+        denoiser.preparation = before;
+        throw;
+    }
+}
+
+void prepare(Pipeline& pipe, int num_inference_steps) {
+    auto& implementation = pipe.implementation();
+    GenerateOptions options;
+    options.num_inference_steps = num_inference_steps;
+    const auto shape = implementation.outlook(options).shape;
+    auto& denoiser = implementation.denoiser();
+    prepare(pipe, num_inference_steps,
+            default_config(denoiser.class_name(),
+                           denoiser.structure({1, shape.height, shape.width, shape.text_tokens})));
+}
+
+void enable(Pipeline& pipe) {
+    prepared(pipe, "enable").enabled = true;
+}
+void disable(Pipeline& pipe) {
+    prepared(pipe, "disable").enabled = false;
+}
+void unprepare(Pipeline& pipe) {
+    pipe.implementation().denoiser().preparation.reset();
+}
+void reset_status(Pipeline& pipe) {
+    pipe.implementation().forget_report();
+}
+
+infer::infer(Pipeline& pipe) : pipe_(pipe) {
+    enable(pipe_);
+}
+infer::~infer() {
+    auto& preparation = pipe_.implementation().denoiser().preparation;
+    if (preparation) preparation->enabled = false;
+    reset_status(pipe_);
+}
+
+}  // namespace cachify
+}  // namespace reprise

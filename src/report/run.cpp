@@ -1,0 +1,43 @@
+#include "report/run.h"
+
+namespace reprise::report {
+
+std::string_view name_of(GuidanceMode mode) {
+    switch (mode) {
+        case GuidanceMode::batched:
+            return "batched";
+        case GuidanceMode::split:
+            return "split";
+        case GuidanceMode::automatic:
+            return "automatic";
+    }
+    return "?";
+}
+
+nlohmann::ordered_json to_json(const RunReport& report) {
+    auto steps = nlohmann::ordered_json::array();
+    for (const StepInfo& step : report.steps)
+        steps.push_back({{"step", step.step},
+                         {"variant", step.reused ? "reused" : "full"},
+                         {"seconds", step.seconds},
+                         {"flops_share", step.flops_share}});
+    return {
+        {"summary", report.summary},
+        {"steps", steps},
+        {"seconds",
+         {{"text", report.text_seconds},
+          {"compile", report.compile_seconds},
+          {"denoise", report.denoise_seconds},
+          {"decode", report.decode_seconds}}},
+        {"scheduler", report.scheduler},
+        {"precision", report.precision},
+        {"guidance_mode", name_of(report.guidance_mode)},
+        {"reuse", report.reuse},
+        {"segments", report.segments},
+        {"flops", {{"full", report.flops_full}, {"run", report.flops_run}}},
+        {"bytes",
+         {{"kept", report.kept_bytes}, {"once", report.prologue_bytes}, {"scratch", report.scratch_bytes}}},
+        {"complaints", report.complaints}};
+}
+
+}  // namespace reprise::report
