@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "reprise/cachify.h"
+
+namespace reprise::pipelines {
+class TextToImage;
+}
+
+namespace reprise::app {
+
+/// The configuration that --cache asks for: one of the names in cache_names.cpp, or a JSON file. Nothing for
+/// "off". Error (usage) naming what there is.
+std::optional<cachify::Config> cache_config(const std::string& name, pipelines::TextToImage& pipe);
+
+/// "default, off".
+std::string cache_name_list();
+
+/// A configuration on one line, for people: its entries in their JSON form.
+std::string describe(const cachify::Config& config);
+
+}  // namespace reprise::app

@@ -1,0 +1,180 @@
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "commands.h"
+#include "io/safetensors.h"
+#include "outputs.h"
+#include "pipelines/text_to_image.h"
+#include "report/run.h"
+#include "report/text.h"
+#include "reprise/error.h"
+#include "session.h"
+
+namespace reprise::app {
+
+namespace {
+
+struct Options {
+    ModelOptions model;
+    PromptOptions prompts;
+    SamplingOptions sampling;
+    CacheOptions cache;
+    OutputOptions output;
+    std::string out = "reprise-{seed}.png", latents_in, latents_out;
+};
+
+Tensor read_latents(const std::string& path) {
+    const SafetensorsFile file(path);
+    const auto tensor = file.find("latents");
+    if (!tensor)
+        usage_error(
+            "{}: no tensor \"latents\" in it; expected one of shape (pictures, channels, height / 8, "
+            "width / 8)",
+            path);
+    return *tensor;
+}
+
+/// What every picture of a run has in common, and what it needs to be made again.
+struct Settings {
+    std::string model, cache, size, scheduler, guidance, precision;
+    const Options& options;
+};
+
+ImageText picture_text(const Settings& settings, const std::string& prompt, std::size_t number) {
+    const auto& options = settings.options;
+    const auto& prompts = options.prompts;
+    ImageText text = {{"prompt", prompt}};
+    const auto add = [&](const char* key, const std::string& value) { text.emplace_back(key, value); };
+    if (prompts.prompt_2) add("prompt_2", *prompts.prompt_2);
+    if (prompts.negative_prompt) add("negative_prompt", *prompts.negative_prompt);
+    if (prompts.negative_prompt_2) add("negative_prompt_2", *prompts.negative_prompt_2);
+    add("seed", std::to_string(options.sampling.seed));
+    if (number > 0) add("number", std::to_string(number));
+    add("steps", std::to_string(options.sampling.steps));
+    add("guidance_scale", settings.guidance);
+    add("scheduler", settings.scheduler);
+    add("size", settings.size);
+    add("cache", settings.cache);
+    add("model", settings.model);
+    add("precision", settings.precision);
+    add("software", "reprise " REPRISE_VERSION);
+    // One text in the form that other programs look for.
+    std::string parameters = prompt;
+    if (prompts.negative_prompt) parameters += "\nNegative prompt: " + *prompts.negative_prompt;
+    parameters += fmt::format(
+        "\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}, Model: {}, "
+        "Version: reprise " REPRISE_VERSION,
+        options.sampling.steps, settings.scheduler, settings.guidance, options.sampling.seed, settings.size,
+        settings.model);
+    add("parameters", parameters);
+    return text;
+}
+
+void report(Context& context, const GenerateOutput& output, double load_seconds) {
+    const RunReport& run = output.report;
+    context.terminal.note(run.summary);
+    context.terminal.note(fmt::format(
+        "load {}, text {}, compile {}, denoise {}, decode {}", report::human_seconds(load_seconds),
+        report::human_seconds(run.text_seconds), report::human_seconds(run.compile_seconds),
+        report::human_seconds(run.denoise_seconds), report::human_seconds(run.decode_seconds)));
+}
+
+void run(Context& context, const Options& o) {
+    set_up(context, o.output);
+    const MemoryWatch memory;
+    const auto prompts = o.prompts.prompts();
+    const std::size_t count = prompts.size() * static_cast<std::size_t>(o.prompts.images);
+    const auto paths = picture_paths(o.out, count, o.sampling.seed);
+    for (const auto& path : paths) check_picture_path(path);
+    if (!o.latents_out.empty()) check_writable(o.latents_out);
+    const Tensor latents_in = o.latents_in.empty() ? Tensor() : read_latents(o.latents_in);
+
+    Session session(context, o.model, o.cache);
+    GenerateOptions options = o.sampling.generate_options(session.pipe.class_name());
+    o.prompts.apply_to(options);
+    options.latents = latents_in;
+    session.pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
+    session.prepare(context, o.cache, o.sampling.steps);
+    const GenerateOutput output = session.run(context, options);
+
+    const Image& first = output.images.front();
+    const Settings settings = {model_name(o.model),
+                               cache_text(o.cache, session.config),
+                               fmt::format("{}x{}", first.width(), first.height()),
+                               output.report.scheduler,
+                               fmt::format("{}", options.guidance_scale),
+                               output.report.precision,
+                               o};
+    Outputs files;
+    for (std::size_t i = 0; i < count; ++i)
+        files.add(paths[i], output.images[i],
+                  picture_text(settings, prompts[i / static_cast<std::size_t>(o.prompts.images)],
+                               count > 1 ? i + 1 : 0));
+    if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
+    files.commit();
+
+    report(context, output, session.load_seconds);
+    if (!o.output.json) {
+        for (const auto& name : files.names()) print(name + "\n");
+        return;
+    }
+    auto json = report::to_json(output.report);
+    json["seconds"]["load"] = session.load_seconds;
+    json["memory"] = to_json(memory);
+    json["settings"] = {{"model", o.model.model},
+                        {"pipeline", session.pipe.class_name()},
+                        {"prompts", prompts},
+                        {"images_per_prompt", o.prompts.images},
+                        {"seed", o.sampling.seed},
+                        {"steps", o.sampling.steps},
+                        {"guidance_scale", options.guidance_scale},
+                        {"width", first.width()},
+                        {"height", first.height()},
+                        {"cache", settings.cache},
+                        {"backend", o.model.backend},
+                        {"device", o.model.device},
+                        {"threads", o.model.threads},
+                        {"version", REPRISE_VERSION}};
+    json["files"] = files.names();
+    print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, Context& context) {
+    auto options = std::make_shared<Options>();
+    auto* command = app.add_subcommand("generate", "Draw pictures from prompts");
+    add_model_options(*command, options->model);
+    add_prompt_options(*command, options->prompts);
+    add_sampling_options(*command, options->sampling);
+    add_cache_options(*command, options->cache);
+    command
+        ->add_option("--out", options->out, "Picture, .png or .webp; {n} becomes its number, {seed} the seed")
+        ->group("Output")
+        ->type_name("FILE")
+        ->capture_default_str();
+    command
+        ->add_option("--latents-in", options->latents_in,
+                     "Noise in place of the seed's: safetensors with one tensor \"latents\" (pictures, 4, "
+                     "height/8, width/8)")
+        ->group("Output")
+        ->type_name("FILE");
+    command->add_option("--latents-out", options->latents_out, "Writes the final latents, in the same form")
+        ->group("Output")
+        ->type_name("FILE");
+    add_output_options(*command, options->output);
+    command->footer(
+        "\nExamples:\n"
+        "  reprise generate --model models/emoji-sdxl --prompt \"red apple\" --out apple.png\n"
+        "  reprise generate --model sdxl --prompt \"a lighthouse at dawn\" --steps 30 --scheduler "
+        "dpm++2m-karras\n"
+        "  reprise generate --model sdxl --prompts-file prompts.txt --images 2 --out 'out/{seed}-{n}.png'\n"
+        "  reprise generate --model sdxl --prompt \"a lighthouse\" --cache mine.json --json\n"
+        "\n"
+        "A configuration file is a list; of entries that match one module the last holds:\n"
+        "  [{\"wildcard_or_filter_func\": {\"not\": \"*up_blocks.2*\"},\n"
+        "    \"select_cache_step_func\": \"step % 2 != 0\"}]");
+    command->callback([options, &context] { run(context, *options); });
+}
+
+}  // namespace reprise::app

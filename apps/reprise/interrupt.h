@@ -1,0 +1,12 @@
+#pragma once
+
+namespace reprise::app {
+
+/// From now on the first Ctrl-C is only noted; a second one ends the process at once.
+void note_interrupts();
+/// Whether there was one.
+bool interrupted();
+/// Throws an Error of kind `cancelled` when there was one.
+void stop_if_interrupted();
+
+}  // namespace reprise::app

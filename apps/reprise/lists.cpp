@@ -1,0 +1,114 @@
+// The small commands that list what there is.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "backends/backend.h"
+#include "commands.h"
+#include "io/weight_cache.h"
+#include "outputs.h"
+#include "report/text.h"
+#include "schedulers/registry.h"
+
+namespace reprise::app {
+
+namespace {
+
+void list_schedulers(bool json) {
+    if (json) {
+        auto list = nlohmann::ordered_json::array();
+        for (const auto& entry : schedulers())
+            list.push_back({{"name", entry.name}, {"class", entry.class_name}, {"summary", entry.summary}});
+        print(list.dump(2) + "\n");
+        return;
+    }
+    report::Table table({{"name"}, {"class in diffusers"}, {}});
+    for (const auto& entry : schedulers())
+        table.add({std::string(entry.name), std::string(entry.class_name), std::string(entry.summary)});
+    print(table.text());
+}
+
+void list_cache(bool json) {
+    const WeightCache cache;
+    const auto entries = cache.list();
+    if (json) {
+        auto list = nlohmann::ordered_json::array();
+        for (const auto& entry : entries)
+            list.push_back({{"file", entry.file.string()},
+                            {"source", entry.source},
+                            {"precision", entry.precision},
+                            {"bytes", entry.bytes},
+                            {"last_use", std::chrono::system_clock::to_time_t(entry.last_use)}});
+        print(list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+        return;
+    }
+    report::Table table({{"last use"}, {"size", report::Table::Align::right}, {"precision"}, {"weights of"}});
+    double total = 0;
+    for (const auto& entry : entries) {
+        total += static_cast<double>(entry.bytes);
+        const auto time = fmt::localtime(std::chrono::system_clock::to_time_t(entry.last_use));
+        table.add({fmt::format("{:%Y-%m-%d %H:%M}", time),
+                   report::human_bytes(static_cast<double>(entry.bytes)), entry.precision, entry.source});
+    }
+    if (entries.empty())
+        print(fmt::format("nothing in {}\n", cache.folder().string()));
+    else
+        print(table.text() +
+              fmt::format("\n{} in {}\n", report::human_bytes(total), cache.folder().string()));
+}
+
+void clear_cache() {
+    const WeightCache cache;
+    const auto cleared = cache.clear();
+    print(fmt::format("{} file{} removed from {}, {} freed\n", cleared.files, cleared.files == 1 ? "" : "s",
+                      cache.folder().string(), report::human_bytes(static_cast<double>(cleared.bytes))));
+}
+
+}  // namespace
+
+std::string version_text() {
+    std::string text = "reprise " REPRISE_VERSION "\n";
+    for (const auto& name : backends::available()) {
+        const auto backend = backends::create(name);
+        text += fmt::format("backend {}:", name);
+        for (const auto& device : backend->devices())
+            text += fmt::format(" {} ({})", device, reprise::name_of(backend->preferred_precision(device)));
+        text += "\n";
+    }
+    return text;
+}
+
+void add_schedulers(CLI::App& app, Context& context) {
+    auto options = std::make_shared<OutputOptions>();
+    auto* command = app.add_subcommand("schedulers", "List the sampling methods");
+    add_output_options(*command, *options);
+    command->callback([options, &context] {
+        set_up(context, *options);
+        list_schedulers(options->json);
+    });
+}
+
+void add_cache(CLI::App& app, Context& context) {
+    auto options = std::make_shared<OutputOptions>();
+    auto* command = app.add_subcommand("cache", "List or remove weights converted for faster loading");
+    command->require_subcommand(1);
+    auto* list = command->add_subcommand("list", "List them");
+    add_output_options(*list, *options);
+    list->callback([options, &context] {
+        set_up(context, *options);
+        list_cache(options->json);
+    });
+    command->add_subcommand("clear", "Remove all of them")->callback([&context] {
+        set_up(context, {});
+        clear_cache();
+    });
+}
+
+void add_version(CLI::App& app, Context& context) {
+    app.add_subcommand("version", "Print the version, the backends, and their devices")->callback([&context] {
+        set_up(context, {});
+        print(version_text());
+    });
+}
+
+}  // namespace reprise::app

@@ -1,0 +1,237 @@
+#include "options.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "backends/backend.h"
+#include "io/json.h"
+#include "reprise/error.h"
+#include "schedulers/registry.h"
+
+namespace reprise::app {
+
+namespace {
+
+constexpr std::size_t kMaxPromptsBytes = 1U << 20U;
+
+DType dtype(const std::string& name) {
+    return name == "bf16" ? DType::bf16 : name == "f16" ? DType::f16 : DType::f32;
+}
+
+/// One of these words; help shows them.
+CLI::Validator one_of(const std::vector<std::string>& words) {
+    std::string names;
+    for (const auto& word : words) (names += names.empty() ? "" : "|") += word;
+    return {[words, names](std::string& text) {
+                return std::find(words.begin(), words.end(), text) != words.end()
+                           ? std::string()
+                           : fmt::format("\"{}\" is none of {}", text, names);
+            },
+            names};
+}
+
+/// CLI11 would turn -1 into a large number.
+CLI::Validator digits() {
+    return {[](std::string& text) {
+                return text.find_first_not_of("0123456789") == std::string::npos
+                           ? std::string()
+                           : fmt::format("\"{}\" is not a whole number from 0 on", text);
+            },
+            ""};
+}
+
+}  // namespace
+
+CLI::Validator at_least(int smallest) {
+    CLI::Validator validator(
+        [smallest](std::string& text) {
+            int value = 0;
+            if (!CLI::detail::lexical_cast(text, value))
+                return fmt::format("\"{}\" is not a whole number", text);
+            return value < smallest ? fmt::format("{} is too small; expected at least {}", value, smallest)
+                                    : std::string();
+        },
+        "");
+    return validator;
+}
+
+LoadOptions ModelOptions::load_options() const {
+    LoadOptions options;
+    options.backend = backend;
+    options.device = device;
+    if (precision != "auto") options.precision = dtype(precision);
+    options.vae_precision = dtype(vae_precision);
+    options.threads = threads;
+    options.variant = variant;
+    return options;
+}
+
+cachify::Count CacheOptions::counting() const {
+    return count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
+}
+
+std::optional<cachify::Config> CacheOptions::config(pipelines::TextToImage& pipe) const {
+    return cache_config(cache, pipe);
+}
+
+GenerateOptions SamplingOptions::generate_options(const std::string& pipeline_class) const {
+    GenerateOptions options;
+    options.num_inference_steps = steps;
+    options.guidance_scale = guidance.value_or(pipeline_class == "StableDiffusionPipeline" ? 7.5 : 5.0);
+    options.guidance_rescale = guidance_rescale;
+    options.width = width;
+    options.height = height;
+    options.seed = seed;
+    options.scheduler = scheduler;
+    options.guidance_mode = guidance_mode == "batched" ? GuidanceMode::batched
+                            : guidance_mode == "split" ? GuidanceMode::split
+                                                       : GuidanceMode::automatic;
+    return options;
+}
+
+std::vector<std::string> PromptOptions::prompts() const {
+    if (prompt) return {*prompt};
+    if (prompts_file.empty()) usage_error("no prompt: give --prompt TEXT or --prompts-file FILE");
+    std::string text = read_text_file(prompts_file, kMaxPromptsBytes);
+    if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
+    std::istringstream lines(text);
+    std::vector<std::string> prompts;
+    for (std::string line; std::getline(lines, line);) {
+        if (line.ends_with('\r')) line.pop_back();
+        if (line.find_first_not_of(" \t") != std::string::npos) prompts.push_back(line);
+    }
+    if (prompts.empty()) usage_error("{}: no prompts in it; expected one a line", prompts_file);
+    return prompts;
+}
+
+void PromptOptions::apply_to(GenerateOptions& options) const {
+    options.prompts = prompts();
+    options.prompt_2 = prompt_2;
+    options.negative_prompt = negative_prompt;
+    options.negative_prompt_2 = negative_prompt_2;
+    options.num_images_per_prompt = images;
+    options.clip_skip = clip_skip;
+}
+
+void add_model_options(CLI::App& command, ModelOptions& options) {
+    options.backend = backends::available().front();
+    const auto group = [](CLI::Option* option) { return option->group("Model"); };
+    group(command.add_option("--model", options.model, "Folder in diffusers' layout"))
+        ->required()
+        ->type_name("FOLDER");
+    group(command.add_option("--device", options.device, "Device of the backend, such as CPU or GPU.0"))
+        ->capture_default_str();
+    group(command.add_option("--precision", options.precision,
+                             "Of the denoiser and text encoders; auto: bf16 where native, else f32"))
+        ->check(one_of({"auto", "f32", "bf16", "f16"}))
+        ->capture_default_str();
+    group(command.add_option("--vae-precision", options.vae_precision, "Of the autoencoder"))
+        ->check(one_of({"f32", "bf16", "f16"}))
+        ->capture_default_str();
+    group(command.add_option("--threads", options.threads, "Worker threads; 0: one for each core"))
+        ->check(at_least(0))
+        ->capture_default_str();
+    group(command.add_option("--variant", options.variant, "Of the weight files, such as fp16"));
+    group(command.add_option("--backend", options.backend, "What computes"))
+        ->check(one_of(backends::available()))
+        ->capture_default_str();
+}
+
+void add_cache_options(CLI::App& command, CacheOptions& options) {
+    command
+        .add_option(
+            "--cache", options.cache,
+            "What is reused between steps: " + cache_name_list() + ", or a JSON file with a configuration")
+        ->group("Reuse")
+        ->type_name("NAME|FILE.json")
+        ->capture_default_str();
+    command
+        .add_option("--count", options.count,
+                    "What a configuration's steps are: the sampler's, or calls of the denoiser")
+        ->group("Reuse")
+        ->check(one_of({"steps", "evaluations"}))
+        ->capture_default_str();
+}
+
+void add_sampling_options(CLI::App& command, SamplingOptions& options) {
+    const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
+    std::string names;
+    for (const auto& entry : schedulers()) (names += names.empty() ? "" : ", ") += entry.name;
+    group(command.add_option("--steps", options.steps, "Denoising steps"))
+        ->check(at_least(1))
+        ->capture_default_str();
+    group(
+        command.add_option("--guidance", options.guidance,
+                           "Guidance scale; off at 1 and below (default: 5, Stable Diffusion 1 and 2: 7.5)"))
+        ->type_name("FLOAT");
+    group(command.add_option("--guidance-rescale", options.guidance_rescale,
+                             "0 to 1: how much of guidance's contrast is taken back"))
+        ->capture_default_str();
+    group(command.add_option("--width", options.width, "In pixels; 0: what the model was trained for"))
+        ->check(at_least(0))
+        ->capture_default_str();
+    group(command.add_option("--height", options.height, "In pixels; 0: what the model was trained for"))
+        ->check(at_least(0))
+        ->capture_default_str();
+    group(command.add_option("--seed", options.seed, "The noise is PyTorch's for this seed"))
+        ->check(digits())
+        ->capture_default_str();
+    group(command.add_option("--scheduler", options.scheduler,
+                             "Sampling method (default: the model's own): " + names))
+        ->type_name("NAME");
+    group(command.add_option("--guidance-mode", options.guidance_mode,
+                             "Both halves of guidance as one batch or as two passes; auto: the faster"))
+        ->check(one_of({"auto", "batched", "split"}))
+        ->capture_default_str();
+}
+
+void add_prompt_options(CLI::App& command, PromptOptions& options) {
+    const auto group = [](CLI::Option* option) { return option->group("Prompt"); };
+    auto* one = group(command.add_option("--prompt", options.prompt, "What to draw"))->type_name("TEXT");
+    group(command.add_option("--prompts-file", options.prompts_file,
+                             "Several prompts: a text file with one a line"))
+        ->excludes(one)
+        ->type_name("FILE");
+    group(command.add_option("--prompt-2", options.prompt_2,
+                             "For the second text encoder (default: the prompt)"))
+        ->type_name("TEXT");
+    group(command.add_option("--negative-prompt", options.negative_prompt, "What to keep away from"))
+        ->type_name("TEXT");
+    group(command.add_option("--negative-prompt-2", options.negative_prompt_2,
+                             "The same for the second text encoder"))
+        ->type_name("TEXT");
+    group(command.add_option("--images", options.images, "Pictures for each prompt"))
+        ->check(at_least(1))
+        ->capture_default_str();
+    group(command.add_option("--clip-skip", options.clip_skip, "Layers of the text encoders to leave out"))
+        ->check(at_least(0))
+        ->type_name("N");
+}
+
+void add_output_options(CLI::App& command, OutputOptions& options) {
+    command.add_flag("--json", options.json, "One JSON object on standard output")->group("Output");
+    auto* verbose =
+        command.add_flag("-v,--verbose", options.verbose, "Say more on standard error")->group("Output");
+    command.add_flag("-q,--quiet", options.quiet, "Nothing on standard error but errors")
+        ->group("Output")
+        ->excludes(verbose);
+}
+
+void set_up(Context& context, const OutputOptions& options) {
+    context.terminal.set_loudness(options.loudness());
+    log_to(context.terminal, options.loudness());
+}
+
+std::vector<bool> expected_reuse(const std::optional<cachify::Config>& config, int num_steps) {
+    std::vector<bool> reused(static_cast<std::size_t>(num_steps), false);
+    if (config)
+        for (const auto& entry : *config)
+            for (int step = 0; step < num_steps; ++step)
+                if (entry.select_cache_step_func(step, num_steps))
+                    reused[static_cast<std::size_t>(step)] = true;
+    return reused;
+}
+
+}  // namespace reprise::app

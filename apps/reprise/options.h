@@ -1,0 +1,89 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cache_names.h"
+#include "reprise/cachify.h"
+#include "reprise/pipeline.h"
+#include "terminal.h"
+
+namespace reprise::app {
+
+/// What every command is given.
+struct Context {
+    Terminal& terminal;
+};
+
+/// Where the model is and how it is run.
+struct ModelOptions {
+    std::string model;
+    std::string backend, device = "CPU";
+    std::string precision = "auto", vae_precision = "f32", variant;
+    int threads = 0;
+
+    LoadOptions load_options() const;
+};
+
+/// What is reused.
+struct CacheOptions {
+    std::string cache = "default", count = "steps";
+
+    bool off() const { return cache == "off"; }
+    cachify::Count counting() const;
+    /// The configuration for this pipeline, or nothing for "off".
+    std::optional<cachify::Config> config(pipelines::TextToImage& pipe) const;
+};
+
+/// How the sampler runs; what it needs besides prompts.
+struct SamplingOptions {
+    int steps = 20;
+    std::optional<double> guidance;
+    double guidance_rescale = 0;
+    int width = 0, height = 0;
+    std::uint64_t seed = 0;
+    std::string scheduler, guidance_mode = "auto";
+
+    /// Guidance, where not given, is what diffusers' pipeline of that class has by default.
+    GenerateOptions generate_options(const std::string& pipeline_class) const;
+};
+
+/// What to draw.
+struct PromptOptions {
+    std::string prompts_file;
+    std::optional<std::string> prompt, prompt_2, negative_prompt, negative_prompt_2;
+    int images = 1;
+    std::optional<int> clip_skip;
+
+    /// The one prompt, or the lines of the file that are not blank. Error (usage) when there are none.
+    std::vector<std::string> prompts() const;
+    void apply_to(GenerateOptions& options) const;
+};
+
+struct OutputOptions {
+    bool json = false, verbose = false, quiet = false;
+
+    Loudness loudness() const {
+        return quiet ? Loudness::quiet : verbose ? Loudness::verbose : Loudness::normal;
+    }
+};
+
+void add_model_options(CLI::App& command, ModelOptions& options);
+void add_cache_options(CLI::App& command, CacheOptions& options);
+void add_sampling_options(CLI::App& command, SamplingOptions& options);
+void add_prompt_options(CLI::App& command, PromptOptions& options);
+void add_output_options(CLI::App& command, OutputOptions& options);
+
+/// Whole numbers from `smallest` on.
+CLI::Validator at_least(int smallest);
+
+/// Applies the loudness, once the options are parsed.
+void set_up(Context& context, const OutputOptions& options);
+
+/// Which steps a configuration will reuse something at, by its own functions; for the progress bar.
+std::vector<bool> expected_reuse(const std::optional<cachify::Config>& config, int num_steps);
+
+}  // namespace reprise::app

@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "outputs.h"
+#include "pipelines/text_to_image.h"
+#include "report/plan_view.h"
+#include "report/run.h"
+#include "session.h"
+
+namespace reprise::app {
+
+namespace {
+
+struct Options {
+    ModelOptions model;
+    SamplingOptions sampling;
+    CacheOptions cache;
+    OutputOptions output;
+};
+
+void run(Context& context, const Options& o) {
+    set_up(context, o.output);
+    pipelines::TextToImage pipe(o.model.model, o.model.load_options(), true);
+    const auto config = o.cache.config(pipe);
+    const auto options = o.sampling.generate_options(pipe.folder().class_name());
+    const auto ahead = pipe.outlook(options);
+    auto& denoiser = pipe.denoiser();
+    if (config)
+        denoiser.preparation = pipelines::Preparation{*config, o.sampling.steps, o.cache.counting(), true};
+    const auto plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
+    const auto view = report::view_of(*plan);
+    const bool split = plan->schedule.num_branches > 1;
+    const char* guidance = !ahead.shape.guidance ? "no guidance"
+                           : split               ? "guidance as two passes"
+                           : options.guidance_mode == GuidanceMode::automatic
+                               ? "guidance as one batch (auto: a run may find two passes faster)"
+                               : "guidance as one batch";
+    if (o.output.json) {
+        auto json = report::to_json(view);
+        json["model"] = o.model.model;
+        json["cache"] = cache_text(o.cache, config);
+        json["precision"] = name_of(pipe.engine().options.precision);
+        json["latents"] = {{"width", ahead.shape.width}, {"height", ahead.shape.height}};
+        json["guidance_mode"] = split ? "split" : "batched";
+        print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+        return;
+    }
+    print(fmt::format("{} {}: latents {}x{}, {} steps, {}, {}\ncache {}\n\n", denoiser.class_name(),
+                      name_of(pipe.engine().options.precision), ahead.shape.width, ahead.shape.height,
+                      view.num_steps, options.scheduler.empty() ? "the model's scheduler" : options.scheduler,
+                      guidance, cache_text(o.cache, config)) +
+          report::to_text(view, {context.terminal.full_mark(), context.terminal.reused_mark()}));
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, Context& context) {
+    auto options = std::make_shared<Options>();
+    auto* command =
+        app.add_subcommand("plan", "Show what would run at each step, what is kept, what is saved");
+    add_model_options(*command, options->model);
+    add_cache_options(*command, options->cache);
+    add_sampling_options(*command, options->sampling);
+    add_output_options(*command, options->output);
+    command->footer(
+        "\nNo weights are read: it takes a moment for models of any size.\n"
+        "\nExamples:\n"
+        "  reprise plan --model models/emoji-sdxl --steps 20\n"
+        "  reprise plan --model sdxl --cache mine.json --steps 30 --width 1024 --height 1024 "
+        "--guidance-mode split");
+    command->callback([options, &context] { run(context, *options); });
+}
+
+}  // namespace reprise::app

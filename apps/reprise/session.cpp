@@ -1,0 +1,77 @@
+#include "session.h"
+
+#include <chrono>
+#include <filesystem>
+
+#include "interrupt.h"
+#include "pipelines/text_to_image.h"
+
+namespace reprise::app {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+Session::Session(Context& context, const ModelOptions& model, const CacheOptions& cache)
+    : pipe([&] {
+          note_interrupts();
+          context.terminal.phase("load");
+          const auto begin = Clock::now();
+          auto opened = Pipeline::from_pretrained(model.model, model.load_options());
+          load_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+          return opened;
+      }()),
+      config(cache.config(pipe.implementation())) {
+    stop_if_interrupted();
+}
+
+void Session::prepare(Context& context, const CacheOptions& cache, int num_steps) {
+    context.terminal.note("cache " + cache_text(cache, config));
+    if (config) cachify::prepare(pipe, num_steps, *config, cache.counting());
+}
+
+GenerateOutput Session::run(Context& context, GenerateOptions options, std::string title) {
+    const auto& preparation = pipe.implementation().denoiser().preparation;
+    const bool reuses = preparation && preparation->enabled;
+    options.on_phase = [&context](std::string_view name) {
+        stop_if_interrupted();
+        context.terminal.phase(name);
+    };
+    options.callback_on_step_end = [&context, user = options.callback_on_step_end](const StepInfo& info) {
+        context.terminal.step(info);
+        return (!user || user(info)) && !interrupted();
+    };
+    context.terminal.begin_run(expected_reuse(reuses ? config : std::nullopt, options.num_inference_steps),
+                               std::move(title));
+    try {
+        auto output = pipe(options);
+        context.terminal.end();
+        stop_if_interrupted();
+        return output;
+    } catch (...) {
+        context.terminal.end();
+        throw;
+    }
+}
+
+std::string cache_text(const CacheOptions& options, const std::optional<cachify::Config>& config) {
+    return config ? options.cache + ": " + describe(*config) : "off";
+}
+
+std::string model_name(const ModelOptions& options) {
+    std::error_code error;
+    const auto path = std::filesystem::canonical(options.model, error);
+    return error ? options.model : path.filename().string();
+}
+
+nlohmann::ordered_json to_json(const MemoryWatch& watch) {
+    const Memory now = memory_now();
+    return {{"peak_resident_bytes", now.peak},
+            {"peak_own_bytes", watch.peak_own()},
+            {"resident_bytes", now.resident},
+            {"own_bytes", now.own}};
+}
+
+}  // namespace reprise::app

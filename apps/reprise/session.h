@@ -1,0 +1,36 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "memory.h"
+#include "options.h"
+#include "reprise/cachify.h"
+#include "reprise/pipeline.h"
+
+namespace reprise::app {
+
+/// A loaded pipeline with what it is to reuse: what every command that runs a model starts from.
+struct Session {
+    double load_seconds = 0;
+    Pipeline pipe;
+    std::optional<cachify::Config> config;
+
+    Session(Context& context, const ModelOptions& model, const CacheOptions& cache);
+
+    /// Prepares the pipeline for the configuration, if there is one, and says what it is.
+    void prepare(Context& context, const CacheOptions& cache, int num_steps);
+    /// Runs with progress on the terminal. Stops at Ctrl-C with an Error of kind `cancelled`.
+    /// `title` names one of several runs.
+    GenerateOutput run(Context& context, GenerateOptions options, std::string title = {});
+};
+
+/// The configuration's name and entries for settings that are kept: "default: ...", "off".
+std::string cache_text(const CacheOptions& options, const std::optional<cachify::Config>& config);
+/// The last part of the folder's name.
+std::string model_name(const ModelOptions& options);
+/// Peak and present memory of the process.
+nlohmann::ordered_json to_json(const MemoryWatch& watch);
+
+}  // namespace reprise::app
