@@ -1,0 +1,160 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cachify/schedule.h"
+#include "graph/builder.h"
+#include "reprise/cachify.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// The error of a call, or "".
+template <class F>
+std::string error_of(F&& call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        return error.what();
+    }
+    return "";
+}
+
+/// Blocks in a row, each with an attention inside.
+graph::Graph chain(const std::vector<std::string>& blocks, bool twice = false) {
+    graph::Builder b("unet", DType::f32, nullptr);
+    graph::Value x = b.input("sample", {1, 1, 1, 4});
+    for (int pass = 0; pass < (twice ? 2 : 1); ++pass)
+        for (const auto& name : blocks) {
+            auto block = b.module(name, ModuleKind::block);
+            block.takes({x});
+            auto inner = b.module("attn", ModuleKind::self_attention);
+            x = inner.returns(b.silu(x));
+            x = block.returns(x * 2.0F);
+        }
+    b.output("sample", x);
+    return b.finish();
+}
+
+const std::vector<std::string> kUnet = {"down_blocks.0", "down_blocks.1", "mid_block",
+                                        "up_blocks.0",   "up_blocks.1",   "up_blocks.2"};
+
+std::vector<std::string> reused(const graph::Graph& graph, const Config& config, int step = 1,
+                                int num_steps = 20) {
+    std::vector<std::string> names;
+    for (const auto& rule : make_schedule(graph, config, num_steps, 1).rules)
+        if (rule.reuse[0][static_cast<std::size_t>(step)])
+            names.push_back(graph.modules[static_cast<std::size_t>(rule.module)].name);
+    return names;
+}
+
+TEST(Schedule, DefaultOfSdxlIsAllButTheLastUpBlockAtOddSteps) {
+    const auto graph = chain(kUnet);
+    const std::vector<std::string> expected(kUnet.begin(), kUnet.end() - 1);
+    EXPECT_EQ(reused(graph, SDXL_DEFAULT_CONFIG, 1), expected);
+    EXPECT_TRUE(reused(graph, SDXL_DEFAULT_CONFIG, 2).empty());
+    EXPECT_EQ(reused(graph, default_config("UNet2DConditionModel", graph), 19), expected);
+}
+
+TEST(Schedule, DefaultFollowsTheStructureAtOtherDepths) {
+    auto deeper = kUnet;
+    deeper.emplace_back("up_blocks.3");
+    const auto graph = chain(deeper);
+    EXPECT_EQ(reused(graph, default_config("UNet2DConditionModel", graph)), kUnet);
+
+    const auto transformer = [](int depth) {
+        std::vector<std::string> blocks;
+        for (int i = 0; i < depth; ++i) blocks.push_back("transformer_blocks." + std::to_string(i));
+        return chain(blocks);
+    };
+    const auto count = [&](const char* name, int depth) {
+        const auto made = transformer(depth);
+        const Config config = default_config(name, made);
+        EXPECT_NO_THROW(to_json(config));
+        return reused(made, config).size();
+    };
+    EXPECT_EQ(count("PixArtTransformer2DModel", 28), 21U);
+    EXPECT_EQ(count("PixArtTransformer2DModel", 8), 6U);
+    EXPECT_EQ(count("SD3Transformer2DModel", 24), 16U);
+    EXPECT_EQ(count("SD3Transformer2DModel", 38), 25U);
+    EXPECT_THAT(error_of([&] { default_config("AnotherModel", graph); }), HasSubstr("AnotherModel"));
+}
+
+TEST(Schedule, TheLaterEntryWins) {
+    const auto graph = chain(kUnet);
+    const Config config = {{"*", "step == 1"}, {"up_blocks.*", "step == 2"}};
+    EXPECT_EQ(reused(graph, config, 1),
+              (std::vector<std::string>{"down_blocks.0", "down_blocks.1", "mid_block"}));
+    EXPECT_EQ(reused(graph, config, 2),
+              (std::vector<std::string>{"up_blocks.0", "up_blocks.1", "up_blocks.2"}));
+}
+
+TEST(Schedule, AFilterSeesBlocksUnlessKindsSayOtherwise) {
+    const auto graph = chain({"mid_block"});
+    EXPECT_EQ(reused(graph, {{"*", "step == 1"}}), std::vector<std::string>{"mid_block"});
+    Entry entry{"*attn", "step == 1"};
+    EXPECT_THAT(error_of([&] { reused(graph, {entry}); }), HasSubstr("matches no module of kind block"));
+    entry.kinds = {ModuleKind::self_attention};
+    EXPECT_EQ(reused(graph, {entry}), std::vector<std::string>{"mid_block.attn"});
+}
+
+TEST(Schedule, AModuleThatRunsTwiceIsRefused) {
+    const auto graph = chain({"mid_block"}, true);
+    EXPECT_THAT(error_of([&] {
+                    reused(graph, {{"*", "step == 1"}});
+                }),
+                HasSubstr("'mid_block' runs 2 times"));
+}
+
+TEST(Config, SurvivesItsJsonForm) {
+    const std::string text = R"([
+        {"wildcard_or_filter_func": {"not": {"regex": "up_blocks\\.2"}}, "select_cache_step_func": "step % 2 != 0"},
+        {"wildcard_or_filter_func": "*attn2", "select_cache_step_func": [3, 1, 2], "kinds": ["cross_attention"],
+         "store": {"forecast": 2}}])";
+    const Config config = parse_config(text, "test");
+    ASSERT_EQ(config.size(), 2U);
+    EXPECT_TRUE(config[0].wildcard_or_filter_func.matches("mid_block"));
+    EXPECT_FALSE(config[0].wildcard_or_filter_func.matches("up_blocks.2"));
+    EXPECT_TRUE(config[1].select_cache_step_func(2, 9));
+    EXPECT_EQ(config[1].store, (Store{Store::Rule::forecast, 2}));
+    EXPECT_EQ(to_json(parse_config(to_json(config), "again")), to_json(config));
+    EXPECT_NO_THROW(to_json(SDXL_DEFAULT_CONFIG));
+    EXPECT_THAT(error_of([] {
+                    to_json({{"*", [](int step) { return step == 1; }}});
+                }),
+                HasSubstr("C++ function"));
+}
+
+TEST(Config, BadJsonIsOneLineThatNamesFileAndEntry) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"[", "line 1"},
+        {"{}", "expected a list"},
+        {"[3]", "entry 0"},
+        {R"([{"select_cache_step_func": "step"}])", "'wildcard_or_filter_func' is missing"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step %"}])", "step %"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": [-1]}])", "-1"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": 3}])", "select_cache_step_func is 3"},
+        {R"([{"wildcard_or_filter_func": {"regex": "("}, "select_cache_step_func": "step"}])", "not valid"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "kinds": ["blok"]}])",
+         "blok"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"forecast": 3}}])",
+         "store"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "other": 1}])",
+         "unknown key 'other'"},
+    };
+    for (const auto& [text, expected] : cases) {
+        const std::string error = error_of([&] { parse_config(text, "cache.json"); });
+        EXPECT_THAT(error, HasSubstr(expected)) << text;
+        EXPECT_THAT(error, HasSubstr("cache.json")) << text;
+        EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+    }
+    EXPECT_THAT(error_of([] { load_config("/nonexistent/cache.json"); }),
+                HasSubstr("/nonexistent/cache.json"));
+    EXPECT_THROW(parse_config(std::string(2000, '['), "deep"), Error);
+}
+
+}  // namespace
+}  // namespace reprise::cachify

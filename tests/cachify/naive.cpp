@@ -1,0 +1,152 @@
+#include "cachify/naive.h"
+
+#include "reprise/error.h"
+
+namespace reprise::cachify::testing {
+
+using graph::Graph;
+using graph::ModuleId;
+using graph::Node;
+using graph::NodeId;
+using graph::Op;
+
+Naive::Naive(const Graph& graph, const Schedule& schedule, const backends::Backend& backend)
+    : graph_(graph), schedule_(schedule), backend_(backend), rules_(graph.modules.size(), nullptr) {
+    for (const auto& rule : schedule_.rules) rules_[static_cast<std::size_t>(rule.module)] = &rule;
+}
+
+const Schedule::Rule* Naive::rule(ModuleId module) const {
+    return rules_[static_cast<std::size_t>(module)];
+}
+
+bool Naive::is_reused(ModuleId module, const Execution& execution) const {
+    const auto* own = rule(module);
+    return own != nullptr && own->reuse[static_cast<std::size_t>(execution.branch)]
+                                       [static_cast<std::size_t>(execution.decision)];
+}
+
+Tensor Naive::evaluate(NodeId id, const std::vector<Tensor>& values) {
+    const Node& node = graph_[id];
+    Compiled& compiled = compiled_[id];
+    if (!compiled.request) {
+        Graph single;
+        single.name = graph_.name;
+        single.modules = graph_.modules;
+        Node copy = node;
+        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            Node input;
+            input.attributes = graph::InputAttrs{std::to_string(i), graph_[node.inputs[i]].type,
+                                                 graph_[node.inputs[i]].shape};
+            graph::infer(single, input);
+            single.nodes.push_back(input);
+            single.inputs.push_back(static_cast<NodeId>(i));
+            copy.inputs[i] = static_cast<NodeId>(i);
+        }
+        single.nodes.push_back(copy);
+        single.outputs.push_back({"out", static_cast<NodeId>(node.inputs.size())});
+        compiled.executable = backend_.compile(single, {});
+        compiled.request = compiled.executable->request();
+    }
+    for (std::size_t i = 0; i < node.inputs.size(); ++i)
+        compiled.request->bind_input(i, values[static_cast<std::size_t>(node.inputs[i])]);
+    Tensor result(node.type, node.shape);
+    compiled.request->bind_output(0, result);
+    compiled.request->run();
+    ++computed_;
+    return result;
+}
+
+std::optional<NodeId> Naive::taken(NodeId output) const {
+    const Node& node = graph_[output];
+    const auto& inputs = graph_.modules[static_cast<std::size_t>(node.module)].inputs;
+    const auto index = static_cast<std::size_t>(node.attrs<graph::ModuleOutputAttrs>().index);
+    if (index >= inputs.size() || graph_[inputs[index]].shape != node.shape) return std::nullopt;
+    return inputs[index];
+}
+
+namespace {
+
+template <class F>
+Tensor elementwise(const Tensor& a, const Tensor& b, F function) {
+    Tensor result(DType::f32, a.shape());
+    for (std::size_t i = 0; i < result.span<float>().size(); ++i)
+        result.span<float>()[i] = function(a.span<float>()[i], b.span<float>()[i]);
+    return result;
+}
+
+void add_scaled(Tensor& sum, float weight, const Tensor& value) {
+    for (std::size_t i = 0; i < sum.span<float>().size(); ++i)
+        sum.span<float>()[i] += weight * value.span<float>()[i];
+}
+
+}  // namespace
+
+Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& execution,
+                   const std::vector<Tensor>& values) {
+    const Memory& last = memory(output, execution.branch);
+    if (last.values.empty()) failure("module reused before it ran");
+    switch (rule.store.rule) {
+        case Store::Rule::output:
+            break;
+        case Store::Rule::delta: {
+            const auto input = taken(output);
+            if (!input) break;
+            return elementwise(values[static_cast<std::size_t>(*input)], last.difference,
+                               [](float a, float b) { return a + b; });
+        }
+        case Store::Rule::forecast: {
+            const auto weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
+            Tensor sum(DType::f32, graph_[output].shape);
+            for (std::size_t i = 0; i < weights.size(); ++i) add_scaled(sum, weights[i], last.values[i]);
+            return sum;
+        }
+        case Store::Rule::mean: {
+            Tensor sum(DType::f32, graph_[output].shape);
+            for (int b = 0; b < schedule_.num_branches; ++b) {
+                if (memory(output, b).values.empty()) failure("module reused before it ran");
+                add_scaled(sum, 1.0F / static_cast<float>(schedule_.num_branches),
+                           memory(output, b).values.front());
+            }
+            return sum;
+        }
+    }
+    return last.values.front();
+}
+
+std::vector<Tensor> Naive::run(const Execution& execution, const std::vector<Tensor>& inputs) {
+    std::vector<Tensor> values(graph_.nodes.size());
+    std::vector<bool> silent(graph_.modules.size(), false);  // reused, or inside one that is
+    for (std::size_t m = 1; m < graph_.modules.size(); ++m)
+        silent[m] = silent[static_cast<std::size_t>(graph_.modules[m].parent)] ||
+                    is_reused(static_cast<ModuleId>(m), execution);
+    std::size_t next_input = 0;
+    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+        const auto id = static_cast<NodeId>(n);
+        const Node& node = graph_.nodes[n];
+        if (node.op == Op::input) {
+            values[n] = inputs.at(next_input++);
+            continue;
+        }
+        const auto module = static_cast<std::size_t>(node.module);
+        if (silent[module]) {
+            const bool called = !silent[static_cast<std::size_t>(std::max(graph_.modules[module].parent, 0))];
+            if (node.op == Op::module_output && called)
+                values[n] = load(*rule(node.module), id, execution, values);
+            continue;
+        }
+        values[n] = evaluate(id, values);
+        if (node.op != Op::module_output || rule(node.module) == nullptr) continue;
+        Memory& own = memory(id, execution.branch);
+        own.values.insert(own.values.begin(), values[n]);
+        own.when.insert(own.when.begin(), execution.evaluation);
+        if (const auto input = taken(id))
+            own.difference = elementwise(values[n], values[static_cast<std::size_t>(*input)],
+                                         [](float a, float b) { return a - b; });
+    }
+    std::vector<Tensor> outputs;
+    for (const auto& output : graph_.outputs)
+        outputs.push_back(values[static_cast<std::size_t>(output.node)]);
+    return outputs;
+}
+
+}  // namespace reprise::cachify::testing

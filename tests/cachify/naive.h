@@ -1,0 +1,54 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "backends/backend.h"
+#include "cachify/analysis.h"
+#include "cachify/program.h"
+
+namespace reprise::cachify::testing {
+
+/// The meaning of a schedule, run naively: every matched module is wrapped so that where the schedule says so
+/// it returns what its store rule makes of its last outputs, and otherwise runs and remembers. Node by node
+/// over the original graph; knows nothing of plans.
+class Naive {
+  public:
+    Naive(const graph::Graph& graph, const Schedule& schedule, const backends::Backend& backend);
+
+    /// One execution; `inputs` are the graph's, in order. Yields its outputs. Error (failure) when a module
+    /// is reused that never ran.
+    std::vector<Tensor> run(const Execution& execution, const std::vector<Tensor>& inputs);
+    /// Nodes computed so far.
+    std::size_t computed() const { return computed_; }
+
+  private:
+    struct Memory {
+        std::vector<Tensor> values;  ///< newest first
+        std::vector<int> when;       ///< evaluations, newest first
+        Tensor difference;           ///< output - input, when last run
+    };
+    const Schedule::Rule* rule(graph::ModuleId module) const;
+    bool is_reused(graph::ModuleId module, const Execution& execution) const;
+    Tensor evaluate(graph::NodeId id, const std::vector<Tensor>& values);
+    Tensor load(const Schedule::Rule& rule, graph::NodeId output, const Execution& execution,
+                const std::vector<Tensor>& values);
+    Memory& memory(graph::NodeId output, int branch) { return memory_[{output, branch}]; }
+    std::optional<graph::NodeId> taken(graph::NodeId output) const;
+
+    struct Compiled {
+        std::unique_ptr<backends::Executable> executable;
+        std::unique_ptr<backends::Request> request;
+    };
+    const graph::Graph& graph_;
+    const Schedule& schedule_;
+    const backends::Backend& backend_;
+    std::vector<const Schedule::Rule*> rules_;  ///< by module
+    std::map<graph::NodeId, Compiled> compiled_;
+    std::map<std::pair<graph::NodeId, int>, Memory> memory_;
+    std::size_t computed_ = 0;
+};
+
+}  // namespace reprise::cachify::testing

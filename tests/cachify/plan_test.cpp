@@ -1,0 +1,152 @@
+#include "cachify/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "graph/builder.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+namespace {
+
+std::vector<int> count_up(int n) {
+    std::vector<int> steps(static_cast<std::size_t>(n));
+    std::iota(steps.begin(), steps.end(), 0);
+    return steps;
+}
+
+/// A small U: conv_in, two down blocks with skips, a middle, two up blocks; text projected in the middle.
+graph::Graph small_unet() {
+    graph::Builder b("unet", DType::f32, nullptr);
+    const Shape shape = {1, 2, 4, 4};
+    const graph::Value sample = b.input("sample", shape);
+    const graph::Value text = b.input("encoder_hidden_states", {1, 3, 8});
+    graph::Value x = b.conv2d(sample, "conv_in", 2, 3);
+    const graph::Value first = x;
+    std::vector<graph::Value> skips;
+    for (int i = 0; i < 2; ++i) {
+        auto block = b.module("down_blocks." + std::to_string(i), ModuleKind::block);
+        block.takes({x});
+        const auto y = b.conv2d(x, "conv", 2, 3);
+        x = block.returns(y);
+        skips.push_back(block.returns(y));
+    }
+    {
+        auto block = b.module("mid_block", ModuleKind::block);
+        block.takes({x});
+        const auto keys = b.linear(text, "to_k", 2);
+        const auto tokens = b.transpose(b.reshape(x, {1, 2, 16}), {0, 2, 1});
+        const auto attended = b.attention(tokens, keys, keys, {});
+        x = block.returns(x + b.reshape(b.transpose(attended, {0, 2, 1}), shape));
+    }
+    for (int i = 0; i < 2; ++i) {
+        auto block = b.module("up_blocks." + std::to_string(i), ModuleKind::block);
+        block.takes({x});
+        const auto skip = i == 0 ? skips[1] : first;
+        x = block.returns(b.conv2d(b.concat({x, skip}, 1), "conv", 2, 3));
+    }
+    b.output("sample", b.conv2d(x, "conv_out", 2, 3));
+    return b.finish();
+}
+
+Plan plan_of(const graph::Graph& graph, const Config& config, int steps, double variant_budget = -1,
+             int branches = 1) {
+    PlanRequest request;
+    request.varying_inputs = {"sample"};
+    request.steps_of_evaluations = count_up(steps);
+    request.cut.variant_budget_bytes = variant_budget;
+    return make_plan(graph, make_schedule(graph, config, steps, branches), request);
+}
+
+const Config kAllButLast = {{ModuleFilter::negation("up_blocks.1"), "step % 2 != 0"}};
+
+TEST(Plan, ReusesWithThreeSegmentsAndOneSlot) {
+    const auto graph = small_unet();
+    const Plan plan = plan_of(graph, kAllButLast, 6);
+    // conv_in; what is reused; up_blocks.1 and conv_out; and the text's keys
+    EXPECT_EQ(plan.segments.size(), 4U);
+    EXPECT_EQ(plan.partition.runs[0][0].size(), 3U);
+    EXPECT_EQ(plan.partition.runs[0][1].size(), 2U);
+    // only up_blocks.0's output is kept; the skips and everything else are not needed
+    EXPECT_EQ(plan.program.kept_bytes(), 1U * 2 * 4 * 4 * sizeof(float));
+    EXPECT_EQ(plan.full_program.kept_bytes(), 0U);
+    EXPECT_LT(plan.cost_of_execution(1).flops, plan.cost_of_execution(0).flops / 2);
+    EXPECT_DOUBLE_EQ(plan.cost_of_execution(0).flops, plan.cost_of_full().flops);
+    EXPECT_GT(plan.expected_speedup(), 1.3);
+}
+
+TEST(Plan, WholeExecutionsAreCompiledWhereTheyFit) {
+    const auto graph = small_unet();
+    const Plan plan = plan_of(graph, kAllButLast, 6, 1e9);
+    EXPECT_TRUE(plan.partition.variants);
+    for (const auto& runs : plan.partition.runs[0]) EXPECT_EQ(runs.size(), 1U);
+}
+
+TEST(Plan, AStepThatKeepsNothingDoesNotStore) {
+    const auto graph = small_unet();
+    const Plan plan = plan_of(graph, {{ModuleFilter::negation("up_blocks.1"), "step == 1"}}, 6);
+    const auto kept = [&](std::size_t x) {
+        const auto& bits = plan.analysis.executions[x].kept;
+        return std::count(bits.begin(), bits.end(), true);
+    };
+    EXPECT_EQ(kept(0), 1);
+    for (std::size_t x = 1; x < 6; ++x) EXPECT_EQ(kept(x), 0) << x;
+}
+
+TEST(Plan, WithoutConfigurationThereIsOnePieceAndThePrologue) {
+    const auto graph = small_unet();
+    const Plan plan = plan_of(graph, {}, 4);
+    EXPECT_EQ(plan.segments.size(), 2U);
+    EXPECT_EQ(plan.program.kept_bytes(), 0U);
+    EXPECT_EQ(plan.program.prologue_bytes(), 3U * 2 * sizeof(float));
+    EXPECT_DOUBLE_EQ(plan.expected_speedup(), 1.0);
+}
+
+TEST(Plan, ReuseBeforeTheFirstRunNamesModuleAndStep) {
+    const auto graph = small_unet();
+    try {
+        plan_of(graph, {{"mid_block", "step < 2"}}, 4);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("'mid_block'"));
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("step 0"));
+    }
+}
+
+TEST(Plan, SlotsBelongToABranch) {
+    const auto graph = small_unet();
+    const Plan plan = plan_of(graph, kAllButLast, 4, -1, 2);
+    EXPECT_EQ(plan.program.kept_bytes(), 2U * 2 * 4 * 4 * sizeof(float));
+    EXPECT_EQ(plan.analysis.sequence.size(), 8U);
+}
+
+TEST(Plan, SameCutAtAnotherNumberOfSteps) {
+    const auto graph = small_unet();
+    EXPECT_TRUE(same_cut(plan_of(graph, kAllButLast, 6), plan_of(graph, kAllButLast, 20)));
+    EXPECT_FALSE(same_cut(plan_of(graph, kAllButLast, 6), plan_of(graph, {{"mid_block", "step == 1"}}, 6)));
+    EXPECT_FALSE(same_cut(plan_of(graph, kAllButLast, 6), plan_of(graph, {}, 6)));
+}
+
+TEST(Forecast, WeightsExtrapolate) {
+    const auto at = [](const std::vector<int>& when, int now, int order, auto&& function) {
+        const auto weights = forecast_weights(when, now, order);
+        double sum = 0;
+        for (std::size_t i = 0; i < weights.size(); ++i) sum += weights[i] * function(when[i]);
+        return sum;
+    };
+    const auto line = [](double t) { return 3 * t - 2; };
+    EXPECT_NEAR(at({4, 2, 0}, 7, 1, line), line(7), 1e-5);
+    EXPECT_NEAR(at({5, 2}, 6, 2, line), line(6), 1e-5);  // too few values for the order: what there is
+    EXPECT_EQ(forecast_weights({3}, 5, 2), std::vector<float>{1});
+    // diffusers' recursion: f1 = (y2 - y1)/g, f2 = (f1 - f1_before)/g, y2 + f1 h + f2 h^2 / 2
+    const double y0 = 1, y1 = 2.5, y2 = 7;
+    const double f1_before = (y1 - y0) / 3, f1 = (y2 - y1) / 2, f2 = (f1 - f1_before) / 2;
+    const auto weights = forecast_weights({5, 3, 0}, 8, 2);
+    EXPECT_NEAR(weights[0] * y2 + weights[1] * y1 + weights[2] * y0, y2 + f1 * 3 + f2 * 9 / 2, 1e-5);
+}
+
+}  // namespace
+}  // namespace reprise::cachify

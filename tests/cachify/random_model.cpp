@@ -1,0 +1,142 @@
+#include "cachify/random_model.h"
+
+#include <array>
+
+namespace reprise::cachify::testing {
+
+using graph::Builder;
+using graph::Value;
+
+namespace {
+
+const Shape kShape = {1, 1, 1, 5};
+
+class Maker {
+  public:
+    explicit Maker(std::mt19937& random) : random_(random), builder_("random", DType::f32, nullptr) {}
+
+    graph::Graph make() {
+        std::vector<Value> values = {builder_.input("x", kShape), builder_.input("t", kShape),
+                                     builder_.input("text", kShape)};
+        std::vector<float> table;
+        for (int i = 0; i < 5; ++i) table.push_back(real());
+        values.push_back(builder_.constant("table", Tensor::from(kShape, table)));
+        body(values, 0, 3 + below(6));
+        const int outputs = 1 + below(2);
+        for (int i = 0; i < outputs; ++i) builder_.output(std::to_string(i), recent(values));
+        return builder_.finish();
+    }
+
+  private:
+    int below(int bound) { return std::uniform_int_distribution<int>(0, bound - 1)(random_); }
+    float real() { return std::uniform_real_distribution<float>(-1, 1)(random_); }
+    Value any(const std::vector<Value>& values) {
+        return values[static_cast<std::size_t>(below(static_cast<int>(values.size())))];
+    }
+    Value recent(const std::vector<Value>& values) {
+        const int window = std::min<int>(3, static_cast<int>(values.size()));
+        return values[values.size() - 1 - static_cast<std::size_t>(below(window))];
+    }
+
+    Value operation(const std::vector<Value>& values) {
+        constexpr std::array kUnary = {graph::Unary::silu, graph::Unary::tanh, graph::Unary::sigmoid};
+        constexpr std::array kBinary = {graph::Binary::add, graph::Binary::subtract, graph::Binary::multiply};
+        switch (below(4)) {
+            case 0:
+                return builder_.unary(recent(values), kUnary[static_cast<std::size_t>(below(3))]);
+            case 1:
+                return builder_.affine(any(values), 0.5F + real(), real());
+            default:
+                return builder_.binary(recent(values), any(values),
+                                       kBinary[static_cast<std::size_t>(below(3))]);
+        }
+    }
+
+    void body(std::vector<Value>& values, int depth, int length) {
+        for (int i = 0; i < length; ++i) {
+            if (depth < 3 && below(10) < 6)
+                module(values, depth);
+            else
+                values.push_back(operation(values));
+        }
+    }
+
+    void module(std::vector<Value>& values, int depth) {
+        auto scope = builder_.module("m" + std::to_string(count_++),
+                                     below(2) == 0 ? ModuleKind::block : ModuleKind::resnet);
+        std::vector<Value> inside;
+        const int taken = 1 + below(3);
+        for (int i = 0; i < taken; ++i) inside.push_back(i == 0 ? recent(values) : any(values));
+        const std::vector<Value> streams = inside;
+        if (below(5) > 0) {
+            if (taken > 1 && below(2) == 0)
+                scope.takes({streams[0], streams[1]});
+            else
+                scope.takes({streams[0]});
+        }
+        body(inside, depth + 1, 1 + below(4));
+        const int outputs = 1 + below(3);
+        std::vector<Value> returned;
+        for (int i = 0; i < outputs; ++i) {
+            const Value value = below(6) == 0 ? any(streams) : recent(inside);  // passes through now and then
+            returned.push_back(scope.returns(value));
+        }
+        values.insert(values.end(), returned.begin(), returned.end());
+    }
+
+    std::mt19937& random_;
+    Builder builder_;
+    int count_ = 0;
+};
+
+}  // namespace
+
+graph::Graph random_model(std::mt19937& random) {
+    return Maker(random).make();
+}
+
+Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int num_steps, int num_branches,
+                         Count count) {
+    const auto chance = [&](double p) { return std::bernoulli_distribution(p)(random); };
+    Schedule schedule{num_steps, num_branches, count, {}};
+    const double density = std::uniform_real_distribution<double>(0.2, 0.9)(random);
+    const bool same_for_all_branches = chance(0.7);
+    const bool only_plain = chance(0.3);
+    for (std::size_t m = 1; m < graph.modules.size(); ++m) {
+        const auto& module = graph.modules[m];
+        if (module.outputs.empty() || !chance(density)) continue;
+        Schedule::Rule rule;
+        rule.module = static_cast<graph::ModuleId>(m);
+        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 4)(random)) {
+            case 1:
+                rule.store = {module.inputs.empty() ? Store::Rule::output : Store::Rule::delta};
+                break;
+            case 2:
+                rule.store = {Store::Rule::forecast, 1};
+                break;
+            case 3:
+                rule.store = {Store::Rule::forecast, 2};
+                break;
+            case 4:
+                rule.store = {Store::Rule::mean};
+                break;
+            default:
+                break;
+        }
+        const bool periodic = chance(0.5);
+        const int period = std::uniform_int_distribution<int>(2, 3)(random);
+        for (int b = 0; b < num_branches; ++b) {
+            if (b > 0 && same_for_all_branches) {
+                rule.reuse.push_back(rule.reuse[0]);
+                continue;
+            }
+            auto& steps = rule.reuse.emplace_back();
+            for (int s = 0; s < num_steps; ++s)
+                steps.push_back(s > 0 && (periodic ? s % period != 0 : chance(0.5)));
+        }
+        schedule.rules.push_back(std::move(rule));
+    }
+    return schedule;
+}
+
+}  // namespace reprise::cachify::testing

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <random>
+
+#include "cachify/schedule.h"
+#include "graph/builder.h"
+
+namespace reprise::cachify::testing {
+
+/// A random graph of nested modules with several outputs, values that pass straight through, and inputs that
+/// vary
+/// ("x", "t") or stay ("text") between evaluations. All values have one small shape.
+graph::Graph random_model(std::mt19937& random);
+
+/// A random schedule on it that never reuses what has not run.
+Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int num_steps, int num_branches,
+                         Count count);
+
+}  // namespace reprise::cachify::testing

@@ -1,0 +1,499 @@
+"""The command from outside: what it writes, prints and returns, for good input and bad.
+
+    python cli_test.py path/to/reprise path/to/tests/fixtures
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+from pathlib import Path
+
+COMMAND, FIXTURES = "", Path()
+DONE, FAILURE, USAGE, CANCELLED = 0, 1, 2, 130
+DEFAULT_REUSE = '[{"wildcard_or_filter_func": {"not": "*up_blocks.2*"}, "select_cache_step_func": "step % 2 != 0"}]'
+
+
+def png_texts(data):
+    """The texts of a PNG, whose chunks and pixels are checked on the way."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    texts, pixels, at, size = {}, b"", 8, None
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        body = data[at + 8 : at + 8 + length]
+        assert zlib.crc32(kind + body) == struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0]
+        at += 12 + length
+        if kind == b"IHDR":
+            size = struct.unpack(">II", body[:8])
+        elif kind == b"IDAT":
+            pixels += body
+        elif kind == b"tEXt":
+            key, value = body.split(b"\0", 1)
+            texts[key.decode()] = value.decode("latin-1")
+        elif kind == b"iTXt":
+            key, rest = body.split(b"\0", 1)
+            packed, rest = rest[0], rest[2:]
+            value = rest.split(b"\0", 2)[2]
+            texts[key.decode()] = (zlib.decompress(value) if packed else value).decode()
+    assert len(zlib.decompress(pixels)) == size[1] * (3 * size[0] + 1)
+    return texts, size
+
+
+def safetensors(path):
+    data = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+class CommandTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.cache = self.folder / "cache"
+        self.work = self.folder / "work"
+        self.work.mkdir()
+
+    def environment(self):
+        return os.environ | {"XDG_CACHE_HOME": str(self.cache), "LC_ALL": "C.UTF-8"}
+
+    def run_command(self, *arguments, stdout=subprocess.PIPE, **options):
+        return subprocess.run(
+            [COMMAND, *map(str, arguments)], stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=self.work,
+            env=self.environment(), timeout=120, check=False, **options,
+        )  # fmt: skip
+
+    def model(self, name="tiny-sdxl"):
+        return FIXTURES / "pipelines" / name
+
+    def copied_model(self, name="tiny-sdxl"):
+        target = self.folder / "model"
+        shutil.copytree(self.model(name), target)
+        return target
+
+    def generate(self, *arguments, model=None, prompt=("--prompt", "red apple"), **options):
+        mode = () if "--guidance-mode" in arguments else ("--guidance-mode", "batched")
+        return self.run_command(
+            "generate", "--model", model or self.model(), "--backend", "reference", *mode, *prompt, *arguments, **options
+        )  # fmt: skip
+
+    def ok(self, result):
+        self.assertEqual(result.returncode, DONE, result.stderr)
+        return result
+
+    def files(self):
+        return sorted(path.name for path in self.work.rglob("*") if path.is_file())
+
+    def assert_refused(self, result, status, *words, files=()):
+        """One line that names what is wrong, the right status, nothing half-written."""
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        self.assertEqual(len(errors), 1, result.stderr)
+        self.assertEqual(result.returncode, status, result.stderr)
+        for word in words:
+            self.assertIn(word, errors[0])
+        self.assertEqual(self.files(), sorted(files))
+
+    def config(self, text, name="cache.json"):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+
+class Generate(CommandTest):
+    def test_picture_carries_its_settings(self):
+        result = self.ok(
+            self.generate("--steps", 4, "--seed", 7, "--negative-prompt", "größe", "--out", "a.png", "--width", 72)
+        )
+        self.assertEqual(result.stdout, "a.png\n")
+        self.assertIn("cache default:", result.stderr)
+        self.assertIn("reused 6 modules at 2 of 4 steps", result.stderr)
+        texts, size = png_texts((self.work / "a.png").read_bytes())
+        self.assertEqual(size, (72, 64))
+        for key, value in {"prompt": "red apple", "negative_prompt": "größe", "seed": "7", "steps": "4",
+                           "guidance_scale": "5", "scheduler": "EulerDiscreteScheduler", "model": "tiny-sdxl",
+                           "size": "72x64"}.items():  # fmt: skip
+            self.assertEqual(texts[key], value)
+        self.assertIn("step % 2 != 0", texts["cache"])
+        self.assertRegex(texts["parameters"], r"^red apple\nNegative prompt: größe\nSteps: 4, Sampler: .*Seed: 7")
+
+    def test_json_says_what_happened(self):
+        report = json.loads(self.ok(self.generate("--steps", 4, "--json", "--quiet", "--out", "a.png")).stdout)
+        self.assertEqual([step["variant"] for step in report["steps"]], ["full", "reused", "full", "reused"])
+        shares = [step["flops_share"] for step in report["steps"]]
+        self.assertEqual(shares[0], 1)
+        self.assertLess(shares[1], 0.5)
+        self.assertEqual(report["files"], ["a.png"])
+        self.assertEqual(report["guidance_mode"], "batched")
+        self.assertLess(report["flops"]["run"], report["flops"]["full"])
+        self.assertGreater(report["memory"]["peak_resident_bytes"], 1e6)
+        self.assertGreater(report["bytes"]["kept"], 0)
+        self.assertEqual(report["settings"]["seed"], 0)
+
+    def test_quiet_is_quiet(self):
+        self.assertEqual(self.ok(self.generate("--steps", 2, "--quiet")).stderr, "")
+        self.assertEqual(self.files(), ["reprise-0.png"])
+
+    def test_latents_go_out_and_come_back(self):
+        self.ok(self.generate("--steps", 2, "--latents-out", "a.safetensors", "--out", "a.png", "--images", 2))
+        header, _ = safetensors(self.work / "a.safetensors")
+        self.assertEqual(header["latents"]["shape"], [2, 4, 8, 8])
+        self.assertEqual(header["latents"]["dtype"], "F32")
+        noise = ("--steps", 3, "--latents-in", "a.safetensors", "--images", 2)
+        self.ok(self.generate(*noise, "--seed", 1, "--latents-out", "b.safetensors", "--out", "b.png"))
+        self.ok(self.generate(*noise, "--seed", 2, "--latents-out", "c.safetensors", "--out", "c.png"))
+        b, c = (self.work / "b.safetensors").read_bytes(), (self.work / "c.safetensors").read_bytes()
+        self.assertEqual(b, c)
+        self.assertNotEqual(b, (self.work / "a.safetensors").read_bytes())
+        self.assertIn("b-2.png", self.files())
+
+    def test_reusing_nothing_is_no_reuse(self):
+        never = self.config('[{"wildcard_or_filter_func": "*", "select_cache_step_func": []}]')
+        off = self.ok(self.generate("--steps", 4, "--cache", "off", "--latents-out", "off", "--json"))
+        self.ok(self.generate("--steps", 4, "--cache", never, "--latents-out", "never"))
+        self.ok(self.generate("--steps", 4, "--latents-out", "default"))
+        off_bytes = (self.work / "off").read_bytes()
+        self.assertEqual(off_bytes, (self.work / "never").read_bytes())
+        self.assertNotEqual(off_bytes, (self.work / "default").read_bytes())
+        self.assertFalse(json.loads(off.stdout)["reuse"])
+
+    def test_configuration_file_equals_the_default_it_spells(self):
+        self.ok(self.generate("--steps", 4, "--latents-out", "a"))
+        self.ok(self.generate("--steps", 4, "--latents-out", "b", "--cache", self.config(DEFAULT_REUSE)))
+        self.assertEqual((self.work / "a").read_bytes(), (self.work / "b").read_bytes())
+
+    def test_every_scheduler_and_both_guidance_modes(self):
+        names = [entry["name"] for entry in json.loads(self.ok(self.run_command("schedulers", "--json")).stdout)]
+        self.assertIn("dpm++2m-karras", names)
+        for name in ["heun", "dpm++2m-karras"]:
+            self.ok(self.generate("--steps", 4, "--scheduler", name, "--latents-out", name + ".split",
+                                  "--guidance-mode", "split"))  # fmt: skip
+            self.ok(self.generate("--steps", 4, "--scheduler", name, "--latents-out", name + ".batched"))
+            one, other = (safetensors(self.work / f"{name}.{mode}")[1] for mode in ("split", "batched"))
+            a, b = (struct.unpack(f"<{len(x) // 4}f", x) for x in (one, other))
+            self.assertLess(max(abs(x - y) for x, y in zip(a, b, strict=True)), 1e-3 * max(map(abs, b)))
+
+    def test_mean_over_branches_finds_two_passes(self):
+        mean = self.config(
+            '[{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [1], "store": "mean"}]'
+        )
+        result = self.run_command("generate", "--model", self.model(), "--backend", "reference", "--prompt", "x",
+                                  "--steps", 2, "--cache", mean, "--json")  # fmt: skip
+        self.assertEqual(json.loads(self.ok(result).stdout)["guidance_mode"], "split")
+
+    def test_several_prompts(self):
+        prompts = self.folder / "prompts.txt"
+        prompts.write_bytes("\ufeffred apple\r\n\r\ncafé ☕\n".encode())
+        (self.work / "out").mkdir()
+        result = self.ok(
+            self.generate("--steps", 2, "--out", "out/{seed}-{n}.png", prompt=("--prompts-file", prompts))
+        )
+        self.assertEqual(result.stdout.split(), ["out/0-1.png", "out/0-2.png"])
+        texts = [png_texts((self.work / name).read_bytes())[0]["prompt"] for name in result.stdout.split()]
+        self.assertEqual(texts, ["red apple", "café ☕"])
+
+    def test_webp(self):
+        self.ok(self.generate("--steps", 1, "--cache", "off", "--out", "a.webp"))
+        self.assertEqual((self.work / "a.webp").read_bytes()[8:12], b"WEBP")
+
+    def test_stable_diffusion_1(self):
+        report = json.loads(
+            self.ok(self.generate("--steps", 2, "--json", model=self.model("tiny-sd"))).stdout
+        )
+        self.assertEqual(report["settings"]["guidance_scale"], 7.5)
+        self.assertEqual(report["settings"]["width"], 128)
+
+
+class BadInput(CommandTest):
+    def test_no_such_folder(self):
+        self.assert_refused(self.generate(model=self.folder / "absent"), USAGE, "absent")
+
+    def test_truncated_weights(self):
+        model = self.copied_model()
+        weights = model / "unet" / "diffusion_pytorch_model.safetensors"
+        os.truncate(weights, weights.stat().st_size - 100)
+        self.assert_refused(self.generate(model=model), USAGE, str(weights))
+
+    def test_lying_header(self):
+        model = self.copied_model()
+        weights = model / "unet" / "diffusion_pytorch_model.safetensors"
+        data = bytearray(weights.read_bytes())
+        data[:8] = struct.pack("<Q", 1 << 60)
+        weights.write_bytes(data)
+        self.assert_refused(self.generate(model=model), USAGE, str(weights))
+
+    def test_missing_weight(self):
+        model = self.copied_model()
+        weights = model / "unet" / "diffusion_pytorch_model.safetensors"
+        data = weights.read_bytes()
+        self.assertEqual(data.count(b'"conv_in.bias"'), 1)
+        weights.write_bytes(data.replace(b'"conv_in.bias"', b'"conv_in.bais"'))
+        self.assert_refused(self.generate(model=model), USAGE, "conv_in.bi")
+
+    def test_broken_json(self):
+        for name in ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]:
+            with self.subTest(name=name):
+                model = self.copied_model()
+                (model / name).write_text('{"_class_name": ')
+                self.assert_refused(self.generate(model=model), USAGE, name)
+                shutil.rmtree(model)
+
+    def test_unknown_scheduler(self):
+        self.assert_refused(self.generate("--scheduler", "warp"), USAGE, "warp", "euler")
+
+    def test_unknown_classes(self):
+        for name, old, new in [
+            ("model_index.json", "StableDiffusionXLPipeline", "StableVoicePipeline"),
+            ("model_index.json", "UNet2DConditionModel", "UNet9DModel"),
+            ("scheduler/scheduler_config.json", "EulerDiscreteScheduler", "WarpScheduler"),
+        ]:
+            with self.subTest(new=new):
+                model = self.copied_model()
+                text = (model / name).read_text()
+                (model / name).write_text(text.replace(old, new))
+                self.assert_refused(self.generate(model=model), USAGE, new)
+                shutil.rmtree(model)
+
+    def test_odd_sizes(self):
+        for size in ["65", "4", "100000"]:
+            with self.subTest(size=size):
+                self.assert_refused(self.generate("--width", size), USAGE, "width", size)
+
+    def test_numbers(self):
+        for option, value in [("--steps", "0"), ("--steps", "many"), ("--images", "0"), ("--threads", "-1"),
+                              ("--seed", "-1"), ("--guidance-rescale", "2")]:  # fmt: skip
+            with self.subTest(option=option, value=value):
+                self.assert_refused(self.generate(option, value), USAGE, value)
+
+    def test_options(self):
+        self.assert_refused(self.generate("--strength", "1"), USAGE, "--strength", "--help")
+        self.assert_refused(self.run_command("generate", "--prompt", "x"), USAGE, "--model")
+        self.assert_refused(self.run_command("paint"), USAGE, "paint")
+        self.assert_refused(self.run_command(), USAGE, "--help")
+        self.assert_refused(self.generate(prompt=()), USAGE, "--prompt")
+        self.assert_refused(self.generate("--precision", "f8"), USAGE, "f8", "bf16")
+        self.assert_refused(self.generate("--prompt-2", "x", model=self.model("tiny-sd")), USAGE, "prompt_2")
+
+    def test_configurations(self):
+        for text, word in [
+            ('[{"wildcard_or_filter_func": "sideways_blocks.*", "select_cache_step_func": [1]}]', "sideways_blocks"),
+            ('[{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": "step >= 0"}]', "step 0"),
+            ('[{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": "step ~ 2"}]', "step ~ 2"),
+            ('[{"wildcard_or_filter_func": {"regex": "("}, "select_cache_step_func": [1]}]', "("),
+            ('[{"wildcard_or_filter_func": "mid_block", "when": 1}]', "cache.json"),
+            ("{", "cache.json"),
+        ]:
+            with self.subTest(text=text):
+                self.assert_refused(self.generate("--cache", self.config(text)), USAGE, word)
+        self.assert_refused(self.generate("--cache", "sometimes"), USAGE, "sometimes", "default")
+        self.assert_refused(self.generate("--cache", "absent.json"), USAGE, "absent.json")
+
+    def test_prompts_file(self):
+        empty = self.config("\n\n", "empty.txt")
+        self.assert_refused(self.generate(prompt=("--prompts-file", empty)), USAGE, "empty.txt")
+        self.assert_refused(self.generate(prompt=("--prompts-file", "absent.txt")), USAGE, "absent.txt")
+
+    def test_latents(self):
+        wrong = self.model() / "vae" / "diffusion_pytorch_model.safetensors"
+        self.assert_refused(self.generate("--latents-in", wrong), USAGE, "latents")
+        self.ok(self.generate("--steps", 1, "--cache", "off", "--latents-out", self.folder / "l", "--out",
+                              self.folder / "l.png"))  # fmt: skip
+        result = self.generate("--latents-in", self.folder / "l", "--images", 2)
+        self.assert_refused(result, USAGE, "(1, 4, 8, 8)", "(2, 4, 8, 8)")
+
+
+class Outputs(CommandTest):
+    def test_places_are_checked_before_anything_runs(self):
+        absent = self.folder / "absent"
+        (self.work / "folder.png").mkdir()
+        for out, word in [("no/such/a.png", "no/such"), ("a.jpg", ".png"), ("folder.png", "folder"),
+                          ("model_index.json/a.png", "model_index.json")]:  # fmt: skip
+            with self.subTest(out=out):
+                # The model is not looked for: its absence would be the error.
+                self.assert_refused(self.generate("--out", out, model=absent), USAGE, word)
+        self.assert_refused(self.generate("--latents-out", "no/l", model=absent), USAGE, "no/l")
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write anywhere")
+    def test_read_only_folder(self):
+        (self.work / "fixed").mkdir(mode=0o555)
+        self.assert_refused(self.generate("--out", "fixed/a.png"), USAGE, "fixed", "denied")
+
+    def test_full_disk(self):
+        result = self.generate("--steps", 1, "--cache", "off", "--latents-out", "/dev/full", "--out", "a.png")
+        self.assert_refused(result, FAILURE, "/dev/full", "space")
+
+    def test_full_standard_output(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = self.run_command("schedulers", stdout=full)
+        self.assert_refused(result, FAILURE, "space")
+
+    def test_small_disk(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if os.geteuid() != 0 or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=8k", "none", disk], capture_output=True, check=False
+        ).returncode:  # fmt: skip
+            self.skipTest("no small disk can be mounted here")
+        try:
+            result = self.generate("--steps", 1, "--cache", "off", "--out", disk / "a.png")
+            self.assert_refused(result, FAILURE, "a.png", "space")
+            self.assertEqual(list(disk.iterdir()), [])
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+    def test_interrupt(self):
+        process = subprocess.Popen(
+            [COMMAND, "generate", "--model", self.model(), "--backend", "reference", "--guidance-mode", "batched",
+             "--prompt", "x", "--steps", "900", "--out", "a.png", "--latents-out", "l"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.work, env=self.environment(),
+        )  # fmt: skip
+        for line in process.stderr:
+            if line.startswith("step 3/"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, rest = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, CANCELLED)
+        self.assertEqual(out, "")
+        self.assertEqual([line for line in rest.splitlines() if not line.startswith("step ")],
+                         [re.search("cancelled: .*", rest).group()])  # fmt: skip
+        self.assertEqual(self.files(), [])
+
+
+class Structure(CommandTest):
+    def run_structure(self, command, *arguments, model=None):
+        return self.run_command(command, "--model", model or self.model(), "--backend", "reference", *arguments)
+
+    def test_plan(self):
+        plan = json.loads(self.ok(self.run_structure("plan", "--steps", 6, "--json")).stdout)
+        shares = [execution["share"] for execution in plan["executions"]]
+        self.assertEqual(len(shares), 6)
+        self.assertTrue(all(share < 0.5 for share in shares[1::2]) and all(share == 1 for share in shares[::2]))
+        self.assertGreater(plan["expected_speedup"], 1.3)
+        kept = [slot for slot in plan["slots"] if slot["use"] == "kept"]
+        self.assertEqual(sum(slot["bytes"] for slot in kept), plan["kept_bytes"])
+        self.assertEqual({slot["module"] for slot in kept}, {"down_blocks.0", "up_blocks.1"})
+        text = self.ok(self.run_structure("plan", "--steps", 6)).stdout
+        self.assertRegex(text, r"(?m)^ +1 +[░█]+ .*down_blocks.0-2, mid_block, up_blocks.0-1$")
+
+    def test_plan_of_two_passes_and_heun(self):
+        plan = json.loads(self.ok(self.run_structure("plan", "--steps", 4, "--scheduler", "heun", "--guidance-mode",
+                                                     "split", "--json")).stdout)  # fmt: skip
+        self.assertEqual(plan["passes"], 2)
+        self.assertEqual([e["step"] for e in plan["executions"]], [0] * 4 + [1] * 4 + [2] * 4 + [3] * 2)
+        self.assertTrue(all(bool(e["reused"]) == (e["step"] % 2 == 1) for e in plan["executions"]))
+
+    def test_plan_without_reuse(self):
+        plan = json.loads(self.ok(self.run_structure("plan", "--cache", "off", "--steps", 3, "--json")).stdout)
+        self.assertEqual(plan["kept_bytes"], 0)
+        self.assertEqual(plan["expected_speedup"], 1)
+
+    def test_plan_needs_no_weights(self):
+        model = self.copied_model()
+        for weights in model.rglob("*.safetensors"):
+            weights.unlink()
+        self.ok(self.run_structure("plan", model=model))
+        self.ok(self.run_structure("modules", model=model))
+
+    def test_modules(self):
+        rows = json.loads(self.ok(self.run_structure("modules", "--all", "--json", "--steps", 4)).stdout)
+        by_name = {row["name"]: row for row in rows}
+        header, _ = safetensors(self.model() / "unet" / "diffusion_pytorch_model.safetensors")
+        parameters = sum(
+            (lambda begin, end: (end - begin) // 2)(*entry["data_offsets"])
+            for name, entry in header.items() if name != "__metadata__"
+        )  # fmt: skip
+        self.assertEqual(by_name[""]["parameters"], parameters)
+        self.assertEqual(by_name["mid_block"]["kind"], "block")
+        self.assertEqual(by_name["mid_block"]["reused_steps"], [1, 3])
+        self.assertEqual(by_name["up_blocks.2"]["reused_steps"], [])
+        self.assertEqual(by_name["mid_block.attentions.0.transformer_blocks.1.attn2"]["kind"], "cross_attention")
+
+    def test_modules_filters(self):
+        text = self.ok(self.run_structure("modules", "--match", "mid_block.*attn2")).stdout
+        self.assertEqual(len(re.findall("cross_attention", text)), 2)
+        rows = json.loads(self.ok(self.run_structure("modules", "--kind", "block", "--json")).stdout)
+        self.assertEqual(len(rows), 7)
+        self.assert_refused(self.run_structure("modules", "--match", "sideways.*"), USAGE, "sideways")
+        self.assert_refused(self.run_structure("modules", "--kind", "brick"), USAGE, "brick", "resnet")
+
+
+class Measuring(CommandTest):
+    def test_compare(self):
+        arguments = ("compare", "--model", self.model(), "--backend", "reference", "--guidance-mode", "batched",
+                     "--prompt", "<b>red</b> apple", "--steps", 6, "--runs", 1)  # fmt: skip
+        result = json.loads(self.ok(self.run_command(*arguments, "--out", "c", "--json")).stdout)
+        ways = result["ways"]
+        self.assertEqual([ways[name]["steps"] for name in ("full", "reused")], [6, 6])
+        self.assertIn(ways["fewer"]["steps"], range(1, 7))
+        self.assertGreater(ways["reused"]["latent_error"], 0)
+        self.assertGreater(ways["full"]["denoise_seconds"]["median"], 0)
+        self.assertEqual(self.files(), ["comparison.html", "comparison.png", "fewer.png", "full.png", "reused.png"])
+        page = (self.work / "c" / "comparison.html").read_text()
+        self.assertIn("&lt;b&gt;red&lt;/b&gt; apple", page)
+        self.assertNotIn("<b>red</b>", page)
+        self.assertNotRegex(page, r"(?i)(src|href)=\"?(https?:|//)")
+        pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+        self.assertEqual(len(pictures), 3)
+        self.assertEqual([png_texts(base64.b64decode(p))[1] for p in pictures], [(64, 64)] * 3)
+        _, size = png_texts((self.work / "c" / "comparison.png").read_bytes())
+        self.assertEqual(size, (3 * 64 + 2 * 8, 64))
+
+    def test_compare_as_one_file(self):
+        text = self.ok(self.run_command("compare", "--model", self.model(), "--backend", "reference",
+                                        "--guidance-mode", "batched", "--prompt", "x", "--steps", 2, "--runs", 1,
+                                        "--fewer-steps", 1, "--out", "x.png")).stdout  # fmt: skip
+        self.assertIn("fewer steps", text)
+        self.assertEqual(self.files(), ["x.html", "x.png"])
+
+    def test_compare_needs_something_to_compare(self):
+        result = self.run_command("compare", "--model", self.model(), "--prompt", "x", "--cache", "off")
+        self.assert_refused(result, USAGE, "--cache off")
+
+    def test_bench(self):
+        result = json.loads(self.ok(self.run_command("bench", "--model", self.model(), "--backend", "reference",
+                                                     "--guidance-mode", "batched", "--steps", 4, "--runs", 2,
+                                                     "--json")).stdout)  # fmt: skip
+        seconds = result["seconds"]
+        self.assertGreater(seconds["full_step"]["median"], 0)
+        self.assertGreater(seconds["reused_step"]["median"], 0)
+        self.assertGreater(seconds["start_to_first_step"], 0)
+        self.assertIsNone(seconds["decode"])
+        self.assertEqual(len(result["runs"]), 2)
+        self.assertGreater(result["memory"]["peak_own_bytes"], 0)
+        self.assertEqual(self.files(), [])
+
+
+class Others(CommandTest):
+    def test_help_and_version(self):
+        text = self.ok(self.run_command("--help")).stdout
+        for command in ["generate", "compare", "plan", "modules", "bench", "schedulers", "cache", "completion"]:
+            self.assertIn(command, text)
+            self.assertIn("Usage:", self.ok(self.run_command(command, "--help")).stdout)
+        self.assertRegex(self.ok(self.run_command("--version")).stdout, r"^reprise \d+\.\d+\.\d+\n(?s:.*)reference")
+
+    def test_weight_cache(self):
+        self.assertIn("nothing", self.ok(self.run_command("cache", "list")).stdout)
+        self.ok(self.generate("--steps", 1, "--cache", "off", "--latents-out", self.folder / "l"))
+        entries = json.loads(self.ok(self.run_command("cache", "list", "--json")).stdout)
+        self.assertIn(str(self.model() / "unet"), [entry["source"] for entry in entries])
+        self.assertIn("removed", self.ok(self.run_command("cache", "clear")).stdout)
+        self.assertEqual(json.loads(self.ok(self.run_command("cache", "list", "--json")).stdout), [])
+
+    @unittest.skipUnless(shutil.which("bash"), "no bash")
+    def test_completion(self):
+        script = self.ok(self.run_command("completion", "bash")).stdout
+        words = 'COMP_WORDS=(reprise generate --sched); COMP_CWORD=2; _reprise; echo "${COMPREPLY[@]}"'
+        result = subprocess.run(["bash", "-c", script + words], capture_output=True, text=True, check=True)
+        self.assertEqual(result.stdout, "--scheduler\n")
+
+
+if __name__ == "__main__":
+    COMMAND, FIXTURES = sys.argv[1], Path(sys.argv[2]).resolve()
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

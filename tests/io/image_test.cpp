@@ -1,0 +1,171 @@
+#include "reprise/image.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "io/image_codec.h"
+#include "io/json.h"
+#include "io/support.h"
+
+namespace reprise {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+using test::TempFolder;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const fs::path kFixtures = fs::path(REPRISE_FIXTURES) / "io";
+
+Image gradient(int width, int height) {
+    Image image(width, height);
+    for (std::size_t i = 0; i < image.pixels().size(); ++i)
+        image.pixels()[i] = static_cast<std::uint8_t>(i * 7 + i / 64);
+    return image;
+}
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+    return std::as_bytes(std::span(text));
+}
+
+TEST(Image, SavedThenLoadedIsEqual) {
+    const TempFolder folder;
+    const Image image = gradient(31, 17);
+    for (const auto* name : {"a.png", "a.webp", "B.PNG"}) {
+        image.save(folder / name);
+        EXPECT_EQ(Image::load(folder / name), image) << name;
+    }
+    EXPECT_EQ(folder.file_count(), 3);
+    EXPECT_EQ(image.at(2, 1)[1], image.pixels()[(31 + 2) * 3 + 1]);
+}
+
+TEST(Image, CarriesTexts) {
+    const TempFolder folder;
+    const ImageText text{
+        {"prompt", "red apple"}, {"negative prompt", "flou, été 🍎\nline <2> & \"3\""}, {"seed", ""}};
+    gradient(8, 8).save(folder / "a.png", text);
+    const std::string png = test::read(folder / "a.png");
+    EXPECT_EQ(decode_image(bytes_of(png), "a.png").text, text);
+    EXPECT_THAT(png, HasSubstr("tEXtprompt"));
+    EXPECT_THAT(png, HasSubstr("iTXtnegative prompt"));
+    gradient(8, 8).save(folder / "a.webp", text);
+    EXPECT_THAT(test::read(folder / "a.webp"),
+                HasSubstr("prompt: red apple\nnegative prompt: flou, été 🍎\nline &lt;2&gt; &amp; \"3\""));
+    EXPECT_EQ(Image::load(folder / "a.webp"), gradient(8, 8));
+    for (const std::string key : {"", " a", "a ", "a  b", "é", "a\nb"})
+        EXPECT_THAT(error_of(
+                        [&] {
+                            gradient(2, 2).save(folder / "b.png", {{key, "x"}});
+                        },
+                        ErrorKind::failure),
+                    HasSubstr("key of a PNG text"))
+            << key;
+    EXPECT_FALSE(fs::exists(folder / "b.png"));
+}
+
+TEST(Image, ReadsEveryKindOfPng) {
+    const Json kinds = load_json(kFixtures / "kinds.json");
+    ASSERT_EQ(kinds.size(), 6U);
+    for (const auto& [kind, pixels] : kinds.items()) {
+        const Image image = Image::load(kFixtures / ("kind_" + kind + ".png"));
+        EXPECT_EQ(image.width(), 5);
+        EXPECT_EQ(image.height(), 4);
+        const auto expected = pixels.get<std::vector<std::uint8_t>>();
+        EXPECT_TRUE(
+            std::equal(expected.begin(), expected.end(), image.pixels().begin(), image.pixels().end()))
+            << kind;
+    }
+    EXPECT_EQ(Image::load(kFixtures / "interlaced.png"), Image::load(kFixtures / "base.png"));
+}
+
+TEST(Image, ConvertsAsDiffusersDoes) {
+    // x / 2 + 0.5, times 255: 127.5 and 126.5 round to the even neighbour.
+    const float low_half = 2 * (126.5F / 255) - 1;
+    const std::vector<float> values{
+        -1,   1,     0,     low_half, -3, 3, std::nanf(""), std::numeric_limits<float>::infinity(),
+        0.5F, -0.5F, -0.0F, 0.999F};
+    const Image image = Image::from_chw(Tensor::from({3, 2, 2}, values));
+    EXPECT_EQ(image.width(), 2);
+    EXPECT_THAT(image.at(0, 0), ElementsAre(0, 0, 191));
+    EXPECT_THAT(image.at(1, 0), ElementsAre(255, 255, 64));
+    EXPECT_THAT(image.at(0, 1), ElementsAre(128, 0, 128));
+    EXPECT_THAT(image.at(1, 1), ElementsAre(126, 255, 255));
+    for (const Shape& shape :
+         {Shape{1, 2, 2}, Shape{1, 3, 2, 2}, Shape{3, 2}, Shape{3, 0, 2}, Shape{3, 1, 20000}})
+        error_of([&] { Image::from_chw(Tensor(DType::f32, shape)); }, ErrorKind::failure);
+    error_of([] { Image::from_chw(Tensor(DType::f16, {3, 2, 2})); }, ErrorKind::failure);
+}
+
+TEST(Image, SizesAreLimited) {
+    EXPECT_THAT(error_of([] { Image(0, 5); }, ErrorKind::failure), HasSubstr("0x5 pixels"));
+    EXPECT_THAT(error_of([] { Image(16385, 5); }, ErrorKind::failure), HasSubstr("16385x5"));
+    EXPECT_THAT(error_of([] { Image(16384, 16384); }, ErrorKind::failure), HasSubstr("at most 134217728"));
+    EXPECT_THAT(error_of([] { Image(2, 2, std::vector<std::uint8_t>(3)); }, ErrorKind::failure),
+                HasSubstr("expected 12"));
+}
+
+TEST(Image, RefusesBrokenAndLyingFiles) {
+    const TempFolder folder;
+    EXPECT_THAT(error_of([&] { Image::load(folder / "none.png"); }),
+                HasSubstr("none.png: cannot be opened: No such file"));
+    EXPECT_THAT(error_of([&] { Image::load(folder.put("a.png", "hello")); }),
+                HasSubstr("a.png: neither a PNG nor a WebP"));
+    EXPECT_THAT(error_of([&] { Image::load(folder.put("empty.png", "")); }),
+                HasSubstr("neither a PNG nor a WebP"));
+    for (const auto* name : {"a.png", "a.webp"}) {
+        gradient(9, 9).save(folder / name);
+        const std::string content = test::read(folder / name);
+        for (std::size_t size = 0; size < content.size(); size += 3)
+            error_of([&] { decode_image(bytes_of(content.substr(0, size)), name); });
+    }
+    std::string png = test::read(folder / "a.png");
+    png[40] = static_cast<char>(png[40] ^ 1);
+    EXPECT_THAT(error_of([&] { decode_image(bytes_of(png), "a.png"); }), HasSubstr("a.png: broken PNG: "));
+    // A header that claims 2^31 - 1 pixels a side, with its right checksum.
+    std::string bomb = test::read(folder / "a.png");
+    bomb.replace(16, 8, "\x7f\xff\xff\xff\x7f\xff\xff\xff", 8);
+    bomb.replace(29, 4, "\x9b\xab\x9c\x31", 4);
+    EXPECT_THAT(error_of([&] { decode_image(bytes_of(bomb), "bomb.png"); }), HasSubstr("bomb.png: "));
+}
+
+TEST(Image, SaysWhyItCannotBeSaved) {
+    const TempFolder folder;
+    const Image image = gradient(4, 4);
+    EXPECT_THAT(error_of([&] { image.save(folder / "a.jpg"); }),
+                HasSubstr("saved as .png or .webp, not as \".jpg\""));
+    EXPECT_THAT(error_of([&] { image.save(folder / "a"); }), HasSubstr("not as \"\""));
+    EXPECT_THAT(error_of([&] { image.save(folder / "none/a.png"); }), HasSubstr("does not exist"));
+    EXPECT_THAT(error_of([&] { Image(16384, 2).save(folder / "a.webp"); }), HasSubstr("save it as .png"));
+    EXPECT_THAT(error_of([&] { Image().save(folder / "a.png"); }, ErrorKind::failure),
+                HasSubstr("empty picture"));
+    fs::create_symlink("/dev/full", folder / "full.png");
+    EXPECT_THAT(error_of([&] { image.save(folder / "full.png"); }, ErrorKind::failure),
+                HasSubstr("No space left on device"));
+    EXPECT_EQ(folder.file_count(), 1);
+}
+
+TEST(Image, MontageLaysPicturesOut) {
+    Image red(2, 2);
+    for (std::size_t i = 0; i < 12; i += 3) red.pixels()[i] = 255;
+    const std::vector<Image> images{red, Image(4, 2), red};
+    const Image row = montage(images);
+    EXPECT_EQ(row.width(), 3 * 4 + 2 * 8);
+    EXPECT_EQ(row.height(), 2);
+    const Image sheet = montage(images, {.columns = 2, .gap = 1});
+    EXPECT_EQ(sheet.width(), 9);
+    EXPECT_EQ(sheet.height(), 5);
+    EXPECT_THAT(sheet.at(0, 0), ElementsAre(255, 255, 255));
+    EXPECT_THAT(sheet.at(1, 0), ElementsAre(255, 0, 0));
+    EXPECT_THAT(sheet.at(3, 1), ElementsAre(255, 255, 255));
+    EXPECT_THAT(sheet.at(5, 1), ElementsAre(0, 0, 0));
+    EXPECT_THAT(sheet.at(4, 1), ElementsAre(255, 255, 255));
+    EXPECT_THAT(sheet.at(2, 4), ElementsAre(255, 0, 0));
+    EXPECT_THAT(sheet.at(8, 4), ElementsAre(255, 255, 255));
+    error_of([] { montage({}); }, ErrorKind::failure);
+    error_of([&] { montage(images, {.columns = 1, .gap = 16000}); }, ErrorKind::failure);
+}
+
+}  // namespace
+}  // namespace reprise

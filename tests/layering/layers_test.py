@@ -1,0 +1,82 @@
+"""That layers.py sees each kind of violation, and nothing in sources that keep to the order."""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import layers
+
+
+def violations_of(name: str, text: str) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        return list(layers.violations(Path(folder)))
+
+
+class LayersTest(unittest.TestCase):
+    def test_accepts(self):
+        for name, include in [
+            ("src/core/a.cpp", '"core/half.h"'),
+            ("src/io/a.h", '"core/half.h"'),
+            ("src/io/a.h", '"reprise/image.h"'),
+            ("src/nn/a.cpp", '"backends/backend.h"'),
+            ("src/backends/openvino/a.cpp", "<openvino/openvino.hpp>"),
+            ("src/report/a.cpp", '"pipelines/text_to_image.h"'),
+            ("apps/reprise/main.cpp", '"report/comparison.h"'),
+            ("apps/reprise/main.cpp", '"options.h"'),
+            ("include/reprise/a.h", "<fmt/format.h>"),
+            ("include/reprise/a.h", "<string_view>"),
+            ("include/reprise/a.h", '"reprise/tensor.h"'),
+            ("examples/a.cpp", "<reprise/reprise.h>"),
+        ]:
+            with self.subTest(name=name, include=include):
+                self.assertEqual(violations_of(name, f"#include {include}\n"), [])
+
+    def test_refuses(self):
+        for name, include in [
+            ("src/core/a.cpp", '"io/json.h"'),
+            ("src/graph/a.cpp", '"backends/backend.h"'),
+            ("src/backends/a.cpp", '"nn/attention.h"'),
+            ("src/cachify/a.cpp", '"pipelines/text_to_image.h"'),
+            ("src/cachify/a.cpp", '"reprise/pipeline.h"'),
+            ("src/pipelines/a.cpp", '"report/comparison.h"'),
+            ("src/core/a.cpp", '"reprise/reprise.h"'),
+            ("src/io/a.cpp", '"json.h"'),
+            ("src/newcomer/a.cpp", '"core/half.h"'),
+            ("src/io/a.cpp", '"newcomer/a.h"'),
+            ("src/backends/reference/a.cpp", "<openvino/openvino.hpp>"),
+            ("src/models/a.cpp", '"openvino/core/node.hpp"'),
+            ("src/io/a.cpp", "<pcre2.h>"),
+            ("include/reprise/a.h", '"core/half.h"'),
+            ("include/reprise/a.h", "<nlohmann/json.hpp>"),
+            ("examples/a.cpp", '"core/half.h"'),
+        ]:
+            with self.subTest(name=name, include=include):
+                lines = violations_of(name, f"// first line\n#  include {include}\n")
+                self.assertEqual(len(lines), 1)
+                self.assertTrue(lines[0].startswith(f"{name}:2: "), lines[0])
+
+    def test_refuses_names_in_backends(self):
+        self.assertEqual(len(violations_of("src/backends/a.cpp", "// what SDXL's UNet needs\nint sdxl;\n")), 2)
+        self.assertEqual(violations_of("src/backends/a.cpp", "int clip, unit;\n"), [])
+        self.assertEqual(violations_of("src/backends/a.cpp", "// aggregates, propagates\n"), [])
+        self.assertEqual(violations_of("src/models/a.cpp", "int sdxl;\n"), [])
+
+    def test_exit_status(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = [sys.executable, layers.__file__, folder]
+            self.assertEqual(subprocess.run(run).returncode, 0)
+            path = Path(folder, "src/core/a.h")
+            path.parent.mkdir(parents=True)
+            path.write_text('#include "io/json.h"\n', encoding="utf-8")
+            result = subprocess.run(run, capture_output=True, text=True)
+            self.assertEqual(result.returncode, 1)
+            self.assertEqual(result.stdout, "src/core/a.h:1: io/json.h is above core\n")
+
+
+if __name__ == "__main__":
+    unittest.main()

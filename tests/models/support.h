@@ -1,0 +1,104 @@
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "io/checkpoint.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "reprise/error.h"
+
+namespace reprise::testing {
+
+/// A case of tests/parity/models.py.
+struct ModelFixture {
+    explicit ModelFixture(const std::string& name)
+        : folder(std::string(REPRISE_FIXTURES) + "/models/" + name),
+          config(Config::load(folder + "/config.json")),
+          weights(folder),
+          expected(folder + "/expected.safetensors") {}
+
+    /// A copy with memory of its own, as backends want it.
+    Tensor tensor(const std::string& name) const {
+        const auto found = expected.find(name);
+        if (!found) throw std::runtime_error("no tensor " + name + " in " + folder);
+        return found->clone();
+    }
+    bool has(const std::string& name) const { return expected.find(name).has_value(); }
+
+    std::string folder;
+    Config config;
+    Checkpoint weights;
+    SafetensorsFile expected;
+};
+
+using Results = std::map<std::string, Tensor>;
+
+/// Compiles the graph and runs it once over its inputs.
+inline Results run(const std::string& backend, const graph::Graph& graph, const std::vector<Tensor>& inputs,
+                   DType precision = DType::f32) {
+    const auto executable =
+        backends::create(backend)->compile(graph, {.device = "CPU", .threads = 1, .precision = precision});
+    const auto request = executable->request();
+    EXPECT_EQ(inputs.size(), graph.inputs.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i) request->bind_input(i, inputs[i]);
+    Results results;
+    for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
+        const auto& node = graph[graph.outputs[i].node];
+        Tensor& result = results[graph.outputs[i].name] = Tensor(node.type, node.shape);
+        request->bind_output(i, result);
+    }
+    request->run();
+    return results;
+}
+
+/// max|a - b| / max|b|; infinite where a is not finite.
+inline double relative_difference(std::span<const float> a, std::span<const float> b) {
+    double difference = 0;
+    double largest = 0;
+    for (std::size_t i = 0; i < b.size(); ++i) {
+        const double d = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+        difference = std::max(difference, std::isfinite(d) ? d : HUGE_VAL);
+        largest = std::max(largest, std::abs(static_cast<double>(b[i])));
+    }
+    return difference / largest;
+}
+
+inline constexpr double kModuleTolerance = 1e-4;
+
+inline void expect_close(const Tensor& result, const Tensor& expected, const std::string& what) {
+    ASSERT_EQ(result.shape(), expected.shape()) << what;
+    EXPECT_LT(relative_difference(result.span<float>(), expected.span<float>()), kModuleTolerance) << what;
+}
+
+/// The one-line message of the usage error that `action` throws; a test failure when it throws none.
+template <class Action>
+std::string usage_message(Action&& action) {
+    try {
+        action();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage) << error.what();
+        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+        return error.what();
+    }
+    ADD_FAILURE() << "no error";
+    return {};
+}
+
+/// Names of a parameterised test's backend, and of a pair of one and a case.
+inline std::string backend_name(const ::testing::TestParamInfo<std::string>& info) {
+    return info.param;
+}
+inline std::string case_name(const ::testing::TestParamInfo<std::tuple<std::string, std::string>>& info) {
+    return std::get<0>(info.param) + "_" + std::get<1>(info.param);
+}
+
+}  // namespace reprise::testing
