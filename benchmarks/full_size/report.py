@@ -1,0 +1,167 @@
+"""The results as a table, and the machine in words."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+PACKAGES = ["openvino", "torch", "diffusers", "transformers", "stable-diffusion-cpp-python"]
+ISA = {"avx512_bf16", "amx_bf16", "avx512f", "avx2"}
+
+
+def machine(threads: int) -> dict:
+    cpu = Path("/proc/cpuinfo").read_text()
+    memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+
+    def field(name: str) -> str:
+        match = re.search(rf"^{name}\s*:\s*(.*)$", cpu, re.MULTILINE)
+        return match[1] if match else "?"
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "missing"
+    commit = subprocess.run(["git", "-C", Path(__file__).parent, "rev-parse", "--short", "HEAD"],
+                            capture_output=True, text=True, check=False)  # fmt: skip
+    return {
+        "cpu": f"{field('model name')} (family {field('cpu family')}, model {field('model')})",
+        "instructions": sorted(ISA & set(field("flags").split())),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "memory_gb": round(int(memory[1]) * 1024 / 1e9, 1),
+        "kernel": platform.release(),
+        "versions": versions,
+        "commit": commit.stdout.strip(),
+    }
+
+
+def number(value: float, unit: str) -> str:
+    if unit == "%":
+        return f"{100 * value:.2f} %"
+    if unit == "GB":
+        return f"{value / 1e9:.2f} GB"
+    return f"{value:.3g}{unit and ' ' + unit}"
+
+
+def shown(value: float | dict, unit: str) -> str:
+    if not isinstance(value, dict):
+        return number(value, unit)
+    return f"{number(value['median'], unit)} ({number(value['min'], unit)} .. {number(value['max'], unit)})"
+
+
+# What is shown: words, part, path to the value, unit, bound (a limit above, or below where it ends in "+").
+ROWS = [
+    ("full step at 512x512, bf16, to the converted module's", "steps_bf16", "ratios/full", "x", 1.0),
+    ("full step at 128x128, bf16, to the converted module's", "steps_bf16_small", "ratios/full", "x", 1.0),
+    ("full step at 512x512, f32, to the converted module's", "steps_f32", "ratios/full", "x", 1.0),
+    ("full step at 128x128, f32, to the converted module's", "steps_f32_small", "ratios/full", "x", 1.0),
+    ("reused step at 512x512, bf16, of the converted full step", "steps_bf16", "ratios/reused", "%", 0.065),
+    ("reused step at 512x512, bf16, to the remaining parts converted alone", "steps_bf16", "ratios/reused to rest", "x", 1.0),
+    ("reused step at 512x512, f32, of the converted full step", "steps_f32", "ratios/reused", "%", 0.065),
+    ("reused step at 512x512, f32, to the remaining parts converted alone", "steps_f32", "ratios/reused to rest", "x", 1.0),
+    ("20 steps in the denoiser at 512x512, full to reused", "whole_bf16", "speedup", "x", "1.85+"),
+    ("the same from one full and one reused step", "steps_bf16", "twenty", "x", "1.85+"),
+    ("20 steps in the denoiser at 1024x1024, extrapolated", "end_to_end_bf16", "denoiser_speedup", "x", "1.85+"),
+    ("20 steps end to end at 1024x1024, extrapolated, text and decoding included", "end_to_end_bf16", "speedup", "x", "1.75+"),
+    ("the same with loading and compiling", "end_to_end_bf16", "speedup_with_start", "x", None),
+    ("process start to first step, bf16, first time", "start_bf16", "first/process start to first step", "s", 40.0),
+    ("CPU time of that, over all threads", "start_bf16", "first/cpu", "s", None),
+    ("process start to first step, bf16, later", "start_bf16", "later/process start to first step", "s", 12.0),
+    ("CPU time of that, over all threads", "start_bf16", "later/cpu", "s", None),
+    ("peak own memory of a run, bf16", "memory_bf16", "peak_own_bytes", "GB", 8e9),
+    ("high-water mark of it, mapped files included", "memory_bf16", "high_water_bytes", "GB", None),
+    ("of it, slots kept between steps", "memory_bf16", "kept_bytes", "GB", None),
+    ("peak own memory of a run, f32", "memory_f32", "peak_own_bytes", "GB", 13e9),
+    ("high-water mark of it, mapped files included", "memory_f32", "high_water_bytes", "GB", None),
+    ("of it, slots kept between steps", "memory_f32", "kept_bytes", "GB", None),
+    ("full step at 512x512, f32 limited to AVX2, to the converted module's", "steps_avx2", "ratios/full", "x", 1.0),
+    ("reused step, f32 limited to AVX2, of the converted full step", "steps_avx2", "ratios/reused", "%", 0.065),
+    ("reused step, f32 limited to AVX2, to the remaining parts converted alone", "steps_avx2", "ratios/reused to rest", "x", 1.0),
+    ("times faster per full step (bf16) than stable-diffusion.cpp (f16 weights)", "ggml", "faster", "x", "5+"),
+]  # fmt: skip
+
+
+def twenty_steps(part: dict, prefix: str) -> float | None:
+    """How much faster 20 steps are with the default configuration, from one full and one reused step."""
+    seconds = part.get(prefix + "seconds", {})
+    full, reused = (seconds.get(name, {}).get("median") for name in ("reprise full", "reprise reused"))
+    return 20 * full / (10 * full + 10 * reused) if full and reused else None
+
+
+def find(part: dict | None, path: str):
+    for key in path.split("/"):
+        part = part.get(key) if isinstance(part, dict) else None
+    return part
+
+
+def verdict(value: float | dict, bound: float | str | None, unit: str) -> tuple[str, str]:
+    if bound is None:
+        return "", ""
+    middle = value["median"] if isinstance(value, dict) else value
+    if isinstance(bound, str):
+        least = float(bound.rstrip("+"))
+        return f"at least {number(least, unit)}", "yes" if middle >= least else "no"
+    return f"at most {number(bound, unit)}", "yes" if middle <= bound else "no"
+
+
+def seconds_table(parts: dict) -> list[str]:
+    lines = ["| part | what | seconds: middle (smallest .. largest) |", "| --- | --- | --- |"]
+
+    def add(part: str, what: str, value) -> None:
+        if isinstance(value, dict) and "median" in value:
+            lines.append(f"| {part} | {what} | {shown(value, '')} |")
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                add(part, f"{what} {key}".strip(), inner)
+        elif isinstance(value, (int, float)):
+            lines.append(f"| {part} | {what} | {value:.3g} |")
+
+    for name, part in parts.items():
+        for key in ["seconds", "cpu_seconds", "load_seconds", "first", "later"]:
+            if key in part:
+                add(name, {"seconds": "", "cpu_seconds": "CPU:", "load_seconds": "loading:"}.get(key, key + ":"), part[key])
+    return lines
+
+
+def text(results: dict) -> str:
+    about = results["machine"]
+    parts = {name: dict(part) for name, part in results["parts"].items()}
+    for name, part in parts.items():
+        if name.startswith("steps_") and "failed" not in part:
+            part |= {"twenty": twenty_steps(part, ""), "cpu_twenty": twenty_steps(part, "cpu_")}
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    lines = [
+        "# Full-size benchmark",
+        "",
+        f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, {about['memory_gb']} GB, Linux "
+        f"{about['kernel']}; {', '.join(about['instructions'])}. {versions}. Reprise at {about['commit']}.",
+        "",
+        "SDXL's shapes with random weights (f16 file). Written by `benchmarks/full_size/measure.py`;",
+        "`docs/benchmarks.md` says what is compared and how to repeat it. Ratios: middle (smallest .. largest).",
+        "",
+        "| what | target | measured | met | the same in CPU time |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for words, name, path, unit, bound in ROWS:
+        value = find(parts.get(name), path)
+        if value is None:
+            why = find(parts.get(name), "missing") or ("failed" if find(parts.get(name), "failed") else "")
+            lines.append(f"| {words} | | {why or 'not measured'} | | |")
+            continue
+        target, met = verdict(value, bound, unit)
+        if met == "no" and unit == "s" and parts[name]["others_share"] > 0.1:
+            met = "no, on a busy machine"
+        cpu = find(parts[name], f"cpu_{path}")
+        lines.append(f"| {words} | {target} | {shown(value, unit)} | {met} | {shown(cpu, unit) if cpu else ''} |")
+    lines += ["", "## Seconds", "", *seconds_table(parts)]
+    lines += ["", "## When, and what else the machine did", "",
+              "Load: the run queue's average over the minute before. Others: the share of all cores' time that other",
+              "processes used during the part; ratios hold better than seconds where it is not small.", "",
+              "| part | when | load | others |", "| --- | --- | --- | --- |"]  # fmt: skip
+    lines += [f"| {name} | {part['when']} | {part['load_before']:.1f} | {100 * part['others_share']:.0f} % |"
+              for name, part in parts.items()]  # fmt: skip
+    return "\n".join(lines) + "\n"
