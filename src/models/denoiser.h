@@ -14,22 +14,34 @@ struct DenoiserShape {
     std::int64_t batch = 1;
     std::int64_t height = 0, width = 0;  ///< of the latents
     std::int64_t text_tokens = 77;
+    std::int64_t frames = 0;  ///< of a video; 0 for pictures
+
+    friend bool operator==(const DenoiserShape&, const DenoiserShape&) = default;
 };
 
 /// What guides a denoiser, on the host, for a whole batch. Undefined where the model takes none.
 struct Conditioning {
     Tensor encoder_hidden_states;  ///< (B, tokens, D) f32
+    Tensor attention_mask;         ///< (B, tokens) f32 of 1 and 0: the tokens that may be attended to
     Tensor text_embeds;            ///< (B, P) f32, pooled
-    Tensor time_ids;               ///< (B, 6) f32: original size, crop's corner, target size
+    /// (B, traits().time_ids) f32. Stable Diffusion XL: original size, crop's corner, target size, each
+    /// (height, width). PixArt: size, then height / width. Stable Video Diffusion: frame rate - 1, motion
+    /// bucket, noise augmentation.
+    Tensor time_ids;
+    Tensor image_latents;  ///< (B, F, C, H, W) f32, laid beside the sample's channels
 };
 
 /// The sizes that a pipeline has to know. Zero where the model takes no such input.
 struct DenoiserTraits {
-    std::int64_t in_channels = 0;
-    std::int64_t out_channels = 0;
+    std::int64_t in_channels = 0;                      ///< of the sample, without those of image_latents
+    std::int64_t out_channels = 0;                     ///< of the prediction
     std::int64_t sample_height = 0, sample_width = 0;  ///< of the latents it was trained for; 0: not said
     std::int64_t text_width = 0;                       ///< of encoder_hidden_states
     std::int64_t pooled_width = 0;                     ///< of text_embeds
+    std::int64_t time_ids = 0;                         ///< how many
+    std::int64_t patch_size = 1;                       ///< the latents' sides must be multiples of it
+    std::int64_t frames = 0;                           ///< that it was trained for; 0: it makes pictures
+    bool takes_mask = false;                           ///< attention_mask
 };
 
 /// The graph inputs that change from step to step, under the names that every denoiser's graph gives them.
@@ -44,7 +56,8 @@ class Denoiser {
     virtual ~Denoiser() = default;
 
     virtual DenoiserTraits traits() const = 0;
-    /// Its graph; without weights, for its structure only. Its one output is "sample", f32.
+    /// Its graph; without weights, for its structure only. Input "sample" is (B, C, H, W), of a video
+    /// (B, F, C, H, W), f32; so is its one output, "sample".
     virtual graph::Graph build(const DenoiserShape& shape, DType precision,
                                const WeightSource* weights) const = 0;
     /// The host tensors for the graph's inputs, in their order. Only those made from the sample and the

@@ -29,9 +29,17 @@ class UNet2DCondition final : public Denoiser {
     explicit UNet2DCondition(UNet2DConditionConfig config) : config_(std::move(config)) {}
 
     DenoiserTraits traits() const override {
-        return {config_.in_channels,   config_.out_channels,
-                config_.sample_height, config_.sample_width,
-                config_.text_width,    config_.text_time ? config_.text_time->pooled_width : 0};
+        DenoiserTraits traits;
+        traits.in_channels = config_.in_channels;
+        traits.out_channels = config_.out_channels;
+        traits.sample_height = config_.sample_height;
+        traits.sample_width = config_.sample_width;
+        traits.text_width = config_.text_width;
+        if (config_.text_time) {
+            traits.pooled_width = config_.text_time->pooled_width;
+            traits.time_ids = kTimeIds;
+        }
+        return traits;
     }
     graph::Graph build(const DenoiserShape& shape, DType precision,
                        const WeightSource* weights) const override {

@@ -16,10 +16,6 @@ namespace {
 using models::Conditioning;
 using models::DenoiserShape;
 
-bool operator==(const DenoiserShape& a, const DenoiserShape& b) {
-    return a.batch == b.batch && a.height == b.height && a.width == b.width && a.text_tokens == b.text_tokens;
-}
-
 /// Tensors of equal shape joined along the first dimension; undefined ones stay undefined.
 Tensor joined(const Tensor& a, const Tensor& b) {
     if (!a.defined()) return a;
@@ -32,8 +28,9 @@ Tensor joined(const Tensor& a, const Tensor& b) {
 }
 
 Conditioning joined(const Conditioning& a, const Conditioning& b) {
-    return {joined(a.encoder_hidden_states, b.encoder_hidden_states), joined(a.text_embeds, b.text_embeds),
-            joined(a.time_ids, b.time_ids)};
+    return {joined(a.encoder_hidden_states, b.encoder_hidden_states),
+            joined(a.attention_mask, b.attention_mask), joined(a.text_embeds, b.text_embeds),
+            joined(a.time_ids, b.time_ids), joined(a.image_latents, b.image_latents)};
 }
 
 std::vector<int> steps_of(const std::vector<Evaluation>& evaluations) {
