@@ -4,6 +4,7 @@
 #include <string>
 
 #include "io/printable.h"
+#include "models/sd3_transformer.h"
 #include "models/unet2d_condition.h"
 #include "reprise/error.h"
 
@@ -13,8 +14,10 @@ namespace {
 
 constexpr auto kClasses = std::to_array<ModelClass>({
     {"UNet2DConditionModel", Role::denoiser, make_unet2d_condition},
+    {"SD3Transformer2DModel", Role::denoiser, make_sd3_transformer},
     {"CLIPTextModel", Role::text_encoder},
     {"CLIPTextModelWithProjection", Role::text_encoder},
+    {"T5EncoderModel", Role::text_encoder},
     {"AutoencoderKL", Role::autoencoder},
 });
 
