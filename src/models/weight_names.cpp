@@ -39,14 +39,20 @@ std::string autoencoder_kl_name(std::string_view name) {
     return result;
 }
 
+/// Of a whole T5, the encoder.
+std::string t5_encoder_name(std::string_view name) {
+    return name.starts_with("decoder.") || name.starts_with("lm_head.") ? std::string() : std::string(name);
+}
+
 std::string same_name(std::string_view name) {
     return std::string(name);
 }
 
-constexpr std::array<std::pair<std::string_view, Rule>, 3> kRules = {{
+constexpr std::array<std::pair<std::string_view, Rule>, 4> kRules = {{
     {"CLIPTextModel", clip_text_name_without_projection},
     {"CLIPTextModelWithProjection", clip_text_name},
     {"AutoencoderKL", autoencoder_kl_name},
+    {"T5EncoderModel", t5_encoder_name},
 }};
 
 Rule rule_of(std::string_view class_name) {
