@@ -2,7 +2,7 @@
 
 #include "commands.h"
 #include "outputs.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "report/comparison.h"
 #include "report/run.h"
 #include "report/text.h"
@@ -106,8 +106,8 @@ std::string to_text(const Measured& m, const Session& session, const MemoryWatch
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
-    Session session(context, o.model, o.cache);
-    GenerateOptions options = o.sampling.generate_options(session.pipe.class_name());
+    Session session(context, o.model.kept(), o.cache);
+    GenerateOptions options = o.sampling.generate_options();
     options.prompt = o.prompt;
     options.decode = o.decode;
     session.pipe.implementation().outlook(options);

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "cachify/schedule.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "reprise/error.h"
 
 namespace reprise::app {
@@ -16,24 +16,22 @@ using Made = std::optional<cachify::Config>;
 
 struct CacheName {
     std::string_view name;
-    Made (*make)(pipelines::TextToImage& pipe);
+    Made (*make)(pipelines::DiffusionPipeline& pipe);
 };
 
 constexpr std::array kNames{
     CacheName{"default",
-              [](pipelines::TextToImage& pipe) -> Made {
+              [](pipelines::DiffusionPipeline& pipe) -> Made {
                   auto& denoiser = pipe.denoiser();
-                  const auto shape = pipe.outlook({}).shape;
-                  return cachify::default_config(
-                      denoiser.class_name(),
-                      denoiser.structure({1, shape.height, shape.width, shape.text_tokens}));
+                  return cachify::default_config(denoiser.class_name(),
+                                                 denoiser.structure(pipe.outlook({}).shape));
               }},
-    CacheName{"off", [](pipelines::TextToImage&) -> Made { return std::nullopt; }},
+    CacheName{"off", [](pipelines::DiffusionPipeline&) -> Made { return std::nullopt; }},
 };
 
 }  // namespace
 
-std::optional<cachify::Config> cache_config(const std::string& name, pipelines::TextToImage& pipe) {
+std::optional<cachify::Config> cache_config(const std::string& name, pipelines::DiffusionPipeline& pipe) {
     for (const auto& known : kNames)
         if (name == known.name) return known.make(pipe);
     std::error_code ignored;

@@ -6,14 +6,14 @@
 #include "reprise/cachify.h"
 
 namespace reprise::pipelines {
-class TextToImage;
+class DiffusionPipeline;
 }
 
 namespace reprise::app {
 
 /// The configuration that --cache asks for: one of the names in cache_names.cpp, or a JSON file. Nothing for
 /// "off". Error (usage) naming what there is.
-std::optional<cachify::Config> cache_config(const std::string& name, pipelines::TextToImage& pipe);
+std::optional<cachify::Config> cache_config(const std::string& name, pipelines::DiffusionPipeline& pipe);
 
 /// "default, off".
 std::string cache_name_list();

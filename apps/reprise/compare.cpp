@@ -8,7 +8,7 @@
 #include "graph/graph.h"
 #include "io/metrics.h"
 #include "outputs.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "report/comparison.h"
 #include "report/run.h"
 #include "report/text.h"
@@ -59,23 +59,23 @@ class Bout {
   public:
     Bout(Context& context, const Options& options, Session& session)
         : context_(context), o_(options), session_(session) {
-        base_ = o_.sampling.generate_options(session.pipe.class_name());
+        base_ = session.pipe.implementation().with_defaults(o_.sampling.generate_options());
         o_.prompts.apply_to(base_);
         auto& pipe = session.pipe.implementation();
-        const auto shape = pipe.outlook(base_).shape;
-        const auto graph = pipe.denoiser().structure({1, shape.height, shape.width, shape.text_tokens});
+        const auto graph = pipe.denoiser().structure(pipe.outlook(base_).shape);
         const double bytes = static_cast<double>(parameter_count(graph, 0)) *
                              static_cast<double>(size_of(pipe.engine().options.precision));
         one_cut_ = bytes > kTwiceCompiledBytes;
     }
 
     bool one_cut() const { return one_cut_; }
+    double guidance_scale() const { return *base_.guidance_scale; }
 
     report::Comparison run() {
         report::Comparison result;
-        result.full.num_steps = result.reused.num_steps = base_.num_inference_steps;
+        result.full.num_steps = result.reused.num_steps = *base_.num_inference_steps;
         // The first runs also compile; what follows tells how many steps the third way may take.
-        const int steps = base_.num_inference_steps;
+        const int steps = *base_.num_inference_steps;
         double full = full_run(steps, "full, warming up").report.denoise_seconds;
         double reused = reused_run("reused, warming up").report.denoise_seconds;
         for (int i = 0; i < (one_cut_ ? 0 : kTrials); ++i) {
@@ -112,7 +112,7 @@ class Bout {
     GenerateOutput full_run(int steps, const std::string& label) {
         if (one_cut_) {
             if (!session_.pipe.implementation().denoiser().preparation)
-                cachify::prepare(session_.pipe, base_.num_inference_steps, *session_.config,
+                cachify::prepare(session_.pipe, *base_.num_inference_steps, *session_.config,
                                  o_.cache.counting());
             cachify::disable(session_.pipe);
         } else {
@@ -128,7 +128,7 @@ class Bout {
         if (one_cut_)
             cachify::enable(session_.pipe);
         else
-            denoiser.preparation = pipelines::Preparation{*session_.config, base_.num_inference_steps,
+            denoiser.preparation = pipelines::Preparation{*session_.config, *base_.num_inference_steps,
                                                           o_.cache.counting(), true};
         return session_.run(context_, base_, label);
     }
@@ -140,9 +140,9 @@ class Bout {
             options.num_inference_steps = steps;
             return static_cast<double>(session_.pipe.implementation().outlook(options).evaluations.size());
         };
-        const double one = full_seconds / evaluations(base_.num_inference_steps);
+        const double one = full_seconds / evaluations(*base_.num_inference_steps);
         int steps = 1;
-        while (steps < base_.num_inference_steps && evaluations(steps) * one < reused_seconds) ++steps;
+        while (steps < *base_.num_inference_steps && evaluations(steps) * one < reused_seconds) ++steps;
         return steps;
     }
 
@@ -174,7 +174,7 @@ void run(Context& context, const Options& o) {
     const auto prompts = o.prompts.prompts();
     if (o.cache.off()) usage_error("--cache off: compare needs a configuration to compare with the full run");
 
-    Session session(context, o.model, o.cache);
+    Session session(context, o.model.kept(), o.cache);
     Bout bout(context, o, session);
     session.prepare(context, o.cache, o.sampling.steps);
     const Places where = places(o.out);
@@ -194,9 +194,7 @@ void run(Context& context, const Options& o) {
         {"size", fmt::format("{}x{}", first.width(), first.height())},
         {"scheduler", report.scheduler},
         {"precision", report.precision},
-        {"guidance",
-         fmt::format("{}, {}", o.sampling.generate_options(session.pipe.class_name()).guidance_scale,
-                     report::name_of(report.guidance_mode))},
+        {"guidance", fmt::format("{}, {}", bout.guidance_scale(), report::name_of(report.guidance_mode))},
         {"engine", fmt::format("{} on {}, {} threads", o.model.backend, o.model.device,
                                o.model.threads == 0 ? "all" : fmt::format("{}", o.model.threads))},
         {"runs", fmt::format("{} of each, by turns, after one to warm up", o.runs)},

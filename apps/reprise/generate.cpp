@@ -4,7 +4,7 @@
 #include "commands.h"
 #include "io/safetensors.h"
 #include "outputs.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "report/run.h"
 #include "report/text.h"
 #include "reprise/error.h"
@@ -90,7 +90,7 @@ void run(Context& context, const Options& o) {
     const Tensor latents_in = o.latents_in.empty() ? Tensor() : read_latents(o.latents_in);
 
     Session session(context, o.model, o.cache);
-    GenerateOptions options = o.sampling.generate_options(session.pipe.class_name());
+    GenerateOptions options = session.pipe.implementation().with_defaults(o.sampling.generate_options());
     o.prompts.apply_to(options);
     options.latents = latents_in;
     session.pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
@@ -102,7 +102,7 @@ void run(Context& context, const Options& o) {
                                cache_text(o.cache, session.config),
                                fmt::format("{}x{}", first.width(), first.height()),
                                output.report.scheduler,
-                               fmt::format("{}", options.guidance_scale),
+                               fmt::format("{}", *options.guidance_scale),
                                output.report.precision,
                                o};
     Outputs files;
@@ -127,7 +127,7 @@ void run(Context& context, const Options& o) {
                         {"images_per_prompt", o.prompts.images},
                         {"seed", o.sampling.seed},
                         {"steps", o.sampling.steps},
-                        {"guidance_scale", options.guidance_scale},
+                        {"guidance_scale", *options.guidance_scale},
                         {"width", first.width()},
                         {"height", first.height()},
                         {"cache", settings.cache},

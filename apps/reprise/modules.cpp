@@ -2,7 +2,7 @@
 
 #include "commands.h"
 #include "outputs.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/registry.h"
 #include "report/module_tree.h"
 #include "report/text.h"
 #include "reprise/error.h"
@@ -35,13 +35,12 @@ bool shown(const Options& o, const report::ModuleRow& row) {
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     if (!o.kind.empty()) module_kind(o.kind);  // refuses what is none
-    pipelines::TextToImage pipe(o.model.model, o.model.load_options(), true);
+    const auto opened = pipelines::open_pipeline(o.model.model, o.model.load_options(), true);
+    auto& pipe = *opened;
     const auto config = o.cache.config(pipe);
-    auto options = o.sampling.generate_options(pipe.folder().class_name());
-    const auto ahead = pipe.outlook(options);
+    const auto ahead = pipe.outlook(o.sampling.generate_options());
     auto& denoiser = pipe.denoiser();
-    const auto graph =
-        denoiser.structure({1, ahead.shape.height, ahead.shape.width, ahead.shape.text_tokens});
+    const auto graph = denoiser.structure(ahead.shape);
     std::shared_ptr<const cachify::Plan> plan;
     if (config) {
         denoiser.preparation = pipelines::Preparation{*config, o.sampling.steps, o.cache.counting(), true};

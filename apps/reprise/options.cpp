@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 #include <sstream>
 
 #include "backends/backend.h"
@@ -65,6 +66,13 @@ LoadOptions ModelOptions::load_options() const {
     options.vae_precision = dtype(vae_precision);
     options.threads = threads;
     options.variant = variant;
+    if (keep) options.keep_parameters_below = std::numeric_limits<std::int64_t>::max() / 8;
+    return options;
+}
+
+ModelOptions ModelOptions::kept() const {
+    ModelOptions options = *this;
+    options.keep = true;
     return options;
 }
 
@@ -72,14 +80,14 @@ cachify::Count CacheOptions::counting() const {
     return count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
 }
 
-std::optional<cachify::Config> CacheOptions::config(pipelines::TextToImage& pipe) const {
+std::optional<cachify::Config> CacheOptions::config(pipelines::DiffusionPipeline& pipe) const {
     return cache_config(cache, pipe);
 }
 
-GenerateOptions SamplingOptions::generate_options(const std::string& pipeline_class) const {
+GenerateOptions SamplingOptions::generate_options() const {
     GenerateOptions options;
     options.num_inference_steps = steps;
-    options.guidance_scale = guidance.value_or(pipeline_class == "StableDiffusionPipeline" ? 7.5 : 5.0);
+    options.guidance_scale = guidance;
     options.guidance_rescale = guidance_rescale;
     options.width = width;
     options.height = height;
@@ -162,9 +170,9 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
     group(command.add_option("--steps", options.steps, "Denoising steps"))
         ->check(at_least(1))
         ->capture_default_str();
-    group(
-        command.add_option("--guidance", options.guidance,
-                           "Guidance scale; off at 1 and below (default: 5, Stable Diffusion 1 and 2: 7.5)"))
+    group(command.add_option(
+              "--guidance", options.guidance,
+              "Guidance scale; off at 1 and below (default: what diffusers has for the pipeline)"))
         ->type_name("FLOAT");
     group(command.add_option("--guidance-rescale", options.guidance_rescale,
                              "0 to 1: how much of guidance's contrast is taken back"))

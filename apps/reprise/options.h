@@ -25,7 +25,11 @@ struct ModelOptions {
     std::string precision = "auto", vae_precision = "f32", variant;
     int threads = 0;
 
+    bool keep = false;  ///< large components stay in memory between runs
+
     LoadOptions load_options() const;
+    /// The same, for several runs in one process.
+    ModelOptions kept() const;
 };
 
 /// What is reused.
@@ -35,7 +39,7 @@ struct CacheOptions {
     bool off() const { return cache == "off"; }
     cachify::Count counting() const;
     /// The configuration for this pipeline, or nothing for "off".
-    std::optional<cachify::Config> config(pipelines::TextToImage& pipe) const;
+    std::optional<cachify::Config> config(pipelines::DiffusionPipeline& pipe) const;
 };
 
 /// How the sampler runs; what it needs besides prompts.
@@ -47,8 +51,7 @@ struct SamplingOptions {
     std::uint64_t seed = 0;
     std::string scheduler, guidance_mode = "auto";
 
-    /// Guidance, where not given, is what diffusers' pipeline of that class has by default.
-    GenerateOptions generate_options(const std::string& pipeline_class) const;
+    GenerateOptions generate_options() const;
 };
 
 /// What to draw.

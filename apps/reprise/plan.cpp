@@ -2,7 +2,7 @@
 
 #include "commands.h"
 #include "outputs.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/registry.h"
 #include "report/plan_view.h"
 #include "report/run.h"
 #include "session.h"
@@ -20,9 +20,10 @@ struct Options {
 
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
-    pipelines::TextToImage pipe(o.model.model, o.model.load_options(), true);
+    const auto opened = pipelines::open_pipeline(o.model.model, o.model.load_options(), true);
+    auto& pipe = *opened;
     const auto config = o.cache.config(pipe);
-    const auto options = o.sampling.generate_options(pipe.folder().class_name());
+    const auto options = o.sampling.generate_options();
     const auto ahead = pipe.outlook(options);
     auto& denoiser = pipe.denoiser();
     if (config)

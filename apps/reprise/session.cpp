@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "interrupt.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/diffusion_pipeline.h"
 
 namespace reprise::app {
 
@@ -43,7 +43,7 @@ GenerateOutput Session::run(Context& context, GenerateOptions options, std::stri
         context.terminal.step(info);
         return (!user || user(info)) && !interrupted();
     };
-    context.terminal.begin_run(expected_reuse(reuses ? config : std::nullopt, options.num_inference_steps),
+    context.terminal.begin_run(expected_reuse(reuses ? config : std::nullopt, *options.num_inference_steps),
                                std::move(title));
     try {
         auto output = pipe(options);

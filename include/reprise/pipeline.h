@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "reprise/animate.h"
 #include "reprise/image.h"
 #include "reprise/tensor.h"
 
@@ -24,7 +25,8 @@ struct LoadOptions {
     DType vae_precision = DType::f32;
     int threads = 0;      ///< 0: one per core
     std::string variant;  ///< of the weight files, such as "fp16"; empty: the full-precision ones if there
-    /// Components (text encoders, autoencoder) with more weights than this are let go after their turn.
+    /// Components with more weights than this are let go after their turn: a text encoder and a denoiser of
+    /// that size are never in memory together, and each call compiles them again. Raise it to keep them.
     std::int64_t keep_parameters_below = 100'000'000;
 };
 
@@ -49,21 +51,28 @@ struct GenerateOptions {
     std::string prompt;
     std::vector<std::string> prompts = {};            ///< several at once, instead of `prompt`
     std::optional<std::string> prompt_2 = {};         ///< for the second text encoder; none: the prompt
+    std::optional<std::string> prompt_3 = {};         ///< for the third
     std::optional<std::string> negative_prompt = {};  ///< none differs from an empty one (SDXL's zeros)
     std::optional<std::string> negative_prompt_2 = {};
-    int num_inference_steps = 50;
-    double guidance_scale = 5.0;  ///< guidance is off at 1 and below
+    std::optional<std::string> negative_prompt_3 = {};
+    Image image = {};                             ///< what an image-to-video pipeline starts from
+    AnimateOptions video = {};                    ///< the rest that it is asked
+    std::optional<int> num_inference_steps = {};  ///< none: 50, or what the pipeline has in diffusers
+    std::optional<double> guidance_scale = {};    ///< none: as above; guidance is off at 1 and below
     double guidance_rescale = 0.0;
     int width = 0, height = 0;  ///< in pixels; 0: what the model was trained for
     std::uint64_t seed = 0;
     int num_images_per_prompt = 1;
     std::optional<int> clip_skip = {};
+    std::optional<int> max_sequence_length = {};  ///< tokens of a T5 encoder; none: the pipeline's own
+    bool clean_caption = true;           ///< PixArt: tidies links, markup and entities out of prompts
+    bool use_resolution_binning = true;  ///< PixArt: draws at the nearest size that it was trained for
     std::optional<std::pair<int, int>> original_size = {};  ///< (height, width); none: the picture's
     std::pair<int, int> crops_coords_top_left = {0, 0};
     std::optional<std::pair<int, int>> target_size = {};
     std::string scheduler = {};  ///< a name such as "dpm++2m-karras"; empty: the folder's own
     GuidanceMode guidance_mode = GuidanceMode::automatic;
-    /// Standard normal noise (images, channels, height / 8, width / 8) f32 in place of the seed's.
+    /// Standard normal noise in place of the seed's, f32, of the shape of GenerateOutput::latents.
     Tensor latents = {};
     bool decode = true;  ///< false: leave the autoencoder out; Output::images is empty
     /// Called after each step; returning false stops the run with an Error of kind `cancelled`.
@@ -93,18 +102,19 @@ struct RunReport {
 };
 
 struct GenerateOutput {
-    std::vector<Image> images;  ///< prompt by prompt, image by image
-    /// Final latents (images, channels, height / 8, width / 8) f32, as diffusers' output_type="latent".
+    std::vector<Image> images;  ///< prompt by prompt, image by image; of videos, frame by frame
+    /// Final latents (images, channels, height / 8, width / 8) f32, as diffusers' output_type="latent"; of
+    /// videos (videos, frames, channels, height / 8, width / 8).
     Tensor latents;
     RunReport report;
 };
 
 namespace pipelines {
-class TextToImage;
+class DiffusionPipeline;
 }
 
-/// A diffusion pipeline: prompt in, pictures out. Calls are thread-safe and share compiled pieces; `cachify`
-/// functions must not run at the same time as a call.
+/// A diffusion pipeline: prompt or picture in, pictures or frames out. Calls are thread-safe and share
+/// compiled pieces; `cachify` functions must not run at the same time as a call.
 class Pipeline {
   public:
     /// Opens a folder in diffusers' layout. Error (usage) naming what is missing, broken or not supported.
@@ -121,11 +131,11 @@ class Pipeline {
     RunReport last_report() const;
 
     /// The implementation, for the library's own parts.
-    pipelines::TextToImage& implementation() const { return *implementation_; }
+    pipelines::DiffusionPipeline& implementation() const { return *implementation_; }
 
   private:
-    explicit Pipeline(std::unique_ptr<pipelines::TextToImage> implementation);
-    std::unique_ptr<pipelines::TextToImage> implementation_;
+    explicit Pipeline(std::unique_ptr<pipelines::DiffusionPipeline> implementation);
+    std::unique_ptr<pipelines::DiffusionPipeline> implementation_;
 };
 
 }  // namespace reprise

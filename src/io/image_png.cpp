@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csetjmp>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -50,6 +51,17 @@ void on_write(png_structp png, png_bytep source, std::size_t size) {
 
 void on_flush(png_structp) {}
 
+/// libpng asks for a chunk's whole length before it reads it, so what it asks for is bounded here; it takes null
+/// for an answer. The largest that a good file needs is one decompressed text.
+constexpr png_alloc_size_t kMaxChunk = 4 << 20;
+constexpr png_alloc_size_t kMaxAllocation = 2 * kMaxChunk;
+
+png_voidp on_allocate(png_structp, png_alloc_size_t size) {
+    return size > kMaxAllocation ? nullptr : std::malloc(size);
+}
+
+void on_free(png_structp, png_voidp memory) { std::free(memory); }
+
 /// Runs an action that calls libpng; false when libpng reported an error, which is then in its PngState.
 template <class Action>
 bool guarded(png_structp png, const Action& action) {
@@ -65,7 +77,8 @@ class Png {
 
     explicit Png(Use use) : use_(use) {
         png_ = use == Use::read
-                   ? png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning)
+                   ? png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning, nullptr,
+                                              on_allocate, on_free)
                    : png_create_write_struct(PNG_LIBPNG_VER_STRING, &state, on_error, on_warning);
         if (png_ != nullptr) info_ = png_create_info_struct(png_);
         if (info_ == nullptr) {
@@ -120,8 +133,7 @@ void check_key(std::string_view key, std::string_view file) {
 }  // namespace
 
 DecodedImage decode_png(std::span<const std::byte> bytes, std::string_view file) {
-    constexpr png_alloc_size_t kMaxChunk = 4 << 20;  // bytes of one decompressed text
-    constexpr png_uint_32 kMaxChunks = 32;           // that are kept
+    constexpr png_uint_32 kMaxChunks = 32;  // that are kept
     Png reader(Png::Use::read);
     reader.state.input = bytes;
     const png_structp png = reader.png();

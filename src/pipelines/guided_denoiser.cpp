@@ -59,8 +59,9 @@ GuidedDenoiser::GuidedDenoiser(std::string class_name, std::unique_ptr<models::D
       weights_(std::move(weights)),
       engine_(std::move(engine)) {}
 
-graph::Graph GuidedDenoiser::structure(const DenoiserShape& shape) const {
-    return denoiser_->build(shape, engine_.options.precision, nullptr);
+graph::Graph GuidedDenoiser::structure(const RunShape& shape) const {
+    return denoiser_->build({1, shape.height, shape.width, shape.text_tokens, shape.frames},
+                            engine_.options.precision, nullptr);
 }
 
 const graph::Graph& GuidedDenoiser::graph(const DenoiserShape& shape) const {
@@ -75,7 +76,7 @@ namespace {
 
 DenoiserShape graph_shape(const GuidedDenoiser::RunShape& shape) {
     const bool batched = shape.guidance && shape.mode != GuidanceMode::split;
-    return {batched ? 2 : 1, shape.height, shape.width, shape.text_tokens};
+    return {batched ? 2 : 1, shape.height, shape.width, shape.text_tokens, shape.frames};
 }
 
 }  // namespace
@@ -85,7 +86,8 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& shape,
                                                           bool structure_only) const {
     const std::scoped_lock lock(mutex_);
     const DenoiserShape wanted = graph_shape(shape);
-    const graph::Graph bare = structure_only ? structure(wanted) : graph::Graph{};
+    const graph::Graph bare =
+        structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr) : graph::Graph{};
     const graph::Graph& graph = structure_only ? bare : this->graph(wanted);
     const int branches = shape.guidance && shape.mode == GuidanceMode::split ? 2 : 1;
     cachify::PlanRequest request;
@@ -136,8 +138,13 @@ std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(
     return executor;
 }
 
-void GuidedDenoiser::release() const {
+void GuidedDenoiser::release_larger_than(std::int64_t parameters) const {
     const std::scoped_lock lock(mutex_);
+    const double bytes =
+        static_cast<double>(parameters) * static_cast<double>(size_of(engine_.options.precision));
+    if (std::none_of(compiled_.begin(), compiled_.end(),
+                     [&](const Compiled& known) { return known.weight_bytes > bytes; }))
+        return;
     compiled_.clear();
     graphs_.clear();
 }
@@ -176,20 +183,20 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
     if (preparation)
         for (const auto& entry : preparation->config)
             if (entry.store.rule == cachify::Store::Rule::mean) return GuidanceMode::split;
-    for (const Timed& timed : timed_)
-        if (timed.height == shape.height && timed.width == shape.width) return timed.mode;
     RunShape split = shape;
     split.mode = GuidanceMode::split;
+    for (const Timed& timed : timed_)
+        if (timed.shape == graph_shape(split)) return timed.mode;
     GuidanceMode mode = GuidanceMode::split;
     if (weight_bytes(*plan(split, evaluations, true)) <= kTimedBytes) {
         if (on_phase) on_phase("time guidance");
-        const double batched = time_mode(shape, evaluations, GuidanceMode::batched, {});
-        const double passes = time_mode(shape, evaluations, GuidanceMode::split, {});
+        const double batched = time_mode(shape, evaluations, GuidanceMode::batched, on_phase);
+        const double passes = time_mode(shape, evaluations, GuidanceMode::split, on_phase);
         mode = batched <= passes ? GuidanceMode::batched : GuidanceMode::split;
         spdlog::debug("guidance as one batch {:.2f} ms, as two passes {:.2f} ms", batched * 1e3,
                       passes * 1e3);
     }
-    timed_.push_back({shape.height, shape.width, mode});
+    timed_.push_back({graph_shape(split), mode});
     return mode;
 }
 
@@ -215,7 +222,9 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
         auto& generation = run.generations_.emplace_back(run.executor_, run.reuse_);
         auto& bound = run.bound_.emplace_back();
         const std::int64_t batch = graph_shape(resolved).batch;
-        const Tensor blank(DType::f32, {batch, traits.in_channels, shape.height, shape.width});
+        Shape sample = {batch, traits.in_channels, shape.height, shape.width};
+        if (shape.frames > 0) sample.insert(sample.begin() + 1, shape.frames);
+        const Tensor blank(DType::f32, sample);
         for (std::size_t b = 0; b < halves.size(); ++b) {
             auto& inputs =
                 bound.emplace_back(denoiser_->inputs(blank, evaluations.front().timestep, halves[b]));

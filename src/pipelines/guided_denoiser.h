@@ -40,9 +40,6 @@ class GuidedDenoiser {
 
     const models::Denoiser& model() const { return *denoiser_; }
     const std::string& class_name() const { return class_name_; }
-    /// The structure alone, for one branch of the shape.
-    graph::Graph structure(const models::DenoiserShape& shape) const;
-
     std::optional<Preparation> preparation;
     /// Whether a prepared configuration is in force.
     bool reuses() const { return preparation && preparation->enabled; }
@@ -51,9 +48,12 @@ class GuidedDenoiser {
     struct RunShape {
         std::int64_t height = 0, width = 0;  ///< of the latents
         std::int64_t text_tokens = 0;
+        std::int64_t frames = 0;  ///< of videos
         bool guidance = false;
         GuidanceMode mode = GuidanceMode::automatic;
     };
+    /// The structure alone, for one branch of one picture.
+    graph::Graph structure(const RunShape& shape) const;
     /// What guides one picture: the unconditional half first, then the conditional; one alone without
     /// guidance. Batches of one.
     using Branches = std::vector<models::Conditioning>;
@@ -67,8 +67,8 @@ class GuidedDenoiser {
     /// next.
     class Run {
       public:
-        /// Predictions (pictures, C, H, W) of the unconditional and the conditional half, or one without
-        /// guidance. `sample` is (pictures, C, H, W), scaled already.
+        /// Predictions, each (pictures, C, H, W), of videos (videos, F, C, H, W), of the unconditional and
+        /// the conditional half, or one without guidance. `sample` is of that shape too, scaled already.
         std::vector<Tensor> evaluate(const Tensor& sample);
 
         const cachify::Plan& plan() const { return executor_->plan(); }
@@ -103,8 +103,8 @@ class GuidedDenoiser {
               const std::vector<Branches>& pictures,
               const std::function<void(std::string_view)>& on_phase) const;
 
-    /// Drops compiled pieces.
-    void release() const;
+    /// Lets go of compiled pieces of more parameters than that; runs under way keep theirs.
+    void release_larger_than(std::int64_t parameters) const;
 
   private:
     GuidanceMode resolve(const RunShape& shape, const std::vector<Evaluation>& evaluations,
@@ -134,7 +134,7 @@ class GuidedDenoiser {
     };
     mutable std::vector<Compiled> compiled_;  ///< most recently used last
     struct Timed {
-        std::int64_t height, width;
+        models::DenoiserShape shape;
         GuidanceMode mode;
     };
     mutable std::vector<Timed> timed_;

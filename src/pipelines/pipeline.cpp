@@ -1,19 +1,19 @@
 #include "reprise/pipeline.h"
 
-#include "pipelines/text_to_image.h"
+#include "pipelines/registry.h"
 #include "reprise/cachify.h"
 #include "reprise/error.h"
 
 namespace reprise {
 
-Pipeline::Pipeline(std::unique_ptr<pipelines::TextToImage> implementation)
+Pipeline::Pipeline(std::unique_ptr<pipelines::DiffusionPipeline> implementation)
     : implementation_(std::move(implementation)) {}
 Pipeline::Pipeline(Pipeline&&) noexcept = default;
 Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
 Pipeline::~Pipeline() = default;
 
 Pipeline Pipeline::from_pretrained(const std::filesystem::path& folder, const LoadOptions& options) {
-    return Pipeline(std::make_unique<pipelines::TextToImage>(folder, options));
+    return Pipeline(pipelines::open_pipeline(folder, options));
 }
 
 GenerateOutput Pipeline::operator()(const GenerateOptions& options) const {
@@ -62,9 +62,7 @@ void prepare(Pipeline& pipe, int num_inference_steps) {
     options.num_inference_steps = num_inference_steps;
     const auto shape = implementation.outlook(options).shape;
     auto& denoiser = implementation.denoiser();
-    prepare(pipe, num_inference_steps,
-            default_config(denoiser.class_name(),
-                           denoiser.structure({1, shape.height, shape.width, shape.text_tokens})));
+    prepare(pipe, num_inference_steps, default_config(denoiser.class_name(), denoiser.structure(shape)));
 }
 
 void enable(Pipeline& pipe) {

@@ -11,7 +11,10 @@ namespace reprise::pipelines {
 
 using models::Conditioning;
 
-TextConditioner::TextConditioner(const ModelFolder& folder, Options options) : options_(std::move(options)) {
+TextConditioner::TextConditioner(const ModelFolder& folder, Engine engine, const LoadOptions& options)
+    : engine_(std::move(engine)),
+      variant_(options.variant),
+      keep_parameters_below_(options.keep_parameters_below) {
     two_encoders_ = folder.has("text_encoder_2");
     force_zeros_ = two_encoders_ && folder.index().get_or("force_zeros_for_empty_prompt", true);
     for (const char* suffix : {"", "_2"}) {
@@ -38,7 +41,7 @@ TextConditioner::TextConditioner(const ModelFolder& folder, Options options) : o
 
 void TextConditioner::release_large() {
     for (Encoder& encoder : encoders_)
-        if (encoder.parameters > options_.keep_parameters_below) encoder.compiled.reset();
+        if (encoder.parameters > keep_parameters_below_) encoder.compiled.reset();
 }
 
 std::int64_t TextConditioner::text_width() const {
@@ -59,11 +62,10 @@ TextConditioner::Encoded TextConditioner::run(Encoder& encoder, const std::strin
         outputs.hidden_state = clip_skip + (two_encoders_ ? 2 : 1);
         outputs.final_norm = !two_encoders_;
         outputs.pooled = pooled;
-        const auto weights =
-            open_weights(encoder.folder, options_.variant, options_.engine.options.precision);
+        const auto weights = open_weights(encoder.folder, variant_, engine_.options.precision);
         const auto graph = models::build_clip_text(encoder.config, {1, tokens()}, outputs,
-                                                   options_.engine.options.precision, weights.get());
-        encoder.compiled = std::make_unique<CompiledGraph>(graph, options_.engine);
+                                                   engine_.options.precision, weights.get());
+        encoder.compiled = std::make_unique<CompiledGraph>(graph, engine_);
         encoder.compiled_skip = clip_skip;
         encoder.parameters = graph::parameter_count(graph, 0);
         weights->release_pages();
@@ -112,26 +114,61 @@ std::string given(const std::optional<std::string>& text, const std::string& oth
 
 }  // namespace
 
-std::vector<Conditioning> TextConditioner::encode(const PromptTexts& texts, bool guidance,
-                                                  std::optional<int> clip_skip) {
-    if (!two_encoders_ && (texts.prompt_2 || texts.negative_prompt_2))
+void TextConditioner::check(const GenerateOptions& options) const {
+    if (!two_encoders_ && (options.prompt_2 || options.negative_prompt_2))
         usage_error("this model has one text encoder: prompt_2 and negative_prompt_2 do not apply to it");
-    const int skip = clip_skip.value_or(0);
+    if (options.prompt_3 || options.negative_prompt_3)
+        usage_error("this model has {} text encoder{}: prompt_3 and negative_prompt_3 do not apply to it",
+                    encoders_.size(), two_encoders_ ? "s" : "");
+    if (options.max_sequence_length)
+        usage_error("this model has no T5 encoder: max_sequence_length does not apply to it");
+    if (!two_encoders_ &&
+        (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0)))
+        usage_error("this model does not take sizes and crops as conditions");
+    const int skip = options.clip_skip.value_or(0);
     for (const Encoder& encoder : encoders_)
         if (skip < 0 || skip >= encoder.config.num_hidden_layers)
             usage_error("clip_skip is {}; expected 0 to {}, as {} has {} layers", skip,
                         encoder.config.num_hidden_layers - 1, encoder.name, encoder.config.num_hidden_layers);
-    const Conditioning conditional = encode_texts({texts.prompt, given(texts.prompt_2, texts.prompt)}, skip);
-    if (!guidance) return {conditional};
-    Conditioning unconditional;
-    if (!texts.negative_prompt && force_zeros_) {
-        unconditional.encoder_hidden_states = Tensor(DType::f32, conditional.encoder_hidden_states.shape());
-        unconditional.text_embeds = Tensor(DType::f32, conditional.text_embeds.shape());
-    } else {
-        const std::string negative = texts.negative_prompt.value_or("");
-        unconditional = encode_texts({negative, given(texts.negative_prompt_2, negative)}, 0);  // never skips
+}
+
+namespace {
+
+/// Original size, crop's corner and target size of a picture.
+Tensor time_ids(const GenerateOptions& options, std::pair<int, int> size) {
+    const auto original = options.original_size.value_or(size);
+    const auto target = options.target_size.value_or(size);
+    const auto& crop = options.crops_coords_top_left;
+    std::vector<float> ids;
+    for (const int id :
+         {original.first, original.second, crop.first, crop.second, target.first, target.second})
+        ids.push_back(static_cast<float>(id));
+    return Tensor::from({1, 6}, std::span<const float>(ids));
+}
+
+}  // namespace
+
+std::vector<Conditioning> TextConditioner::encode(const Request& request) {
+    const GenerateOptions& options = request.options;
+    const Conditioning conditional = encode_texts({request.prompt, given(options.prompt_2, request.prompt)},
+                                                  options.clip_skip.value_or(0));
+    std::vector<Conditioning> halves = {conditional};
+    if (request.guidance) {
+        Conditioning unconditional;
+        if (!options.negative_prompt && force_zeros_) {
+            unconditional.encoder_hidden_states =
+                Tensor(DType::f32, conditional.encoder_hidden_states.shape());
+            unconditional.text_embeds = Tensor(DType::f32, conditional.text_embeds.shape());
+        } else {
+            const std::string negative = options.negative_prompt.value_or("");
+            unconditional =
+                encode_texts({negative, given(options.negative_prompt_2, negative)}, 0);  // never skips
+        }
+        halves.insert(halves.begin(), unconditional);
     }
-    return {unconditional, conditional};
+    if (two_encoders_)
+        for (Conditioning& half : halves) half.time_ids = time_ids(options, {request.height, request.width});
+    return halves;
 }
 
 }  // namespace reprise::pipelines

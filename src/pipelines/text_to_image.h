@@ -3,50 +3,32 @@
 #include <memory>
 #include <mutex>
 
-#include "io/model_folder.h"
-#include "pipelines/guided_denoiser.h"
+#include "pipelines/conditioner.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "pipelines/picture_decoder.h"
-#include "pipelines/text_conditioner.h"
-#include "reprise/pipeline.h"
 
 namespace reprise::pipelines {
 
-/// StableDiffusionXLPipeline and StableDiffusionPipeline: text encoders, a UNet, an autoencoder.
-class TextToImage {
+/// Prompts in, pictures out: text encoders, a denoiser, an autoencoder.
+class TextToImage final : public DiffusionPipeline {
   public:
-    /// With `structure_only` no weights are opened: it makes outlooks and plans, but nothing runs.
-    TextToImage(const std::filesystem::path& folder, const LoadOptions& options, bool structure_only = false);
+    /// Usage error when the parts do not fit each other.
+    TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner);
 
-    GenerateOutput operator()(const GenerateOptions& options);
-
-    const ModelFolder& folder() const { return folder_; }
-    GuidedDenoiser& denoiser() { return *denoiser_; }
-    const Engine& engine() const { return engine_; }
-    RunReport last_report() const;
-    void forget_report();
-
-    /// What a call with these options would plan and evaluate, without weights being read.
-    struct Outlook {
-        GuidedDenoiser::RunShape shape;
-        std::vector<Evaluation> evaluations;
-    };
-    Outlook outlook(const GenerateOptions& options) const;
+    GenerateOutput operator()(const GenerateOptions& options) override;
+    Outlook outlook(const GenerateOptions& options) const override;
 
   private:
-    void check(const GenerateOptions& options) const;
-    std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
+    /// Sides in pixels.
+    struct Size {
+        int height = 0, width = 0;
+    };
+    Size picture_size(const GenerateOptions& options) const;
     std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, bool guidance);
-    Tensor noise(const GenerateOptions& options, std::int64_t pictures, Generator& generator) const;
 
-    ModelFolder folder_;
-    Engine engine_;
-    LoadOptions options_;
-    std::unique_ptr<GuidedDenoiser> denoiser_;
-    TextConditioner text_;
+    std::unique_ptr<Conditioner> conditioner_;
     PictureDecoder decoder_;
-    std::mutex encoders_mutex_;  ///< of text_ and decoder_, which compile when first used
-    mutable std::mutex report_mutex_;
-    RunReport last_report_;
+    std::mutex encoders_mutex_;  ///< of conditioner_ and decoder_, which compile when first used
 };
 
 }  // namespace reprise::pipelines

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "io/metrics.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "reprise/reprise.h"
 
 namespace reprise {

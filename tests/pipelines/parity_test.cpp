@@ -6,7 +6,7 @@
 #include "io/json.h"
 #include "io/metrics.h"
 #include "io/safetensors.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "reprise/reprise.h"
 
 namespace reprise {
@@ -92,7 +92,7 @@ TEST_P(Parity, FinalLatentsAreDiffusers) {
         auto options = options_of(run);
         options.guidance_mode = GetParam().mode;
         if (run.contains("cache"))
-            cachify::prepare(pipe, options.num_inference_steps,
+            cachify::prepare(pipe, *options.num_inference_steps,
                              cachify::parse_config(run["cache"].dump(), run["name"].get<std::string>()));
         const auto output = pipe(options);
         const auto latents = expected.find(GetParam().name);
@@ -132,7 +132,7 @@ TEST_P(Pictures, AreDiffusers) {
         auto options = options_of(run);
         options.decode = true;
         if (run.contains("cache"))
-            cachify::prepare(pipe, options.num_inference_steps,
+            cachify::prepare(pipe, *options.num_inference_steps,
                              cachify::parse_config(run["cache"].dump(), "fixture"));
         const Image image = pipe(options).images.at(0);
         const Tensor pixels = *expected.find("image/" + GetParam());

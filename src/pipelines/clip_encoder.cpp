@@ -1,0 +1,90 @@
+#include "pipelines/clip_encoder.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "reprise/error.h"
+
+namespace reprise::pipelines {
+
+namespace {
+
+std::filesystem::path path_of(const ModelFolder& folder, const std::string& name) {
+    if (!folder.has(name))
+        usage_error("{}: this folder has no {}; Reprise needs it to encode prompts", folder.path().string(),
+                    name);
+    return folder.path(name);
+}
+
+}  // namespace
+
+ClipEncoder::ClipEncoder(const ModelFolder& folder, const std::string& suffix, Wanted wanted, Engine engine,
+                         const LoadOptions& options)
+    : name_("text_encoder" + suffix),
+      wanted_(wanted),
+      engine_(std::move(engine)),
+      variant_(options.variant),
+      keep_parameters_below_(options.keep_parameters_below),
+      folder_(path_of(folder, name_)),
+      config_(models::ClipTextConfig::from(folder.config(name_), folder.component(name_).class_name)),
+      tokenizer_(ClipTokenizer::load(folder.path("tokenizer" + suffix))) {
+    if (tokenizer_.vocab_size() > config_.vocab_size)
+        usage_error(
+            "{}: its tokenizer gives ids up to {}, but the encoder knows {}; they are of different models",
+            folder_.string(), tokenizer_.vocab_size() - 1, config_.vocab_size);
+}
+
+void ClipEncoder::check_clip_skip(int clip_skip) const {
+    if (clip_skip < 0 || clip_skip >= config_.num_hidden_layers)
+        usage_error("clip_skip is {}; expected 0 to {}, as {} has {} layers", clip_skip,
+                    config_.num_hidden_layers - 1, name_, config_.num_hidden_layers);
+}
+
+void ClipEncoder::release_large() {
+    if (parameters_ > keep_parameters_below_) compiled_.reset();
+}
+
+void ClipEncoder::compile(int clip_skip) {
+    const DType precision = engine_.options.precision;
+    const auto weights = open_weights(folder_, variant_, precision);
+    const models::ClipTextOutputs outputs = {wanted_.hidden_state + clip_skip, wanted_.final_norm,
+                                             wanted_.pooled};
+    const auto graph = models::build_clip_text(config_, {1, tokens()}, outputs, precision, weights.get());
+    compiled_ = std::make_unique<CompiledGraph>(graph, engine_);
+    compiled_skip_ = clip_skip;
+    parameters_ = graph::parameter_count(graph, 0);
+    weights->release_pages();
+}
+
+ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_skip) {
+    const auto encoded = tokenizer_.encode(text);
+    if (!encoded.lost.empty())
+        spdlog::warn("the prompt is longer than {} tokens; this part was cut: \"{}\"", tokens(),
+                     encoded.lost);
+    const Tensor ids = Tensor::from({1, tokens()}, std::span<const std::int64_t>(encoded.ids));
+    if (!compiled_ || compiled_skip_ != clip_skip) compile(clip_skip);
+    std::vector<Tensor> inputs = {ids};
+    if (wanted_.pooled) inputs.push_back(models::pooled_index(ids, config_.eos_token_id));
+    const auto outputs = (*compiled_)(inputs);
+    return {outputs[0], wanted_.pooled ? outputs[1] : Tensor()};
+}
+
+Tensor beside(const Tensor& a, const Tensor& b) {
+    Tensor result(DType::f32, {1, a.dim(1), a.dim(2) + b.dim(2)});
+    const auto out = result.span<float>();
+    const auto width_a = static_cast<std::size_t>(a.dim(2));
+    const auto width_b = static_cast<std::size_t>(b.dim(2));
+    for (std::size_t row = 0; row < static_cast<std::size_t>(a.dim(1)); ++row) {
+        auto* target = out.data() + row * (width_a + width_b);
+        std::copy_n(a.span<float>().data() + row * width_a, width_a, target);
+        std::copy_n(b.span<float>().data() + row * width_b, width_b, target + width_a);
+    }
+    return result;
+}
+
+std::string text_or(const std::optional<std::string>& text, const std::string& first) {
+    return text && !text->empty() ? *text : first;
+}
+
+}  // namespace reprise::pipelines

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/model_folder.h"
+#include "models/clip_text.h"
+#include "pipelines/component.h"
+#include "reprise/pipeline.h"
+#include "text/clip_tokenizer.h"
+
+namespace reprise::pipelines {
+
+/// One CLIP text encoder of a pipeline folder, with its tokenizer. Compiled when first needed. Not
+/// thread-safe.
+class ClipEncoder {
+  public:
+    /// What a pipeline takes of it.
+    struct Wanted {
+        std::int64_t hidden_state = 2;  ///< from the end, without clip_skip: 1 is the last layer's
+        bool final_norm = false;        ///< of the hidden states
+        bool pooled = false;
+    };
+    /// The encoder "text_encoder<suffix>" and the tokenizer "tokenizer<suffix>". Usage error when one is
+    /// absent or they do not fit each other.
+    ClipEncoder(const ModelFolder& folder, const std::string& suffix, Wanted wanted, Engine engine,
+                const LoadOptions& options);
+
+    struct Encoded {
+        Tensor hidden_states;  ///< (1, tokens, hidden_size) f32
+        Tensor pooled;         ///< (1, pooled_width) f32; undefined unless wanted
+    };
+    /// Warns, quoting, where the text is cut.
+    Encoded operator()(const std::string& text, int clip_skip);
+
+    /// Usage error when the encoder has too few layers for it.
+    void check_clip_skip(int clip_skip) const;
+    /// Lets go of what was compiled if it has more parameters than what is kept.
+    void release_large();
+    std::int64_t tokens() const { return tokenizer_.max_length(); }
+    const models::ClipTextConfig& config() const { return config_; }
+    const std::filesystem::path& folder() const { return folder_; }
+
+  private:
+    void compile(int clip_skip);
+
+    std::string name_;  ///< the component's: "text_encoder_2"
+    Wanted wanted_;
+    Engine engine_;
+    std::string variant_;
+    std::int64_t keep_parameters_below_;
+    std::filesystem::path folder_;
+    models::ClipTextConfig config_;
+    ClipTokenizer tokenizer_;
+    std::unique_ptr<CompiledGraph> compiled_;
+    int compiled_skip_ = -1;
+    std::int64_t parameters_ = 0;
+};
+
+/// (1, L, A) and (1, L, B), f32, to (1, L, A + B).
+Tensor beside(const Tensor& a, const Tensor& b);
+
+/// The text for a further encoder: as in diffusers, none and an empty one mean the first encoder's.
+std::string text_or(const std::optional<std::string>& text, const std::string& first);
+
+}  // namespace reprise::pipelines

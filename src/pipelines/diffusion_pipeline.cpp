@@ -1,0 +1,155 @@
+#include "pipelines/diffusion_pipeline.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "reprise/error.h"
+#include "schedulers/registry.h"
+
+namespace reprise::pipelines {
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {}
+
+Engine DiffusionPipeline::engine(DType precision) const {
+    Engine engine = parts_.engine;
+    engine.options.precision = precision;
+    return engine;
+}
+
+GenerateOptions DiffusionPipeline::with_defaults(GenerateOptions options) const {
+    options.num_inference_steps = options.num_inference_steps.value_or(parts_.default_steps);
+    options.guidance_scale = options.guidance_scale.value_or(parts_.default_guidance_scale);
+    return options;
+}
+
+std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& options) const {
+    const Config config = folder().config("scheduler");
+    return options.scheduler.empty() ? make_scheduler(config.json, config.file)
+                                     : make_scheduler(options.scheduler, config.json, config.file);
+}
+
+void DiffusionPipeline::check_common(const GenerateOptions& options) {
+    if (options.num_images_per_prompt < 1)
+        usage_error("{} images per prompt; expected at least 1", options.num_images_per_prompt);
+    if (options.num_inference_steps.value() < 1)
+        usage_error("{} steps; expected at least 1", options.num_inference_steps.value());
+    if (options.guidance_rescale < 0 || options.guidance_rescale > 1)
+        usage_error("guidance_rescale is {}; expected 0 to 1", options.guidance_rescale);
+}
+
+Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& shape,
+                                Generator& generator) const {
+    if (!options.latents.defined()) return generator.randn(shape);
+    if (options.latents.shape() != shape)
+        usage_error("the latents given have shape {}, expected {} ({}, height and width in latents)",
+                    to_string(options.latents.shape()), to_string(shape),
+                    shape.size() == 5 ? "videos, frames, channels" : "pictures, channels");
+    if (!is_floating(options.latents.type()))
+        usage_error("the latents given hold {}, expected f32", name_of(options.latents.type()));
+    return options.latents.to(DType::f32).clone();
+}
+
+namespace {
+
+std::string summary(const RunReport& report, const cachify::Plan& plan) {
+    if (!report.reuse) return fmt::format("{} steps in full, nothing reused", report.steps.size());
+    const auto reused =
+        std::count_if(report.steps.begin(), report.steps.end(), [](const auto& s) { return s.reused; });
+    const auto kilobytes = static_cast<double>(report.kept_bytes) / 1e3;
+    return fmt::format(
+        "reused {} module{} at {} of {} steps: {:.0f} % of the denoiser's work saved, {} kept",
+        plan.schedule.rules.size(), plan.schedule.rules.size() == 1 ? "" : "s", reused, report.steps.size(),
+        100 * (1 - report.flops_run / std::max(1.0, report.flops_full)),
+        kilobytes < 100 ? fmt::format("{:.1f} kB", kilobytes) : fmt::format("{:.1f} MB", kilobytes / 1e3));
+}
+
+void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport& report) {
+    const cachify::Plan& plan = run.plan();
+    const auto branches = static_cast<double>(plan.schedule.num_branches);
+    report.guidance_mode = run.mode();
+    report.reuse = run.reuse();
+    report.segments = plan.segments.size();
+    report.flops_full = plan.cost_of_full().flops * branches * static_cast<double>(evaluations);
+    report.flops_run = run.flops_run();
+    const cachify::Program& program = run.reuse() ? plan.program : plan.full_program;
+    report.kept_bytes = program.kept_bytes();
+    report.prologue_bytes = program.prologue_bytes();
+    report.scratch_bytes = program.scratch_bytes();
+    report.complaints = run.complaints();
+    report.summary = summary(report, plan);
+}
+
+}  // namespace
+
+Tensor DiffusionPipeline::denoise(const Start& start, RunReport& report) const {
+    using Clock = std::chrono::steady_clock;
+    const GenerateOptions& options = start.options;
+    const auto chosen = scheduler(options);
+    if (denoiser().reuses() && chosen->stochastic())
+        spdlog::warn(
+            "{} adds noise at every step, which reuse follows badly; euler or dpm++2m suit it better",
+            chosen->name());
+    const auto sampler = chosen->start(*options.num_inference_steps);
+    Tensor latents = start.noise;
+    for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
+    report.scheduler = chosen->name();
+    report.precision = name_of(parts_.engine.options.precision);
+
+    auto begin = Clock::now();
+    auto run = denoiser().start(start.ahead.shape, sampler->evaluations(), start.pictures, options.on_phase);
+    report.compile_seconds = seconds_since(begin);
+
+    phase(options, "denoise");
+    begin = Clock::now();
+    auto step_begin = begin;
+    const auto& evaluations = sampler->evaluations();
+    StepInfo info;
+    info.num_steps = sampler->num_steps();
+    double share = 0;
+    int share_count = 0;
+    for (std::size_t e = 0; e < evaluations.size(); ++e) {
+        const auto halves = run.evaluate(sampler->scale_model_input(latents, static_cast<int>(e)));
+        latents = sampler->step(start.guide(halves), static_cast<int>(e), latents, &start.generator);
+        share += run.flops_share();
+        ++share_count;
+        info.reused = info.reused || run.reused();
+        if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
+        info.step = evaluations[e].step;
+        info.seconds = seconds_since(step_begin);
+        info.flops_share = share / share_count;
+        report.steps.push_back(info);
+        if (options.callback_on_step_end && !options.callback_on_step_end(info))
+            throw Error(ErrorKind::cancelled,
+                        fmt::format("stopped after step {} of {}", info.step + 1, info.num_steps));
+        step_begin = Clock::now();
+        info.reused = false;
+        share = 0;
+        share_count = 0;
+    }
+    report.denoise_seconds = seconds_since(begin);
+    describe(run, evaluations.size(), report);
+    denoiser().release_larger_than(load_options().keep_parameters_below);
+    return latents;
+}
+
+void DiffusionPipeline::keep_report(const RunReport& report) {
+    const std::scoped_lock lock(report_mutex_);
+    last_report_ = report;
+}
+
+RunReport DiffusionPipeline::last_report() const {
+    const std::scoped_lock lock(report_mutex_);
+    return last_report_;
+}
+
+void DiffusionPipeline::forget_report() {
+    const std::scoped_lock lock(report_mutex_);
+    last_report_ = {};
+}
+
+}  // namespace reprise::pipelines

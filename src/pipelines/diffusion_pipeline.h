@@ -1,0 +1,94 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/generator.h"
+#include "io/model_folder.h"
+#include "pipelines/guided_denoiser.h"
+#include "reprise/pipeline.h"
+#include "schedulers/scheduler.h"
+
+namespace reprise::pipelines {
+
+/// What a pipeline folder has beside its pictures' options: made once, by the registry.
+struct PipelineParts {
+    ModelFolder folder;
+    LoadOptions options;
+    Engine engine;
+    std::unique_ptr<GuidedDenoiser> denoiser;
+    double default_guidance_scale = 5;
+    int default_steps = 50;
+};
+
+/// What all pipelines have: a denoiser with guidance and reuse, a scheduler, and the loop over its steps.
+class DiffusionPipeline {
+  public:
+    explicit DiffusionPipeline(PipelineParts parts);
+    DiffusionPipeline(const DiffusionPipeline&) = delete;
+    DiffusionPipeline& operator=(const DiffusionPipeline&) = delete;
+    virtual ~DiffusionPipeline() = default;
+
+    virtual GenerateOutput operator()(const GenerateOptions& options) = 0;
+
+    /// What a call with these options would plan and evaluate, without weights being read. Usage error for
+    /// what cannot be run.
+    struct Outlook {
+        GuidedDenoiser::RunShape shape;
+        std::vector<Evaluation> evaluations;
+    };
+    virtual Outlook outlook(const GenerateOptions& options) const = 0;
+
+    /// The options with this pipeline's number of steps and guidance scale where none are given.
+    GenerateOptions with_defaults(GenerateOptions options) const;
+
+    const ModelFolder& folder() const { return parts_.folder; }
+    GuidedDenoiser& denoiser() { return *parts_.denoiser; }
+    const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
+    const Engine& engine() const { return parts_.engine; }
+    RunReport last_report() const;
+    void forget_report();
+
+  protected:
+    const LoadOptions& load_options() const { return parts_.options; }
+    /// The engine in another precision than the denoiser's.
+    Engine engine(DType precision) const;
+    std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
+    /// Checks what every pipeline is asked.
+    static void check_common(const GenerateOptions& options);
+    /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
+    Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
+
+    /// One prediction from the halves of guidance.
+    using Guide = std::function<Tensor(const std::vector<Tensor>& halves)>;
+    /// What a run starts from.
+    struct Start {
+        const GenerateOptions& options;  ///< with defaults
+        const Outlook& ahead;
+        const std::vector<GuidedDenoiser::Branches>& pictures;
+        Tensor noise;  ///< standard normal
+        Generator& generator;
+        Guide guide;
+    };
+    /// The final latents, with the report of how they were made. Lets go of a large denoiser.
+    Tensor denoise(const Start& start, RunReport& report) const;
+    void keep_report(const RunReport& report);
+    static void phase(const GenerateOptions& options, std::string_view name) {
+        if (options.on_phase) options.on_phase(name);
+    }
+
+  private:
+    PipelineParts parts_;
+    mutable std::mutex report_mutex_;
+    RunReport last_report_;
+};
+
+/// Seconds since a moment.
+double seconds_since(std::chrono::steady_clock::time_point begin);
+
+}  // namespace reprise::pipelines

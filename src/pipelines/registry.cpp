@@ -1,0 +1,87 @@
+#include "pipelines/registry.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "models/registry.h"
+#include "pipelines/component.h"
+#include "pipelines/text_conditioner.h"
+#include "pipelines/text_to_image.h"
+#include "reprise/error.h"
+
+namespace reprise::pipelines {
+
+namespace {
+
+constexpr std::string_view kStableDiffusionParts[] = {"text_encoder", "tokenizer", "unet", "vae",
+                                                      "scheduler"};
+constexpr std::string_view kStableDiffusionXLParts[] = {
+    "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae", "scheduler"};
+
+/// A text-to-image pipeline whose prompts are encoded by this class.
+template <class Encoder>
+std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
+    auto conditioner = std::make_unique<Encoder>(parts.folder, parts.engine, parts.options);
+    return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner));
+}
+
+constexpr auto kClasses = std::to_array<PipelineClass>({
+    {"StableDiffusionXLPipeline", "unet", 5.0, 50, kStableDiffusionXLParts, text_to_image<TextConditioner>},
+    {"StableDiffusionPipeline", "unet", 7.5, 50, kStableDiffusionParts, text_to_image<TextConditioner>},
+});
+
+Engine make_engine(const LoadOptions& options) {
+    Engine engine;
+    engine.backend = backends::create(options.backend);
+    engine.options.device = options.device;
+    engine.options.threads = options.threads;
+    engine.options.precision =
+        options.precision.value_or(engine.backend->preferred_precision(options.device));
+    if (options.precision) engine.backend->check_precision(options.device, *options.precision);
+    return engine;
+}
+
+const PipelineClass& class_of(const ModelFolder& folder) {
+    std::string known;
+    for (const PipelineClass& entry : kClasses) {
+        if (entry.name == folder.class_name()) return entry;
+        known += known.empty() ? "" : ", ";
+        known += entry.name;
+    }
+    usage_error("{}: this is a {}; Reprise runs {}", folder.path().string(), folder.class_name(), known);
+}
+
+void name_unused(const ModelFolder& folder, const PipelineClass& kind) {
+    for (const auto& [name, component] : folder.components())
+        if (component &&
+            std::find(kind.components.begin(), kind.components.end(), name) == kind.components.end())
+            spdlog::info("{}: component {} ({}) is not used", folder.path().string(), name,
+                         component->class_name);
+}
+
+}  // namespace
+
+std::span<const PipelineClass> pipeline_classes() {
+    return kClasses;
+}
+
+std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& path,
+                                                 const LoadOptions& options, bool structure_only) {
+    ModelFolder folder(path);
+    const PipelineClass& kind = class_of(folder);
+    name_unused(folder, kind);
+    const Engine engine = make_engine(options);
+    const std::string& class_name = folder.component(kind.denoiser).class_name;
+    auto denoiser = std::make_unique<GuidedDenoiser>(
+        class_name, models::make_denoiser(class_name, folder.config(kind.denoiser)),
+        structure_only ? nullptr
+                       : open_weights(folder.path(kind.denoiser), options.variant, engine.options.precision),
+        engine);
+    return kind.make({std::move(folder), options, engine, std::move(denoiser), kind.guidance_scale,
+                      kind.num_inference_steps});
+}
+
+}  // namespace reprise::pipelines

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "pipelines/diffusion_pipeline.h"
+
+namespace reprise::pipelines {
+
+/// A class of pipeline that Reprise runs.
+struct PipelineClass {
+    std::string_view name;                         ///< in diffusers, as model_index.json has it
+    std::string_view denoiser;                     ///< which component that is: "unet", "transformer"
+    double guidance_scale = 5;                     ///< diffusers' default
+    int num_inference_steps = 50;                  ///< diffusers' default
+    std::span<const std::string_view> components;  ///< those that it reads; others are named as unused
+    std::unique_ptr<DiffusionPipeline> (*make)(PipelineParts parts) = nullptr;
+};
+
+/// All of them: the list to add a pipeline to.
+std::span<const PipelineClass> pipeline_classes();
+
+/// Opens a folder. With `structure_only` no weights are opened: it makes outlooks and plans, but nothing
+/// runs. Usage error naming what is missing, broken or not supported.
+std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& folder,
+                                                 const LoadOptions& options, bool structure_only = false);
+
+}  // namespace reprise::pipelines
