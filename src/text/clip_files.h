@@ -8,18 +8,15 @@
 #include "io/json.h"
 #include "text/added_tokens.h"
 #include "text/byte_pair.h"
+#include "text/token_files.h"
 
 namespace reprise {
 
-/// The files of a tokenizer folder, parsed but not checked. Either `tokenizer`, or `vocabulary` and `merges`.
-struct ClipFiles {
-    std::filesystem::path folder;        ///< for errors
-    std::optional<Json> tokenizer;       ///< tokenizer.json
-    std::optional<Json> vocabulary;      ///< vocab.json
-    std::string merges;                  ///< merges.txt
-    std::optional<Json> config;          ///< tokenizer_config.json
-    std::optional<Json> special_tokens;  ///< special_tokens_map.json
-    std::optional<Json> added_tokens;    ///< added_tokens.json
+/// The files of a CLIP tokenizer's folder, parsed but not checked. Either `tokenizer`, or `vocabulary` and
+/// `merges`.
+struct ClipFiles : TokenizerFiles {
+    std::optional<Json> vocabulary;  ///< vocab.json
+    std::string merges;              ///< merges.txt
 
     /// Usage error naming what is missing or broken.
     static ClipFiles load(const std::filesystem::path& folder);

@@ -27,6 +27,7 @@ ONLY_IN = {
     "tbb/": "src/backends/openvino/",
     "oneapi/": "src/backends/openvino/",
     "unicode/": "src/text/",
+    "sentencepiece": "src/text/",
     "pcre2": "src/cachify/",
     "png": "src/io/",
     "webp/": "src/io/",
