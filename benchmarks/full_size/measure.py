@@ -133,7 +133,7 @@ class Bench:
             "memory": memory,
         }
 
-    def start(self, precision: str = "bf16", times: int = 2) -> dict:
+    def start(self, precision: str, times: int = 2) -> dict:
         """From process start to the first step: with the conversion, then with what it left."""
         cache = self.work / "cache-start"
         shutil.rmtree(cache, ignore_errors=True)
@@ -161,24 +161,29 @@ class Bench:
                                      "reused step": found["seconds"]["reused_step"],
                                      "decode": found["seconds"]["decode"]}}  # fmt: skip
 
-    def whole(self) -> dict:
-        """20 steps without and with reuse, alternating."""
-        workers = {name: self.ours(self.side, "bf16", cache=name) for name in ["off", "default"]}
-        totals, cpu = dict.fromkeys(workers, 0.0), dict.fromkeys(workers, 0.0)
-        for i in range(-2, 20):
-            for name, worker in workers.items():
-                _, seconds, cpu_seconds = worker.turn()
-                if i >= 0:
-                    totals[name] += seconds
-                    cpu[name] += cpu_seconds
-        for worker in workers.values():
-            worker.close()
+    def whole(self, precision: str) -> dict:
+        """20 steps without and with reuse, alternating by step where both fit, else one after the other."""
+        totals, cpu = {}, {}
+
+        def take(workers: dict[str, Worker]) -> None:
+            for i in range(-2, 20):
+                for name, worker in workers.items():
+                    _, seconds, cpu_seconds = worker.turn()
+                    if i >= 0:
+                        totals[name] = totals.get(name, 0.0) + seconds
+                        cpu[name] = cpu.get(name, 0.0) + cpu_seconds
+            for worker in workers.values():
+                worker.close()
+
+        names = ["off", "default"]
+        for group in [names] if precision in BOTH_FIT else [[name] for name in names]:
+            take({name: self.ours(self.side, precision, cache=name) for name in group})
         return {"seconds": totals, "cpu_seconds": cpu, "speedup": totals["off"] / totals["default"],
                 "cpu_speedup": cpu["off"] / cpu["default"]}  # fmt: skip
 
-    def end_to_end(self) -> dict:
+    def end_to_end(self, precision: str) -> dict:
         """Parts of a 1024x1024 picture with guidance, and from them 20 steps with and without reuse."""
-        found, _ = self.bench(self.side * 2, "bf16", 2, "--decode")
+        found, _ = self.bench(self.side * 2, precision, 2, "--decode")
         seconds = found["seconds"]
         full, reused = seconds["full_step"]["median"], seconds["reused_step"]["median"]
         text, decode = found["seconds"]["text"], seconds["decode"]["median"]
@@ -191,7 +196,7 @@ class Bench:
             "speedup_with_start": (start + text + off + decode) / (start + text + default + decode),
         }
 
-    def ggml(self) -> dict:
+    def ggml(self, precision: str) -> dict:
         """Steps of stable-diffusion.cpp between ours."""
         if importlib.util.find_spec("stable_diffusion_cpp") is None:
             return {"missing": "stable-diffusion-cpp-python is not installed here"}
@@ -200,7 +205,7 @@ class Bench:
                            check=True)  # fmt: skip
         theirs = Worker("ggml", [sys.executable, HERE / "sdcpp_worker.py", "--model", self.ldm, "--size",
                                  self.side * 8, "--threads", self.threads], {}, self.log)  # fmt: skip
-        ours = self.ours(self.side, "bf16", cache="off")
+        ours = self.ours(self.side, precision, cache="off")
         pairs = [(theirs.turn()[1:], ours.turn()[1:]) for _ in range(1 + max(2, self.rounds // 2))][1:]
         ours.close()
         theirs.close(patience=5)
@@ -229,19 +234,20 @@ def main() -> None:
         sys.exit(f"{options.work} is inside the repository; choose another folder")
 
     bench = Bench(options)
-    parts = {
-        "steps_bf16": lambda: bench.steps(bench.side, "bf16"),
-        "start_bf16": bench.start,
-        "memory_bf16": lambda: bench.memory("bf16"),
-        "steps_bf16_small": lambda: bench.steps(bench.small, "bf16"),
-        "whole_bf16": bench.whole,
-        "end_to_end_bf16": bench.end_to_end,
-        "steps_f32": lambda: bench.steps(bench.side, "f32"),
-        "memory_f32": lambda: bench.memory("f32"),
-        "steps_avx2": lambda: bench.steps(bench.side, "f32", "AVX2"),
-        "ggml": bench.ggml,
-        "steps_f32_small": lambda: bench.steps(bench.small, "f32"),
-    }
+    instructions = report.machine(options.threads)["instructions"]
+    parts = {}
+    for precision in ["bf16", "f32"] if {"avx512_bf16", "amx_bf16"} & set(instructions) else ["f32"]:
+        parts |= {
+            f"steps_{precision}": lambda p=precision: bench.steps(bench.side, p),
+            f"start_{precision}": lambda p=precision: bench.start(p),
+            f"memory_{precision}": lambda p=precision: bench.memory(p),
+            f"steps_{precision}_small": lambda p=precision: bench.steps(bench.small, p),
+            f"whole_{precision}": lambda p=precision: bench.whole(p),
+            f"end_to_end_{precision}": lambda p=precision: bench.end_to_end(p),
+            f"ggml_{precision}": lambda p=precision: bench.ggml(p),
+        }
+    if "avx512f" in instructions:
+        parts["steps_avx2"] = lambda: bench.steps(bench.side, "f32", "AVX2")
     wanted = options.only.split(",") if options.only else list(parts)
     for name in wanted:
         if name not in parts:

@@ -53,35 +53,35 @@ def shown(value: float | dict, unit: str) -> str:
     return f"{number(value['median'], unit)} ({number(value['min'], unit)} .. {number(value['max'], unit)})"
 
 
-# What is shown: words, part, path to the value, unit, bound (a limit above, or below where it ends in "+").
-ROWS = [
-    ("full step at 512x512, bf16, to the converted module's", "steps_bf16", "ratios/full", "x", 1.0),
-    ("full step at 128x128, bf16, to the converted module's", "steps_bf16_small", "ratios/full", "x", 1.0),
-    ("full step at 512x512, f32, to the converted module's", "steps_f32", "ratios/full", "x", 1.0),
-    ("full step at 128x128, f32, to the converted module's", "steps_f32_small", "ratios/full", "x", 1.0),
-    ("reused step at 512x512, bf16, of the converted full step", "steps_bf16", "ratios/reused", "%", 0.065),
-    ("reused step at 512x512, bf16, to the remaining parts converted alone", "steps_bf16", "ratios/reused to rest", "x", 1.0),
-    ("reused step at 512x512, f32, of the converted full step", "steps_f32", "ratios/reused", "%", 0.065),
-    ("reused step at 512x512, f32, to the remaining parts converted alone", "steps_f32", "ratios/reused to rest", "x", 1.0),
-    ("20 steps in the denoiser at 512x512, full to reused", "whole_bf16", "speedup", "x", "1.85+"),
-    ("the same from one full and one reused step", "steps_bf16", "twenty", "x", "1.85+"),
-    ("20 steps in the denoiser at 1024x1024, extrapolated", "end_to_end_bf16", "denoiser_speedup", "x", "1.85+"),
-    ("20 steps end to end at 1024x1024, extrapolated, text and decoding included", "end_to_end_bf16", "speedup", "x", "1.75+"),
-    ("the same with loading and compiling", "end_to_end_bf16", "speedup_with_start", "x", None),
-    ("process start to first step, bf16, first time", "start_bf16", "first/process start to first step", "s", 40.0),
-    ("CPU time of that, over all threads", "start_bf16", "first/cpu", "s", None),
-    ("process start to first step, bf16, later", "start_bf16", "later/process start to first step", "s", 12.0),
-    ("CPU time of that, over all threads", "start_bf16", "later/cpu", "s", None),
-    ("peak own memory of a run, bf16", "memory_bf16", "peak_own_bytes", "GB", 8e9),
-    ("high-water mark of it, mapped files included", "memory_bf16", "high_water_bytes", "GB", None),
-    ("of it, slots kept between steps", "memory_bf16", "kept_bytes", "GB", None),
-    ("peak own memory of a run, f32", "memory_f32", "peak_own_bytes", "GB", 13e9),
-    ("high-water mark of it, mapped files included", "memory_f32", "high_water_bytes", "GB", None),
-    ("of it, slots kept between steps", "memory_f32", "kept_bytes", "GB", None),
+# What is shown of a bound: a limit above, or below where it ends in "+".
+def rows(precision: str) -> list[tuple]:
+    """What is shown of one precision: words, part, path to the value, unit, bound."""
+    native = precision == "bf16"
+    return [
+        (f"full step at 512x512, {precision}, to the converted module's", f"steps_{precision}", "ratios/full", "x", 1.0),
+        (f"full step at 128x128, {precision}, to the converted module's", f"steps_{precision}_small", "ratios/full", "x", 1.0),
+        (f"reused step at 512x512, {precision}, of the converted full step", f"steps_{precision}", "ratios/reused", "%", 0.065),
+        (f"reused step at 512x512, {precision}, to the remaining parts converted alone", f"steps_{precision}", "ratios/reused to rest", "x", 1.0),
+        (f"20 steps in the denoiser at 512x512, {precision}, full to reused", f"whole_{precision}", "speedup", "x", "1.85+"),
+        ("the same from one full and one reused step", f"steps_{precision}", "twenty", "x", "1.85+"),
+        (f"20 steps in the denoiser at 1024x1024, {precision}, extrapolated", f"end_to_end_{precision}", "denoiser_speedup", "x", "1.85+"),
+        ("20 steps end to end at 1024x1024, extrapolated, text and decoding included", f"end_to_end_{precision}", "speedup", "x", "1.75+"),
+        ("the same with loading and compiling", f"end_to_end_{precision}", "speedup_with_start", "x", None),
+        (f"process start to first step, {precision}, first time", f"start_{precision}", "first/process start to first step", "s", 40.0 if native else None),
+        ("CPU time of that, over all threads", f"start_{precision}", "first/cpu", "s", None),
+        (f"process start to first step, {precision}, later", f"start_{precision}", "later/process start to first step", "s", 12.0 if native else None),
+        ("CPU time of that, over all threads", f"start_{precision}", "later/cpu", "s", None),
+        (f"peak own memory of a run, {precision}", f"memory_{precision}", "peak_own_bytes", "GB", 8e9 if native else 13e9),
+        ("high-water mark of it, mapped files included", f"memory_{precision}", "high_water_bytes", "GB", None),
+        ("of it, slots kept between steps", f"memory_{precision}", "kept_bytes", "GB", None),
+        (f"times faster per full step ({precision}) than stable-diffusion.cpp (f16 weights)", f"ggml_{precision}", "faster", "x", "5+"),
+    ]  # fmt: skip
+
+
+LIMITED = [
     ("full step at 512x512, f32 limited to AVX2, to the converted module's", "steps_avx2", "ratios/full", "x", 1.0),
     ("reused step, f32 limited to AVX2, of the converted full step", "steps_avx2", "ratios/reused", "%", 0.065),
     ("reused step, f32 limited to AVX2, to the remaining parts converted alone", "steps_avx2", "ratios/reused to rest", "x", 1.0),
-    ("times faster per full step (bf16) than stable-diffusion.cpp (f16 weights)", "ggml", "faster", "x", "5+"),
 ]  # fmt: skip
 
 
@@ -146,7 +146,11 @@ def text(results: dict) -> str:
         "| what | target | measured | met | the same in CPU time |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for words, name, path, unit, bound in ROWS:
+    shown_rows = [row for precision in ["bf16", "f32"] for row in rows(precision)] + LIMITED
+    if not {"avx512_bf16", "amx_bf16"} & set(about["instructions"]):
+        lines.insert(3, "This CPU has no native bf16: f32 alone is measured.\n")
+        shown_rows = rows("f32")
+    for words, name, path, unit, bound in shown_rows:
         value = find(parts.get(name), path)
         if value is None:
             why = find(parts.get(name), "missing") or ("failed" if find(parts.get(name), "failed") else "")
