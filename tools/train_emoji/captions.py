@@ -6,6 +6,10 @@ import random
 import re
 from collections import Counter
 
+import torch
+
+from common import Dataset
+
 # Everyday words for names that nobody would type.
 EVERYDAY: dict[str, list[str]] = {
     "airplane": ["plane"],
@@ -146,3 +150,17 @@ class CaptionBook:
     def corpus(self) -> list[str]:
         """Every text the tokenizer should know well."""
         return self.captions + [name for names in self.variants for name in names] + list(_PREFIXES)
+
+
+class Draw:
+    """Draws pictures, everyday things three times as often, and a caption for each."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.book = CaptionBook(dataset.captions)
+        everyday = torch.tensor([3.0 if known else 1.0 for known in self.book.is_everyday])
+        self.weights = torch.from_numpy(dataset.weights) * everyday
+
+    def __call__(self, count: int, rng: random.Random) -> tuple[torch.Tensor, list[str]]:
+        """Indices of pictures and as many captions."""
+        chosen = torch.multinomial(self.weights, count, replacement=True)
+        return chosen, [self.book.sample(i, rng) for i in chosen.tolist()]

@@ -15,6 +15,9 @@ from PIL import Image
 
 PICTURE_SIZE = 128
 
+# Elsewhere bf16 is emulated, many times slower than float32.
+HAS_BF16 = torch.cpu._is_avx512_bf16_supported()
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -55,6 +58,11 @@ class Budget:
     def fraction(self) -> float:
         """Share of the budget used, at most 1."""
         return min(1.0, self.spent / self.seconds)
+
+
+def mixed_precision() -> torch.autocast:
+    """bf16 where this CPU multiplies it, else plain float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=HAS_BF16)
 
 
 def learning_rate_scale(fraction: float, step: int, warmup_steps: int, hold: float = 0.0) -> float:

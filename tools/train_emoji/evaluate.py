@@ -1,11 +1,13 @@
-"""Generate from captions with diffusers and ask whether the nearest training picture is the right one.
+"""Generate with diffusers and ask whether the nearest training picture is the right one.
 
-Pictures are compared as 16 x 16 RGB by squared distance. Also draws a contact sheet for prompts.txt.
+Pictures are compared as 16 x 16 RGB by squared distance. Also draws a contact sheet: of prompts.txt, or for a
+model that animates pictures, of the frames of some.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import textwrap
 import time
@@ -13,17 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline, PixArtAlphaPipeline, StableVideoDiffusionPipeline
 from PIL import Image, ImageDraw
 
+from captions import CaptionBook
 from common import Dataset, grid
 
 HERE = Path(__file__).parent
 LABEL_HEIGHT = 28
 
 
-def generate(pipeline: StableDiffusionXLPipeline, prompts: list[str], args: argparse.Namespace) -> np.ndarray:
+def generate(pipeline: DiffusionPipeline, prompts: list[str], args: argparse.Namespace) -> np.ndarray:
     """One uint8 picture per prompt, each from a generator of the same seed."""
+    # There are no aspect-ratio bins for pictures this small.
+    options = {"use_resolution_binning": False} if isinstance(pipeline, PixArtAlphaPipeline) else {}
     made: list[np.ndarray] = []
     for i in range(0, len(prompts), args.batch):
         part = prompts[i : i + args.batch]
@@ -35,10 +40,30 @@ def generate(pipeline: StableDiffusionXLPipeline, prompts: list[str], args: argp
             guidance_scale=args.guidance,
             generator=[torch.Generator().manual_seed(args.seed) for _ in part],
             output_type="np",
+            **options,
         ).images
         made.append((pictures * 255).round().astype(np.uint8))
         print(f"{min(i + args.batch, len(prompts))} of {len(prompts)}", flush=True)
     return np.concatenate(made)
+
+
+def animate(
+    pipeline: StableVideoDiffusionPipeline, pictures: np.ndarray, args: argparse.Namespace
+) -> np.ndarray:
+    """uint8 N x frames x 128 x 128 x 3 with the pipeline's own motion and guidance, one picture at a time."""
+    made = []
+    for done, picture in enumerate(pictures):
+        frames = pipeline(
+            image=Image.fromarray(picture),
+            height=128,
+            width=128,
+            num_inference_steps=args.steps,
+            generator=torch.Generator().manual_seed(args.seed),
+            output_type="np",
+        ).frames[0]
+        made.append((frames * 255).round().astype(np.uint8))
+        print(f"{done + 1} of {len(pictures)}", flush=True)
+    return np.stack(made)
 
 
 def thumbnails(pictures: np.ndarray) -> np.ndarray:
@@ -68,13 +93,59 @@ def labelled(pictures: np.ndarray, labels: list[str]) -> np.ndarray:
     return np.stack(out)
 
 
+def evaluate_prompts(pipeline: DiffusionPipeline, dataset: Dataset, args: argparse.Namespace) -> None:
+    """A sheet of the prompts, and retrieval by caption."""
+    if args.only != "retrieval":
+        prompts = [line for line in args.prompts.read_text().splitlines() if line.strip()]
+        grid(labelled(generate(pipeline, prompts, args), prompts), 8).save(args.sheet)
+        print(f"{len(prompts)} prompts drawn in {args.sheet}", flush=True)
+    if args.only == "sheet":
+        return
+    chosen = choose(dataset, args)
+    start = time.monotonic()
+    made = generate(pipeline, [dataset.captions[i] for i in chosen], args)
+    seconds = (time.monotonic() - start) / len(chosen)
+    book = CaptionBook(dataset.captions)
+    found = ranks(made, chosen, dataset.pictures)
+    everyday = np.array([book.is_everyday[i] for i in chosen])
+    print(f"{args.steps} steps, guidance {args.guidance}, seed {args.seed}: {seconds:.2f} s per picture")
+    for name, part in (("all", found), ("everyday", found[everyday]), ("others", found[~everyday])):
+        if len(part):
+            shares = f"top-1 {(part < 1).mean():.1%}, top-5 {(part < 5).mean():.1%}"
+            print(f"{len(part)} captions ({name}): {shares}")
+
+
+def evaluate_frames(
+    pipeline: StableVideoDiffusionPipeline, dataset: Dataset, args: argparse.Namespace
+) -> None:
+    """A sheet with one row per picture, retrieval of every frame, and how much the frames differ."""
+    chosen = choose(dataset, args)
+    made = animate(pipeline, dataset.pictures[chosen], args)
+    rows = np.concatenate([dataset.pictures[chosen[:12], None], made[:12]], axis=1)
+    grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1]).save(args.sheet)
+    frames = made.shape[1]
+    found = ranks(made.reshape(-1, *made.shape[2:]), np.repeat(chosen, frames).tolist(), dataset.pictures)
+    by_frame = (found.reshape(-1, frames) < 1).mean(axis=0)
+    error = (made[:, 0].astype(float) - dataset.pictures[chosen]) / 255
+    step = np.abs(np.diff(made.astype(float), axis=1)).mean() / 255
+    print(f"{len(chosen)} pictures, {args.steps} steps, seed {args.seed}, drawn in {args.sheet}")
+    print(f"top-1 by frame {', '.join(f'{share:.0%}' for share in by_frame)}")
+    print(f"first frame {-10 * np.log10((error**2).mean()):.2f} dB; between frames {step:.4f} on average")
+
+
+def choose(dataset: Dataset, args: argparse.Namespace) -> list[int]:
+    """`--count` random pictures, or all."""
+    everything = list(range(len(dataset.captions)))
+    return sorted(random.Random(args.seed).sample(everything, args.count)) if args.count else everything
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("work"))
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--prompts", type=Path, default=HERE / "prompts.txt")
-    parser.add_argument("--count", type=int, default=0, help="random captions to try; 0 is all")
+    parser.add_argument("--count", type=int, default=0, help="random pictures to try; 0 is all")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -83,31 +154,13 @@ def main() -> None:
     parser.add_argument("--only", choices=("sheet", "retrieval"), help="do one of the two")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    pipeline = StableDiffusionXLPipeline.from_pretrained(args.model, torch_dtype=torch.float32)
+    args.sheet = args.work / f"{args.model.name}.png"
+    index = json.loads((args.model / "model_index.json").read_text())
+    absent = {name: None for name, kind in index.items() if kind == [None, None]}
+    pipeline = DiffusionPipeline.from_pretrained(args.model, torch_dtype=torch.float32, **absent)
     pipeline.set_progress_bar_config(disable=True)
-
-    if args.only != "retrieval":
-        prompts = [line for line in args.prompts.read_text().splitlines() if line.strip()]
-        sheet = grid(labelled(generate(pipeline, prompts, args), prompts), 8)
-        sheet.save(args.work / "contact.png")
-        print(f"{len(prompts)} prompts drawn in {args.work / 'contact.png'}", flush=True)
-    if args.only == "sheet":
-        return
-
-    dataset = Dataset.load(args.work)
-    chosen = list(range(len(dataset.captions)))
-    if args.count:
-        chosen = sorted(random.Random(args.seed).sample(chosen, args.count))
-    start = time.monotonic()
-    made = generate(pipeline, [dataset.captions[i] for i in chosen], args)
-    seconds = time.monotonic() - start
-    np.save(args.work / "generated.npy", made)
-    found = ranks(made, chosen, dataset.pictures)
-    print(
-        f"{len(chosen)} of {len(dataset.captions)} captions, {args.steps} steps, guidance {args.guidance}, "
-        f"seed {args.seed}: top-1 {(found < 1).mean():.1%}, top-5 {(found < 5).mean():.1%}, "
-        f"{seconds / len(chosen):.2f} s per picture"
-    )
+    video = isinstance(pipeline, StableVideoDiffusionPipeline)
+    (evaluate_frames if video else evaluate_prompts)(pipeline, Dataset.load(args.work), args)
 
 
 if __name__ == "__main__":

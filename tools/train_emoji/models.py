@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from diffusers import EulerDiscreteScheduler, UNet2DConditionModel
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import (
@@ -79,6 +80,25 @@ def load_tokenizers(folder: Path) -> tuple[CLIPTokenizer, CLIPTokenizer]:
     """Read the two tokenizers back the way diffusers does."""
     first = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     return first, CLIPTokenizer.from_pretrained(folder / "tokenizer_2")
+
+
+class TokenRows:
+    """Token ids of both tokenizers, kept per caption."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tokenizers = load_tokenizers(folder)
+        self._rows: dict[str, torch.Tensor] = {}
+
+    def __call__(self, captions: list[str]) -> torch.Tensor:
+        """Batch x 2 x MAX_LENGTH."""
+        for caption in captions:
+            if caption not in self._rows:
+                rows = [
+                    t(caption, padding="max_length", max_length=MAX_LENGTH, truncation=True).input_ids
+                    for t in self.tokenizers
+                ]
+                self._rows[caption] = torch.tensor(rows)
+        return torch.stack([self._rows[caption] for caption in captions])
 
 
 def _text_config(width: int, heads: int, activation: str, vocab_size: int, pad: int) -> CLIPTextConfig:

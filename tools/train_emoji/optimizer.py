@@ -8,11 +8,16 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from common import HAS_BF16
+
+# Parts of names: weights that turn something into a model's width or back, or look something up.
+ENDS = ("embed", "conv_in", "conv_out", "time_emb", "adaln", "shared", "table", "relative_attention_bias")
+
 
 def orthogonalise(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """Newton-Schulz towards the nearest semi-orthogonal matrices (Jordan et al., Muon), in bf16."""
+    """Newton-Schulz towards the nearest semi-orthogonal matrices (Jordan et al., Muon)."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
+    x = matrices.bfloat16() if HAS_BF16 else matrices
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -70,9 +75,8 @@ def build_optimizers(
     others: list[nn.Parameter] = []
     for module in modules:
         for name, p in module.named_parameters():
-            inner = p.ndim >= 2 and not any(
-                part in name for part in ("embeddings", "conv_in", "conv_out", "time_emb", "add_embedding")
-            )
+            end = name.startswith("proj_out") or any(part in name for part in ENDS)
+            inner = p.ndim >= 2 and not end
             (matrices if muon and inner else others).append(p)
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(others, lr=adamw_lr, betas=(0.9, 0.98), weight_decay=1e-3)

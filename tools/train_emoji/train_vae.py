@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from common import Budget, Dataset, grid, learning_rate_scale, save_atomically, to_uint8
+from common import Budget, Dataset, grid, learning_rate_scale, mixed_precision, save_atomically, to_uint8
 from ranks import average, launch
 
 KL_WEIGHT = 1e-5
@@ -55,7 +55,7 @@ def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Ten
 
 def train(vae: AutoencoderKL, pictures: torch.Tensor, args: argparse.Namespace, rank: int) -> None:
     """Run until the budget is spent; `--resume` continues from the last checkpoint."""
-    checkpoint = args.work / "vae.ckpt"
+    checkpoint = args.work / f"{args.name}.ckpt"
     optimizer = torch.optim.AdamW(vae.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=1e-3)
     step, spent = 0, 0.0
     if args.resume and checkpoint.exists():
@@ -73,7 +73,7 @@ def train(vae: AutoencoderKL, pictures: torch.Tensor, args: argparse.Namespace, 
         for group in optimizer.param_groups:
             group["lr"] = args.lr * learning_rate_scale(fraction, step, 100)
         batch = pictures[torch.randint(len(pictures), (args.batch,))]
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             posterior = vae.encode(batch).latent_dist
             output = vae.decode(posterior.sample()).sample
         loss = reconstruction_loss(output.float(), batch)
@@ -148,15 +148,21 @@ def run(args: argparse.Namespace, rank: int) -> None:
     report(vae, latents, pictures, args.work)
 
 
+def add_options(parser: argparse.ArgumentParser, name: str, minutes: float, lr: float) -> None:
+    """The command line of an autoencoder's training run."""
+    parser.add_argument("--name", default=name, help="name of the checkpoint")
+    parser.add_argument("--minutes", type=float, default=minutes)
+    parser.add_argument("--batch", type=int, default=4, help="pictures per process")
+    parser.add_argument("--lr", type=float, default=lr)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--resume", action="store_true")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("work"))
-    parser.add_argument("--minutes", type=float, default=25.0)
-    parser.add_argument("--batch", type=int, default=4, help="pictures per process")
-    parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--resume", action="store_true")
+    add_options(parser, "vae", minutes=25.0, lr=1.5e-3)
     args = parser.parse_args()
     launch(run, args)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from common import Budget, Dataset, Ema, learning_rate_scale
+from common import Budget, Dataset, Ema, learning_rate_scale, mixed_precision
 from ranks import average, launch
 from train_vae import LATENT_STD, reconstruction_loss, report
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, rank: int) -> None:
             group["lr"] = args.lr * learning_rate_scale(fraction, step, 30)
         chosen = torch.randint(len(pictures), (args.batch,))
         noisy = latents[chosen] + LATENT_NOISE * torch.rand(()) * torch.randn_like(latents[chosen])
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             output = vae.decode(noisy).sample
         loss = reconstruction_loss(output.float(), pictures[chosen])
         optimizer.zero_grad(set_to_none=True)
