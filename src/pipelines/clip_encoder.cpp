@@ -70,15 +70,22 @@ ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_s
     return {outputs[0], wanted_.pooled ? outputs[1] : Tensor()};
 }
 
+void check_equal_tokens(const ClipEncoder& first, const ClipEncoder& second) {
+    if (first.tokens() != second.tokens())
+        usage_error("{}: its tokenizer makes {} tokens, but the first one makes {}", second.folder().string(),
+                    second.tokens(), first.tokens());
+}
+
 Tensor beside(const Tensor& a, const Tensor& b) {
-    Tensor result(DType::f32, {1, a.dim(1), a.dim(2) + b.dim(2)});
-    const auto out = result.span<float>();
-    const auto width_a = static_cast<std::size_t>(a.dim(2));
-    const auto width_b = static_cast<std::size_t>(b.dim(2));
-    for (std::size_t row = 0; row < static_cast<std::size_t>(a.dim(1)); ++row) {
-        auto* target = out.data() + row * (width_a + width_b);
-        std::copy_n(a.span<float>().data() + row * width_a, width_a, target);
-        std::copy_n(b.span<float>().data() + row * width_b, width_b, target + width_a);
+    const auto width_a = static_cast<std::size_t>(a.shape().back());
+    const auto width_b = static_cast<std::size_t>(b.shape().back());
+    Shape shape = a.shape();
+    shape.back() += b.shape().back();
+    Tensor result(DType::f32, shape);
+    float* out = result.span<float>().data();
+    for (std::size_t row = 0; row < static_cast<std::size_t>(a.count()) / width_a; ++row) {
+        out = std::copy_n(a.span<float>().data() + row * width_a, width_a, out);
+        out = std::copy_n(b.span<float>().data() + row * width_b, width_b, out);
     }
     return result;
 }

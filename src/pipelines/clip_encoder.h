@@ -59,7 +59,10 @@ class ClipEncoder {
     std::int64_t parameters_ = 0;
 };
 
-/// (1, L, A) and (1, L, B), f32, to (1, L, A + B).
+/// Usage error unless both see as many tokens.
+void check_equal_tokens(const ClipEncoder& first, const ClipEncoder& second);
+
+/// (..., A) and (..., B), f32, to (..., A + B); equal in the other dimensions.
 Tensor beside(const Tensor& a, const Tensor& b);
 
 /// The text for a further encoder: as in diffusers, none and an empty one mean the first encoder's.

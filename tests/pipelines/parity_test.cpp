@@ -1,18 +1,44 @@
-// Whole runs against diffusers, with and without reuse: tests/parity/pipelines.py wrote what is expected.
+// Whole runs against diffusers, with and without reuse: tests/parity/*pipelines.py wrote what is expected.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "io/json.h"
 #include "io/metrics.h"
 #include "io/safetensors.h"
-#include "pipelines/diffusion_pipeline.h"
+#include "pipelines/picture_decoder.h"
 #include "reprise/reprise.h"
 
 namespace reprise {
 namespace {
 
 const std::filesystem::path kFolder = std::filesystem::path(REPRISE_FIXTURES) / "pipelines";
+
+/// A whole run of a fixture: runs.json lists its options, runs.safetensors has its results; so for each
+/// family of pipelines, under "<family>_runs".
+struct Fixture {
+    Json run;
+    std::filesystem::path results;
+};
+
+std::vector<Fixture> all_fixtures() {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(kFolder))
+        if (entry.path().filename().string().ends_with("runs.json")) files.push_back(entry.path());
+    std::sort(files.begin(), files.end());
+    std::vector<Fixture> fixtures;
+    for (auto& file : files)
+        for (const Json& run : load_json(file))
+            fixtures.push_back({run, std::filesystem::path(file).replace_extension("safetensors")});
+    return fixtures;
+}
+
+Fixture fixture_of(const std::string& name) {
+    for (Fixture& fixture : all_fixtures())
+        if (fixture.run["name"] == name) return fixture;
+    throw std::runtime_error("no such run: " + name);
+}
 
 double largest_difference(const Tensor& a, const Tensor& b) {
     double difference = 0;
@@ -40,8 +66,14 @@ GenerateOptions options_of(const Json& run) {
             options.prompt_2 = value.get<std::string>();
         } else if (key == "negative_prompt") {
             options.negative_prompt = value.get<std::string>();
+        } else if (key == "prompt_3") {
+            options.prompt_3 = value.get<std::string>();
         } else if (key == "negative_prompt_2") {
             options.negative_prompt_2 = value.get<std::string>();
+        } else if (key == "negative_prompt_3") {
+            options.negative_prompt_3 = value.get<std::string>();
+        } else if (key == "max_sequence_length") {
+            options.max_sequence_length = value.get<int>();
         } else if (key == "num_inference_steps") {
             options.num_inference_steps = value.get<int>();
         } else if (key == "guidance_scale") {
@@ -74,6 +106,20 @@ GenerateOptions options_of(const Json& run) {
     return options;
 }
 
+/// The folder's pipeline with the run's reuse.
+Pipeline open(const Fixture& fixture) {
+    LoadOptions load;
+    load.precision = DType::f32;
+    auto pipe = Pipeline::from_pretrained(kFolder / fixture.run["model"].get<std::string>(), load);
+    if (!fixture.run.contains("cache")) return pipe;
+    const int steps = fixture.run["num_inference_steps"].get<int>();
+    if (fixture.run["cache"] == "default")
+        cachify::prepare(pipe, steps);
+    else
+        cachify::prepare(pipe, steps, cachify::parse_config(fixture.run["cache"].dump(), "fixture"));
+    return pipe;
+}
+
 struct Param {
     std::string name;
     GuidanceMode mode;
@@ -82,36 +128,24 @@ struct Param {
 class Parity : public ::testing::TestWithParam<Param> {};
 
 TEST_P(Parity, FinalLatentsAreDiffusers) {
-    const Json runs = load_json(kFolder / "runs.json");
-    const SafetensorsFile expected(kFolder / "runs.safetensors");
-    for (const Json& run : runs) {
-        if (run["name"] != GetParam().name) continue;
-        LoadOptions load;
-        load.precision = DType::f32;
-        auto pipe = Pipeline::from_pretrained(kFolder / run["model"].get<std::string>(), load);
-        auto options = options_of(run);
-        options.guidance_mode = GetParam().mode;
-        if (run.contains("cache"))
-            cachify::prepare(pipe, *options.num_inference_steps,
-                             cachify::parse_config(run["cache"].dump(), run["name"].get<std::string>()));
-        const auto output = pipe(options);
-        const auto latents = expected.find(GetParam().name);
-        ASSERT_TRUE(latents);
-        ASSERT_EQ(output.latents.shape(), latents->shape());
-        const double difference = largest_difference(output.latents, *latents);
-        RecordProperty("difference", std::to_string(difference));
-        EXPECT_LT(difference, 1e-3);
-        return;
-    }
-    FAIL() << "no such run";
+    const Fixture fixture = fixture_of(GetParam().name);
+    auto options = options_of(fixture.run);
+    options.guidance_mode = GetParam().mode;
+    const auto output = open(fixture)(options);
+    const auto latents = SafetensorsFile(fixture.results).find(GetParam().name);
+    ASSERT_TRUE(latents);
+    ASSERT_EQ(output.latents.shape(), latents->shape());
+    const double difference = largest_difference(output.latents, *latents);
+    RecordProperty("difference", std::to_string(difference));
+    EXPECT_LT(difference, 1e-3);
 }
 
 std::vector<Param> all_runs() {
     std::vector<Param> params;
-    for (const Json& run : load_json(kFolder / "runs.json")) {
-        const auto name = run["name"].get<std::string>();
+    for (const Fixture& fixture : all_fixtures()) {
+        const auto name = fixture.run["name"].get<std::string>();
         params.push_back({name, GuidanceMode::batched});
-        if (run["guidance_scale"].get<double>() > 1) params.push_back({name, GuidanceMode::split});
+        if (fixture.run.value("guidance_scale", 2.0) > 1) params.push_back({name, GuidanceMode::split});
     }
     return params;
 }
@@ -123,26 +157,27 @@ INSTANTIATE_TEST_SUITE_P(Runs, Parity, ::testing::ValuesIn(all_runs()), [](const
 class Pictures : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Pictures, AreDiffusers) {
-    const SafetensorsFile expected(kFolder / "runs.safetensors");
-    for (const Json& run : load_json(kFolder / "runs.json")) {
-        if (run["name"] != GetParam()) continue;
-        LoadOptions load;
-        load.precision = DType::f32;
-        auto pipe = Pipeline::from_pretrained(kFolder / run["model"].get<std::string>(), load);
-        auto options = options_of(run);
-        options.decode = true;
-        if (run.contains("cache"))
-            cachify::prepare(pipe, *options.num_inference_steps,
-                             cachify::parse_config(run["cache"].dump(), "fixture"));
-        const Image image = pipe(options).images.at(0);
-        const Tensor pixels = *expected.find("image/" + GetParam());
-        const Image theirs(static_cast<int>(pixels.dim(1)), static_cast<int>(pixels.dim(0)),
-                           {pixels.span<std::uint8_t>().begin(), pixels.span<std::uint8_t>().end()});
-        EXPECT_GT(psnr(image, theirs), 40);
-    }
+    const Fixture fixture = fixture_of(GetParam());
+    auto options = options_of(fixture.run);
+    options.decode = true;
+    const Image image = open(fixture)(options).images.at(0);
+    const Tensor pixels = *SafetensorsFile(fixture.results).find("image/" + GetParam());
+    const Image theirs(static_cast<int>(pixels.dim(1)), static_cast<int>(pixels.dim(0)),
+                       {pixels.span<std::uint8_t>().begin(), pixels.span<std::uint8_t>().end()});
+    EXPECT_GT(psnr(image, theirs), 40);
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, Pictures, ::testing::Values("full", "sd_full", "odd_size"));
+std::vector<std::string> all_pictures() {
+    std::vector<std::string> names;
+    for (const Fixture& fixture : all_fixtures()) {
+        const auto name = fixture.run["name"].get<std::string>();
+        if (SafetensorsFile(fixture.results).find("image/" + name)) names.push_back(name);
+    }
+    return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Runs, Pictures, ::testing::ValuesIn(all_pictures()),
+                         [](const auto& test) { return test.param; });
 
 TEST(PictureDecoder, TilesAsDiffusersDoes) {
     const SafetensorsFile expected(kFolder / "runs.safetensors");
