@@ -4,8 +4,10 @@
 #include <string>
 
 #include "io/printable.h"
+#include "models/pixart_transformer.h"
 #include "models/sd3_transformer.h"
 #include "models/unet2d_condition.h"
+#include "models/unet_spatio_temporal.h"
 #include "reprise/error.h"
 
 namespace reprise::models {
@@ -14,7 +16,9 @@ namespace {
 
 constexpr auto kClasses = std::to_array<ModelClass>({
     {"UNet2DConditionModel", Role::denoiser, make_unet2d_condition},
+    {"UNetSpatioTemporalConditionModel", Role::denoiser, make_unet_spatio_temporal},
     {"SD3Transformer2DModel", Role::denoiser, make_sd3_transformer},
+    {"PixArtTransformer2DModel", Role::denoiser, make_pixart_transformer},
     {"CLIPTextModel", Role::text_encoder},
     {"CLIPTextModelWithProjection", Role::text_encoder},
     {"T5EncoderModel", Role::text_encoder},
@@ -25,6 +29,10 @@ constexpr auto kClasses = std::to_array<ModelClass>({
 
 std::span<const ModelClass> model_classes() {
     return kClasses;
+}
+
+std::string_view current_class_name(std::string_view name) {
+    return name == "Transformer2DModel" ? "PixArtTransformer2DModel" : name;
 }
 
 const ModelClass& model_class(std::string_view name, Role role, std::string_view where) {
@@ -39,7 +47,7 @@ const ModelClass& model_class(std::string_view name, Role role, std::string_view
 }
 
 std::unique_ptr<Denoiser> make_denoiser(std::string_view class_name, const Config& config) {
-    return model_class(class_name, Role::denoiser, config.file).make_denoiser(config);
+    return model_class(current_class_name(class_name), Role::denoiser, config.file).make_denoiser(config);
 }
 
 }  // namespace reprise::models

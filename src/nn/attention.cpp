@@ -9,33 +9,39 @@ using graph::ModuleKind;
 using graph::Unary;
 using graph::Value;
 
-namespace {
-
-/// (B, C, H, W) to (B, H * W, C).
 Value picture_to_tokens(Builder& b, Value x) {
     return b.reshape(b.transpose(x, {0, 2, 3, 1}), {x.dim(0), x.dim(2) * x.dim(3), x.dim(1)});
 }
 
-/// (B, H * W, C) to (B, C, H, W), with the height and width of `like`.
 Value tokens_to_picture(Builder& b, Value x, Value like) {
     return b.transpose(b.reshape(x, {x.dim(0), like.dim(2), like.dim(3), x.dim(2)}), {0, 3, 1, 2});
+}
+
+namespace {
+
+ModuleKind kind_of(bool cross, bool temporal) {
+    if (temporal) return cross ? ModuleKind::temporal_cross_attention : ModuleKind::temporal_self_attention;
+    return cross ? ModuleKind::cross_attention : ModuleKind::self_attention;
 }
 
 /// The layers of an attention, inside its module.
 Value attend(Builder& b, Value x, Value context, const Attention& options) {
     const auto width = options.heads * options.head_width;
     const auto out_width = x.dim(-1);
-    const Value q = b.linear(x, "to_q", width, options.bias);
+    Value q = b.linear(x, "to_q", width, options.bias);
     const Value k = b.linear(context, "to_k", width, options.bias);
     const Value v = b.linear(context, "to_v", width, options.bias);
-    return b.linear(b.attention(q, k, v, {.heads = options.heads, .scale = {}, .causal = false, .bias = {}}),
-                    "to_out.0", out_width, options.out_bias);
+    const bool shared = context.dim(0) != x.dim(0);
+    if (shared) q = b.reshape(q, {context.dim(0), -1, width});
+    Value attended = b.attention(q, k, v, {.heads = options.heads, .scale = {}, .causal = false, .bias = {}});
+    if (shared) attended = b.reshape(attended, {x.dim(0), x.dim(1), width});
+    return b.linear(attended, "to_out.0", out_width, options.out_bias);
 }
 
 }  // namespace
 
 Value attention(Builder& b, std::string_view name, Value x, Value context, const Attention& options) {
-    auto scope = b.module(name, context.defined() ? ModuleKind::cross_attention : ModuleKind::self_attention);
+    auto scope = b.module(name, kind_of(context.defined(), options.temporal));
     scope.takes({x});
     return scope.returns(attend(b, x, context.defined() ? context : x, options));
 }

@@ -12,12 +12,19 @@ struct Attention {
     std::int64_t head_width = 64;
     bool bias = false;  ///< of to_q, to_k, to_v
     bool out_bias = true;
+    bool temporal = false;  ///< its tokens are frames: the module's kind says so
 };
 
-/// x (B, L, C) attends to `context` (B, M, D), or to itself where that is undefined. The module's output is
-/// what to_out.0 gives, before any residual addition.
+/// x (B, L, C) attends to `context` (B, M, D), or to itself where that is undefined. A context of fewer
+/// batches, (B / n, M, D), is that of n consecutive batches of x each. The module's output is what to_out.0
+/// gives, before any residual addition.
 graph::Value attention(graph::Builder& b, std::string_view name, graph::Value x, graph::Value context,
                        const Attention& options);
+
+/// (B, C, H, W) to (B, H * W, C).
+graph::Value picture_to_tokens(graph::Builder& b, graph::Value x);
+/// (B, H * W, C) to (B, C, H, W), with the height and width of `like`.
+graph::Value tokens_to_picture(graph::Builder& b, graph::Value x, graph::Value like);
 
 enum class FeedForwardActivation : std::uint8_t {
     geglu,             ///< half the projection times the exact GELU of the other half
