@@ -21,11 +21,14 @@ struct ModelClass {
 /// All of them: the list to add a model to.
 std::span<const ModelClass> model_classes();
 
+/// What diffusers calls a class today whose name old folders have; otherwise the name itself.
+std::string_view current_class_name(std::string_view name);
+
 /// Usage error naming the classes there are for the role when this one is not among them; `where` is the
 /// file that asks for it.
 const ModelClass& model_class(std::string_view name, Role role, std::string_view where);
 
-/// The denoiser of a class, with its config.json.
+/// The denoiser of a class, by its current or an old name, with its config.json.
 std::unique_ptr<Denoiser> make_denoiser(std::string_view class_name, const Config& config);
 
 }  // namespace reprise::models

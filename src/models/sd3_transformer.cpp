@@ -9,6 +9,7 @@
 #include "models/weight_names.h"
 #include "nn/adaptive_norm.h"
 #include "nn/embeddings.h"
+#include "nn/patches.h"
 #include "reprise/error.h"
 
 namespace reprise::models {
@@ -65,10 +66,9 @@ std::vector<bool> read_dual_attention(const Config& config, std::int64_t count) 
 Value patch_embedding(Builder& b, Value x, const Sd3TransformerConfig& config) {
     const auto scope = b.module("pos_embed");
     const auto side = config.patch_size;
-    x = b.convolution(x, "proj", {config.width(), {side, side}, {side, side}, {}, true});
-    const auto rows = x.dim(2);
-    const auto columns = x.dim(3);
-    x = b.transpose(b.reshape(x, {x.dim(0), config.width(), rows * columns}), {0, 2, 1});
+    const auto rows = x.dim(2) / side;
+    const auto columns = x.dim(3) / side;
+    x = nn::picture_to_patches(b, "proj", x, side, config.width());
 
     const auto most = config.pos_embed_max_size;
     const auto top = (most - rows) / 2;
@@ -77,15 +77,6 @@ Value patch_embedding(Builder& b, Value x, const Sd3TransformerConfig& config) {
     positions = b.reshape(positions, {most, most, config.width()});
     positions = b.slice(b.slice(positions, 0, top, top + rows), 1, left, left + columns);
     return x + b.reshape(positions, {1, rows * columns, config.width()});
-}
-
-/// Patches (B, rows * columns, p * p * channels) back to a picture.
-Value from_patches(Builder& b, Value x, std::int64_t rows, std::int64_t columns, std::int64_t side) {
-    const auto batch = x.dim(0);
-    const auto channels = x.dim(2) / (side * side);
-    x = b.reshape(x, {batch, rows, columns, side, side, channels});
-    x = b.transpose(x, {0, 5, 1, 3, 2, 4});
-    return b.reshape(x, {batch, channels, rows * side, columns * side});
 }
 
 void check_latents(const Sd3TransformerConfig& config, const DenoiserShape& shape) {
@@ -201,8 +192,8 @@ graph::Graph build_sd3_transformer(const Sd3TransformerConfig& config, const Den
 
     Value x = nn::ada_layer_norm_continuous(b, "norm_out", streams.hidden_states, condition);
     x = b.linear(x, "proj_out", config.patch_size * config.patch_size * config.out_channels);
-    x = from_patches(b, x, shape.height / config.patch_size, shape.width / config.patch_size,
-                     config.patch_size);
+    x = nn::patches_to_picture(b, x, shape.height / config.patch_size, shape.width / config.patch_size,
+                               config.patch_size);
     b.output("sample", b.convert(x, DType::f32));
     return b.finish();
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/clip_text.h"
 #include "models/config_checks.h"
 #include "models/weight_names.h"
 #include "reprise/error.h"
@@ -70,14 +71,7 @@ Value position_bias(Builder& b, std::int64_t tokens, const T5EncoderConfig& conf
     return b.reshape(b.transpose(biases, {2, 0, 1}), {1, config.num_heads, tokens, tokens});
 }
 
-/// Checkpoints name the one table "shared", "encoder.embed_tokens" or both.
-Value token_embeddings(Builder& b, const T5Shape& shape, const T5EncoderConfig& config) {
-    const Value ids = b.input("input_ids", {shape.batch, shape.tokens}, DType::i64);
-    const bool is_shared = b.has_weight("shared.weight");
-    return b.embedding(ids, is_shared ? "shared" : "encoder.embed_tokens", config.vocab_size, config.d_model);
-}
-
-/// What other parts read, and what this one reads under another name.
+/// What this part does not read.
 std::vector<std::string> weights_of_others(const T5EncoderConfig& config, const T5Part& part) {
     std::vector<std::string> names = {"shared.weight", "encoder.embed_tokens.weight"};
     if (part.end < config.num_layers) names.emplace_back("encoder.final_layer_norm.weight");
@@ -145,6 +139,24 @@ std::int64_t t5_position_bucket(std::int64_t relative_position, std::int64_t num
     return first + std::min(exact + beyond, half - 1);
 }
 
+Tensor t5_token_embeddings(const T5EncoderConfig& config, const Tensor& ids, const WeightSource& weights) {
+    auto table = weights.find("shared.weight");
+    if (!table) table = weights.find("encoder.embed_tokens.weight");  // another name of the same
+    if (!table) usage_error("{}: weight 'shared.weight' is missing", weights.description());
+    if (table->shape() != Shape{config.vocab_size, config.d_model} || !is_floating(table->type()))
+        usage_error("{}: weight 'shared.weight' is {} of {}, but config.json asks for {}",
+                    weights.description(), name_of(table->type()), to_string(table->shape()),
+                    to_string(Shape{config.vocab_size, config.d_model}));
+    check_token_ids(ids.span<std::int64_t>(), config.vocab_size);
+    Tensor result(DType::f32, {ids.dim(0), ids.dim(1), config.d_model});
+    float* row = result.span<float>().data();
+    for (const auto id : ids.span<std::int64_t>()) {
+        const Tensor values = table->rows(id, id + 1).to(DType::f32);
+        row = std::copy_n(values.span<float>().data(), config.d_model, row);
+    }
+    return result;
+}
+
 graph::Graph build_t5_encoder(const T5EncoderConfig& config, const T5Shape& shape, const T5Part& part,
                               DType precision, const WeightSource* weights) {
     check_shape("text", shape.batch, 1, shape.tokens);
@@ -153,8 +165,7 @@ graph::Graph build_t5_encoder(const T5EncoderConfig& config, const T5Shape& shap
     const auto source = named_weights(weights, "T5EncoderModel");
     Builder b("text_encoder", precision, source.get());
 
-    Value x = part.begin == 0 ? token_embeddings(b, shape, config)
-                              : b.real_input("hidden_states", {shape.batch, shape.tokens, config.d_model});
+    Value x = b.real_input("hidden_states", {shape.batch, shape.tokens, config.d_model});
     Value bias = position_bias(b, shape.tokens, config);
     if (shape.masked) {
         const Value mask = b.real_input("attention_mask", {shape.batch, shape.tokens});

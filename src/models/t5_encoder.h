@@ -34,17 +34,20 @@ struct T5Shape {
     bool masked = false;  ///< whether some tokens are padding that no token may attend to
 };
 
-/// Layers [begin, end). The first part, from 0, starts with the token embeddings; the last one, to
-/// num_layers, ends in the final norm. An encoder too large for the memory is run part by part.
+/// Layers [begin, end), of which the last part, to num_layers, ends in the final norm. An encoder too large
+/// for the memory is run part by part.
 struct T5Part {
     std::int64_t begin = 0, end = 0;
 };
 
-/// Inputs, in this order: "input_ids" (B, L) i64, each below vocab_size, of the first part, or
-/// "hidden_states" (B, L, d_model) f32 of later ones; then, if masked, "attention_mask" (B, L) f32 of 1 and
-/// 0. Output: "hidden_states" (B, L, d_model) f32. Scores are not scaled and get layer 0's relative position
-/// bias in every layer, as in transformers. Usage error for f16, which T5's activations overflow. `weights`
-/// may be null and need not outlive the call; a part asks for its own only.
+/// What goes into layer 0: (B, L, d_model) f32 of ids (B, L) i64, each below vocab_size. Reads these rows of
+/// the table alone. Usage error when the table is missing or misshapen.
+Tensor t5_token_embeddings(const T5EncoderConfig& config, const Tensor& ids, const WeightSource& weights);
+
+/// Inputs, in this order: "hidden_states" (B, L, d_model) f32 and, if masked, "attention_mask" (B, L) f32 of
+/// 1 and 0. Output: "hidden_states" (B, L, d_model) f32. Scores are not scaled and get layer 0's relative
+/// position bias in every layer, as in transformers. Usage error for f16, which T5's activations overflow.
+/// `weights` may be null and need not outlive the call; a part asks for its own only.
 graph::Graph build_t5_encoder(const T5EncoderConfig& config, const T5Shape& shape, const T5Part& part,
                               DType precision, const WeightSource* weights);
 

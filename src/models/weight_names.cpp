@@ -44,15 +44,21 @@ std::string t5_encoder_name(std::string_view name) {
     return name.starts_with("decoder.") || name.starts_with("lm_head.") ? std::string() : std::string(name);
 }
 
+/// Old releases stored the table of positions, which is computed.
+std::string pixart_name(std::string_view name) {
+    return name == "pos_embed.pos_embed" ? std::string() : std::string(name);
+}
+
 std::string same_name(std::string_view name) {
     return std::string(name);
 }
 
-constexpr std::array<std::pair<std::string_view, Rule>, 4> kRules = {{
+constexpr std::array<std::pair<std::string_view, Rule>, 5> kRules = {{
     {"CLIPTextModel", clip_text_name_without_projection},
     {"CLIPTextModelWithProjection", clip_text_name},
     {"AutoencoderKL", autoencoder_kl_name},
     {"T5EncoderModel", t5_encoder_name},
+    {"PixArtTransformer2DModel", pixart_name},
 }};
 
 Rule rule_of(std::string_view class_name) {

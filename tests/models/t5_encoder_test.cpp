@@ -15,11 +15,11 @@ class T5Parity : public ::testing::TestWithParam<std::tuple<std::string, std::st
     T5Parity()
         : fixture_(std::get<0>(GetParam())),
           config_(T5EncoderConfig::from(fixture_.config)),
-          ids_(fixture_.tensor("in.input_ids")),
+          embedded_(t5_token_embeddings(config_, fixture_.tensor("in.input_ids"), fixture_.weights)),
           mask_(fixture_.tensor("in.attention_mask")) {}
 
     Tensor run(const Tensor& input, const T5Part& part, bool masked) {
-        const auto graph = build_t5_encoder(config_, {ids_.dim(0), ids_.dim(1), masked}, part, DType::f32,
+        const auto graph = build_t5_encoder(config_, {input.dim(0), input.dim(1), masked}, part, DType::f32,
                                             &fixture_.weights);
         std::vector<Tensor> inputs = {input};
         if (masked) inputs.push_back(mask_);
@@ -28,16 +28,16 @@ class T5Parity : public ::testing::TestWithParam<std::tuple<std::string, std::st
 
     ModelFixture fixture_;
     T5EncoderConfig config_;
-    Tensor ids_, mask_;
+    Tensor embedded_, mask_;
 };
 
 TEST_P(T5Parity, WholeEncoder) {
-    expect_close(run(ids_, {0, config_.num_layers}, true), fixture_.tensor("out.masked"), "masked");
-    expect_close(run(ids_, {0, config_.num_layers}, false), fixture_.tensor("out.unmasked"), "unmasked");
+    expect_close(run(embedded_, {0, config_.num_layers}, true), fixture_.tensor("out.masked"), "masked");
+    expect_close(run(embedded_, {0, config_.num_layers}, false), fixture_.tensor("out.unmasked"), "unmasked");
 }
 
 TEST_P(T5Parity, LayerByLayer) {
-    Tensor x = ids_;
+    Tensor x = embedded_;
     for (std::int64_t i = 0; i < config_.num_layers; ++i) x = run(x, {i, i + 1}, true);
     expect_close(x, fixture_.tensor("out.masked"), "masked");
 }
@@ -61,6 +61,21 @@ TEST(T5PositionBuckets, AreThoseOfTransformers) {
                       all.span<std::int64_t>()[static_cast<std::size_t>(i)])
                 << name << " at " << i - 300;
     }
+}
+
+TEST(T5TokenEmbeddings, WhatDoesNotFitIsNamed) {
+    const ModelFixture fixture("t5_gated");
+    auto config = T5EncoderConfig::from(fixture.config);
+    const std::vector<std::int64_t> beyond = {0, config.vocab_size};
+    EXPECT_THAT(testing::usage_message([&] {
+                    t5_token_embeddings(config, Tensor::from({1, 2}, beyond), fixture.weights);
+                }),
+                HasSubstr("token id 40"));
+    ++config.vocab_size;
+    EXPECT_THAT(testing::usage_message([&] {
+                    t5_token_embeddings(config, Tensor::from({1, 2}, beyond), fixture.weights);
+                }),
+                AllOf(HasSubstr("shared.weight"), HasSubstr("41")));
 }
 
 TEST(T5Graph, F16IsRefused) {

@@ -1,0 +1,103 @@
+#include "pipelines/t5_text.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "reprise/error.h"
+
+namespace reprise::pipelines {
+
+namespace {
+
+std::filesystem::path path_of(const ModelFolder& folder, const std::string& name) {
+    constexpr std::string_view kClass = "T5EncoderModel";
+    if (!folder.has(name))
+        usage_error("{}: this folder has no {}; Reprise needs it to encode prompts", folder.path().string(),
+                    name);
+    if (const auto& found = folder.component(name).class_name; found != kClass)
+        usage_error("{}: its {} is a {}, expected a {}", folder.path().string(), name, found, kClass);
+    return folder.path(name);
+}
+
+Engine without_f16(Engine engine) {
+    auto& precision = engine.options.precision;
+    if (precision == DType::f16) precision = engine.backend->preferred_precision(engine.options.device);
+    if (precision == DType::f16) precision = DType::f32;
+    return engine;
+}
+
+/// As many layers for each as stay within the bytes, one at least.
+std::vector<models::T5Part> divided(const models::T5EncoderConfig& config, DType precision,
+                                    std::int64_t part_bytes) {
+    const auto layer_bytes = config.layer_parameters() * static_cast<std::int64_t>(size_of(precision));
+    const auto layers = std::max<std::int64_t>(1, part_bytes / layer_bytes);
+    std::vector<models::T5Part> parts;
+    for (std::int64_t begin = 0; begin < config.num_layers; begin += layers)
+        parts.push_back({begin, std::min(begin + layers, config.num_layers)});
+    return parts;
+}
+
+}  // namespace
+
+T5Text::T5Text(const ModelFolder& folder, const std::string& suffix, Engine engine,
+               const LoadOptions& options, std::int64_t part_bytes)
+    : engine_(without_f16(std::move(engine))),
+      variant_(options.variant),
+      folder_(path_of(folder, "text_encoder" + suffix)),
+      config_(models::T5EncoderConfig::from(folder.config("text_encoder" + suffix))),
+      tokenizer_(T5Tokenizer::load(folder.path("tokenizer" + suffix))),
+      parts_(divided(config_, engine_.options.precision, part_bytes)) {
+    if (tokenizer_.vocab_size() > config_.vocab_size)
+        usage_error(
+            "{}: its tokenizer gives ids up to {}, but the encoder knows {}; they are of different models",
+            folder_.string(), tokenizer_.vocab_size() - 1, config_.vocab_size);
+    is_large_ = config_.num_layers * config_.layer_parameters() > options.keep_parameters_below;
+    keeps_ = parts_.size() == 1 || !is_large_;
+    compiled_.resize(parts_.size());
+}
+
+void T5Text::release_large() {
+    if (is_large_)
+        for (auto& part : compiled_) part.reset();
+}
+
+void T5Text::run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
+                      const WeightSource& weights) {
+    auto& compiled = compiled_[part];
+    if (!compiled) {
+        const auto graph = models::build_t5_encoder(config_, {1, wanted.tokens, wanted.masked}, parts_[part],
+                                                    engine_.options.precision, &weights);
+        weights.release_pages();  // what had to be converted was read and is held by the graph
+        compiled = std::make_unique<CompiledGraph>(graph, engine_);
+        weights.release_pages();
+    }
+    for (Encoded& text : texts) {
+        std::vector<Tensor> inputs = {text.hidden_states};
+        if (wanted.masked) inputs.push_back(text.mask);
+        text.hidden_states = (*compiled)(inputs)[0];
+    }
+    if (!keeps_) compiled.reset();
+}
+
+std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted) {
+    const auto weights = open_weights(folder_, variant_, engine_.options.precision);
+    std::vector<Encoded> result;
+    for (const std::string& text : texts) {
+        const auto encoded = tokenizer_.encode(text, wanted.tokens);
+        if (encoded.lost_count > 0)
+            spdlog::warn("the prompt is longer than {} tokens; this part was cut: \"{}\"", wanted.tokens,
+                         encoded.lost);
+        const Tensor ids = Tensor::from({1, wanted.tokens}, std::span<const std::int64_t>(encoded.ids));
+        result.push_back({models::t5_token_embeddings(config_, ids, *weights),
+                          Tensor::from({1, wanted.tokens}, std::span<const float>(encoded.mask))});
+    }
+    if (compiled_for_.tokens != wanted.tokens || compiled_for_.masked != wanted.masked)
+        for (auto& part : compiled_) part.reset();
+    compiled_for_ = wanted;
+    for (std::size_t part = 0; part < parts_.size(); ++part) run_part(part, result, wanted, *weights);
+    return result;
+}
+
+}  // namespace reprise::pipelines

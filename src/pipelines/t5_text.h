@@ -1,0 +1,64 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/model_folder.h"
+#include "models/t5_encoder.h"
+#include "pipelines/component.h"
+#include "reprise/pipeline.h"
+#include "text/t5_tokenizer.h"
+
+namespace reprise::pipelines {
+
+/// A T5 text encoder of a pipeline folder, with its tokenizer. One whose weights are more than a budget (by
+/// default 800 MB in the precision that it runs in) is compiled, run and let go a few layers at a time, so
+/// that T5-XXL needs less than 2 GB; a smaller one stays compiled. Not thread-safe.
+class T5Text {
+  public:
+    static constexpr std::int64_t kPartBytes = 800'000'000;
+
+    /// The encoder "text_encoder<suffix>" and the tokenizer "tokenizer<suffix>". Usage error when one is
+    /// absent or they do not fit each other. Where the engine's precision is f16, which T5 overflows, it
+    /// runs in the precision that the device prefers otherwise.
+    T5Text(const ModelFolder& folder, const std::string& suffix, Engine engine, const LoadOptions& options,
+           std::int64_t part_bytes = kPartBytes);
+
+    struct Encoded {
+        Tensor hidden_states;  ///< (1, tokens, width) f32
+        Tensor mask;           ///< (1, tokens) f32: 1 for the text and its end, 0 for padding
+    };
+    /// How texts are encoded.
+    struct Wanted {
+        std::int64_t tokens = 0;  ///< longer texts are cut, shorter ones padded
+        bool masked = true;       ///< whether padding is hidden from other tokens
+    };
+    /// All texts together, so that each part is compiled once. Warns, quoting, where one is cut.
+    std::vector<Encoded> operator()(const std::vector<std::string>& texts, const Wanted& wanted);
+
+    /// Lets go of what was compiled if it has more parameters than what is kept.
+    void release_large();
+    std::int64_t width() const { return config_.d_model; }
+    const models::T5EncoderConfig& config() const { return config_; }
+    /// Of the parts, their layers.
+    const std::vector<models::T5Part>& parts() const { return parts_; }
+
+  private:
+    void run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
+                  const WeightSource& weights);
+
+    Engine engine_;
+    std::string variant_;
+    std::filesystem::path folder_;
+    models::T5EncoderConfig config_;
+    T5Tokenizer tokenizer_;
+    std::vector<models::T5Part> parts_;
+    bool keeps_ = false;  ///< whether parts stay compiled until release_large
+    bool is_large_ = false;
+    std::vector<std::unique_ptr<CompiledGraph>> compiled_;  ///< by part
+    Wanted compiled_for_;
+};
+
+}  // namespace reprise::pipelines
