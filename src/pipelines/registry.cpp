@@ -8,6 +8,7 @@
 
 #include "models/registry.h"
 #include "pipelines/component.h"
+#include "pipelines/sd3_conditioner.h"
 #include "pipelines/text_conditioner.h"
 #include "pipelines/text_to_image.h"
 #include "reprise/error.h"
@@ -21,6 +22,11 @@ constexpr std::string_view kStableDiffusionParts[] = {"text_encoder", "tokenizer
 constexpr std::string_view kStableDiffusionXLParts[] = {
     "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae", "scheduler"};
 
+constexpr std::string_view kStableDiffusion3Parts[] = {
+    "text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer",
+    "tokenizer_2",  "tokenizer_3",    "transformer",    "vae",
+    "scheduler"};
+
 /// A text-to-image pipeline whose prompts are encoded by this class.
 template <class Encoder>
 std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
@@ -31,6 +37,8 @@ std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
 constexpr auto kClasses = std::to_array<PipelineClass>({
     {"StableDiffusionXLPipeline", "unet", 5.0, 50, kStableDiffusionXLParts, text_to_image<TextConditioner>},
     {"StableDiffusionPipeline", "unet", 7.5, 50, kStableDiffusionParts, text_to_image<TextConditioner>},
+    {"StableDiffusion3Pipeline", "transformer", 7.0, 28, kStableDiffusion3Parts,
+     text_to_image<Sd3Conditioner>},
 });
 
 Engine make_engine(const LoadOptions& options) {

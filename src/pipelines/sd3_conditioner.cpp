@@ -1,0 +1,126 @@
+#include "pipelines/sd3_conditioner.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "models/config_checks.h"
+#include "reprise/error.h"
+
+namespace reprise::pipelines {
+
+using models::Conditioning;
+
+namespace {
+
+constexpr int kDefaultT5Tokens = 256;
+constexpr int kMaxT5Tokens = 512;
+
+std::int64_t t5_tokens(const GenerateOptions& options) {
+    return options.max_sequence_length.value_or(kDefaultT5Tokens);
+}
+
+/// Whether the index names the component, so that its folder has to be there.
+bool is_named(const ModelFolder& folder, std::string_view name) {
+    const auto found = folder.components().find(name);
+    return found != folder.components().end() && found->second.has_value();
+}
+
+void check_class(const ModelFolder& folder, const std::string& name) {
+    constexpr std::string_view kWanted = "CLIPTextModelWithProjection";
+    if (!is_named(folder, name)) return;  // ClipEncoder says what is missing
+    if (const std::string& found = folder.component(name).class_name; found != kWanted)
+        usage_error("{}: its {} is a {}; Stable Diffusion 3 takes a {}", folder.path().string(), name, found,
+                    kWanted);
+}
+
+/// Writes `source` (1, rows, any width) into the columns of `target` (1, more rows, width) from row `begin`.
+/// What is wider is cut, the rest of narrower rows stays zero: diffusers pads by the difference, of either
+/// sign.
+void put_rows(const Tensor& source, std::int64_t begin, Tensor& target) {
+    const auto from = static_cast<std::size_t>(source.dim(2));
+    const auto to = static_cast<std::size_t>(target.dim(2));
+    for (std::size_t row = 0; row < static_cast<std::size_t>(source.dim(1)); ++row)
+        std::copy_n(source.span<float>().data() + row * from, std::min(from, to),
+                    target.span<float>().data() + (static_cast<std::size_t>(begin) + row) * to);
+}
+
+}  // namespace
+
+Sd3Conditioner::Sd3Conditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options)
+    : width_(models::get_size(folder.config("transformer"), "joint_attention_dim", 4096)) {
+    for (const char* suffix : {"", "_2"}) {
+        check_class(folder, std::string("text_encoder") + suffix);
+        encoders_.emplace_back(folder, suffix, ClipEncoder::Wanted{2, false, true}, engine, options);
+    }
+    check_equal_tokens(encoders_[0], encoders_[1]);
+    if (!is_named(folder, "text_encoder_3")) {
+        spdlog::info("{}: there is no text_encoder_3, so its tokens are zeros", folder.path().string());
+        return;
+    }
+    t5_.emplace(folder, "_3", engine, options);
+    if (t5_->width() != width_)
+        usage_error("{}: its text_encoder_3 gives text of width {}, but the denoiser expects {}",
+                    folder.path().string(), t5_->width(), width_);
+}
+
+void Sd3Conditioner::check(const GenerateOptions& options) const {
+    if (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0))
+        usage_error("this model does not take sizes and crops as conditions");
+    if (!t5_ && (options.prompt_3 || options.negative_prompt_3))
+        usage_error("this model has no T5 encoder: prompt_3 and negative_prompt_3 do not apply to it");
+    if (t5_tokens(options) < 1 || t5_tokens(options) > kMaxT5Tokens)
+        usage_error("max_sequence_length is {}; expected 1 to {}", t5_tokens(options), kMaxT5Tokens);
+    for (const ClipEncoder& encoder : encoders_) encoder.check_clip_skip(options.clip_skip.value_or(0));
+}
+
+std::int64_t Sd3Conditioner::tokens(const GenerateOptions& options) const {
+    return encoders_.front().tokens() + t5_tokens(options);
+}
+
+std::int64_t Sd3Conditioner::pooled_width() const {
+    std::int64_t width = 0;
+    for (const ClipEncoder& encoder : encoders_) width += encoder.config().pooled_width();
+    return width;
+}
+
+void Sd3Conditioner::release_large() {
+    for (ClipEncoder& encoder : encoders_) encoder.release_large();
+    if (t5_) t5_->release_large();
+}
+
+std::vector<Conditioning> Sd3Conditioner::encode(const Request& request) {
+    const GenerateOptions& options = request.options;
+    std::vector<Texts> halves;
+    if (request.guidance) {
+        const std::string negative = options.negative_prompt.value_or("");
+        halves.push_back({negative, text_or(options.negative_prompt_2, negative),
+                          text_or(options.negative_prompt_3, negative), 0});  // never skips
+    }
+    halves.push_back({request.prompt, text_or(options.prompt_2, request.prompt),
+                      text_or(options.prompt_3, request.prompt), options.clip_skip.value_or(0)});
+
+    std::vector<Conditioning> result;
+    for (const Texts& texts : halves) {
+        const auto first = encoders_[0](texts.first, texts.clip_skip);
+        const auto second = encoders_[1](texts.second, texts.clip_skip);
+        Conditioning& half = result.emplace_back();
+        half.text_embeds = beside(first.pooled, second.pooled);
+        half.encoder_hidden_states = Tensor(DType::f32, {1, tokens(options), width_});
+        put_rows(beside(first.hidden_states, second.hidden_states), 0, half.encoder_hidden_states);
+    }
+    if (t5_) add_t5(halves, t5_tokens(options), result);
+    return result;
+}
+
+void Sd3Conditioner::add_t5(const std::vector<Texts>& halves, std::int64_t tokens,
+                            std::vector<Conditioning>& result) {
+    for (ClipEncoder& encoder : encoders_) encoder.release_large();
+    std::vector<std::string> texts;
+    for (const Texts& half : halves) texts.push_back(half.third);
+    const auto encoded = (*t5_)(texts, {.tokens = tokens, .masked = false});
+    for (std::size_t i = 0; i < encoded.size(); ++i)
+        put_rows(encoded[i].hidden_states, encoders_.front().tokens(), result[i].encoder_hidden_states);
+}
+
+}  // namespace reprise::pipelines
