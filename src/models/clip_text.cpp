@@ -6,42 +6,15 @@
 
 #include "models/config_checks.h"
 #include "models/weight_names.h"
+#include "nn/clip_layers.h"
 #include "reprise/error.h"
 
 namespace reprise::models {
 
 using graph::Builder;
-using graph::ModuleKind;
 using graph::Value;
 
 namespace {
-
-Value self_attention(Builder& b, Value x, const ClipTextConfig& config) {
-    auto scope = b.module("self_attn", ModuleKind::self_attention);
-    scope.takes({x});
-    const auto width = config.hidden_size;
-    const Value q = b.linear(x, "q_proj", width);
-    const Value k = b.linear(x, "k_proj", width);
-    const Value v = b.linear(x, "v_proj", width);
-    const Value attended =
-        b.attention(q, k, v, {.heads = config.num_attention_heads, .scale = {}, .causal = true, .bias = {}});
-    return scope.returns(b.linear(attended, "out_proj", width));
-}
-
-Value feed_forward(Builder& b, Value x, const ClipTextConfig& config) {
-    auto scope = b.module("mlp", ModuleKind::feed_forward);
-    scope.takes({x});
-    x = b.unary(b.linear(x, "fc1", config.intermediate_size), config.hidden_act);
-    return scope.returns(b.linear(x, "fc2", config.hidden_size));
-}
-
-Value encoder_layer(Builder& b, std::int64_t i, Value x, const ClipTextConfig& config) {
-    auto scope = b.module("encoder.layers." + std::to_string(i), ModuleKind::block);
-    scope.takes({x});
-    x = x + self_attention(b, b.layer_norm(x, "layer_norm1", config.layer_norm_eps), config);
-    x = x + feed_forward(b, b.layer_norm(x, "layer_norm2", config.layer_norm_eps), config);
-    return scope.returns(x);
-}
 
 Value embeddings(Builder& b, Value ids, const ClipTextConfig& config) {
     const auto scope = b.module("embeddings");
@@ -93,9 +66,12 @@ graph::Graph build_clip_text(const ClipTextConfig& config, const ClipTextShape& 
     Value pooled;
     {
         const auto scope = b.module("text_model");
+        const nn::ClipEncoderLayer layer = {config.num_attention_heads, config.intermediate_size,
+                                            config.hidden_act, config.layer_norm_eps, true};
         std::vector<Value> states = {embeddings(b, ids, config)};
         for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
-            states.push_back(encoder_layer(b, i, states.back(), config));
+            states.push_back(
+                nn::clip_encoder_layer(b, "encoder.layers." + std::to_string(i), states.back(), layer));
         const Value normed = b.layer_norm(states.back(), "final_layer_norm", config.layer_norm_eps);
 
         if (outputs.hidden_state > 0) {

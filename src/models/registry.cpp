@@ -22,7 +22,9 @@ constexpr auto kClasses = std::to_array<ModelClass>({
     {"CLIPTextModel", Role::text_encoder},
     {"CLIPTextModelWithProjection", Role::text_encoder},
     {"T5EncoderModel", Role::text_encoder},
+    {"CLIPVisionModelWithProjection", Role::image_encoder},
     {"AutoencoderKL", Role::autoencoder},
+    {"AutoencoderKLTemporalDecoder", Role::video_autoencoder},
 });
 
 }  // namespace

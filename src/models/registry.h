@@ -9,7 +9,7 @@
 
 namespace reprise::models {
 
-enum class Role : std::uint8_t { denoiser, text_encoder, autoencoder };
+enum class Role : std::uint8_t { denoiser, text_encoder, image_encoder, autoencoder, video_autoencoder };
 
 /// A class that a component of a pipeline folder may have and Reprise can build.
 struct ModelClass {

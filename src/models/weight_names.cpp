@@ -27,6 +27,15 @@ std::string clip_text_name_without_projection(std::string_view name) {
     return name.starts_with("text_projection.") ? std::string() : clip_text_name(name);
 }
 
+/// The same for the other half of a CLIP model.
+std::string clip_vision_name(std::string_view name) {
+    if (name.ends_with("position_ids") || name.starts_with("text_model.") ||
+        name.starts_with("text_projection."))
+        return {};
+    if (name.starts_with("vision_model.") || name.starts_with("visual_projection.")) return std::string(name);
+    return fmt::format("vision_model.{}", name);
+}
+
 /// The attention layers' names before diffusers 0.15.
 std::string autoencoder_kl_name(std::string_view name) {
     constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kOldNames = {
@@ -53,9 +62,10 @@ std::string same_name(std::string_view name) {
     return std::string(name);
 }
 
-constexpr std::array<std::pair<std::string_view, Rule>, 5> kRules = {{
+constexpr std::array<std::pair<std::string_view, Rule>, 6> kRules = {{
     {"CLIPTextModel", clip_text_name_without_projection},
     {"CLIPTextModelWithProjection", clip_text_name},
+    {"CLIPVisionModelWithProjection", clip_vision_name},
     {"AutoencoderKL", autoencoder_kl_name},
     {"T5EncoderModel", t5_encoder_name},
     {"PixArtTransformer2DModel", pixart_name},

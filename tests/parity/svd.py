@@ -144,6 +144,7 @@ def clip_vision(name, seed, rename=lambda key: key, **options) -> None:
 def clip_visions() -> None:
     clip_vision("clip_vision", 20)
     clip_vision("clip_vision_whole", 21, hidden_act="gelu", layer_norm_eps=1e-3, image_size=14, num_channels=2)
+    clip_vision("clip_vision_unprefixed", 22, lambda key: key.removeprefix("vision_model."), num_hidden_layers=1)
 
 
 def main() -> None:
