@@ -40,6 +40,7 @@ struct DenoiserTraits {
     std::int64_t pooled_width = 0;                     ///< of text_embeds
     std::int64_t time_ids = 0;                         ///< how many
     std::int64_t patch_size = 1;                       ///< the latents' sides must be multiples of it
+    std::int64_t max_side = 0;                         ///< of the latents; 0: any
     std::int64_t frames = 0;                           ///< that it was trained for; 0: it makes pictures
     bool takes_mask = false;                           ///< attention_mask
 };

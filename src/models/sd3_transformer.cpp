@@ -104,6 +104,7 @@ class Sd3Transformer final : public Denoiser {
         traits.text_width = config_.joint_attention_dim;
         traits.pooled_width = config_.pooled_projection_dim;
         traits.patch_size = config_.patch_size;
+        traits.max_side = config_.pos_embed_max_size * config_.patch_size;
         return traits;
     }
     graph::Graph build(const DenoiserShape& shape, DType precision,

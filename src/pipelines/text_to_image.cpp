@@ -1,5 +1,7 @@
 #include "pipelines/text_to_image.h"
 
+#include <algorithm>
+
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -27,12 +29,14 @@ TextToImage::Size TextToImage::picture_size(const GenerateOptions& options) cons
     const models::DenoiserTraits traits = denoiser().model().traits();
     const std::int64_t scale = decoder_.config().scale();
     const std::int64_t unit = scale * traits.patch_size;
+    const std::int64_t most = traits.max_side > 0
+                                  ? std::min<std::int64_t>(traits.max_side * scale, Image::kMaxSide)
+                                  : Image::kMaxSide;
     const auto side = [&](int wanted, std::int64_t trained, const char* name) {
         const std::int64_t pixels = wanted != 0 ? wanted : trained * scale;
         if (pixels == 0) usage_error("the model does not say which size it was trained for: give --{}", name);
-        if (pixels < unit || pixels > Image::kMaxSide || pixels % unit != 0)
-            usage_error("{} is {}; expected a multiple of {} from {} to {}", name, pixels, unit, unit,
-                        Image::kMaxSide);
+        if (pixels < unit || pixels > most || pixels % unit != 0)
+            usage_error("{} is {}; expected a multiple of {} from {} to {}", name, pixels, unit, unit, most);
         return static_cast<int>(pixels);
     };
     return {side(options.height, traits.sample_height, "height"),
