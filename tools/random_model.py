@@ -16,10 +16,17 @@ import sys
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+T5_TOKENIZER = REPOSITORY / "tests" / "fixtures" / "text_t5" / "both"  # fewer tokens than the encoder knows
 DEVIATION = 0.02
 CHUNK = 1 << 23  # elements drawn at once
 TYPES = {"f16": (torch.float16, "F16"), "bf16": (torch.bfloat16, "BF16"), "f32": (torch.float32, "F32")}
@@ -30,13 +37,21 @@ CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12
           "hidden_act": "quick_gelu", "projection_dim": 768, "bos_token_id": 0, "eos_token_id": 2}  # fmt: skip
 CLIP_G = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20,
           "hidden_act": "gelu", "projection_dim": 1280}  # fmt: skip
+T5_XXL = {"vocab_size": 32128, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64,
+          "feed_forward_proj": "gated-gelu", "is_encoder_decoder": False, "use_cache": False}  # fmt: skip
 TINY_CLIP = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
 SDXL_UNET = {"sample_size": 128, "block_out_channels": [320, 640, 1280], "attention_head_dim": [5, 10, 20],
              "down_block_types": [DOWN, CROSS_DOWN, CROSS_DOWN], "up_block_types": [CROSS_UP, CROSS_UP, UP],
              "transformer_layers_per_block": [1, 2, 10], "cross_attention_dim": 2048,
              "use_linear_projection": True, "addition_embed_type": "text_time",
              "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816}  # fmt: skip
+SD3_TRANSFORMER = {"sample_size": 128, "num_layers": 24, "num_attention_heads": 24, "attention_head_dim": 64,
+                   "caption_projection_dim": 1536, "joint_attention_dim": 4096, "pooled_projection_dim": 2048,
+                   "pos_embed_max_size": 192}  # fmt: skip
 VAE = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2}
+SD3_VAE = VAE | {"sample_size": 1024, "latent_channels": 16, "scaling_factor": 1.5305, "shift_factor": 0.0609,
+                 "use_quant_conv": False, "use_post_quant_conv": False, "force_upcast": False}  # fmt: skip
+SD3 = {"transformer": SD3_TRANSFORMER, "vae": SD3_VAE, "text_encoder": CLIP_L, "text_encoder_2": CLIP_G}
 PRESETS = {
     "sdxl": {
         "unet": SDXL_UNET,
@@ -49,6 +64,11 @@ PRESETS = {
         "vae": VAE | {"sample_size": 512},
         "text_encoder": CLIP_L,
     },
+    "sd3": SD3,  # without its T5, which is optional
+    "sd3-t5": SD3 | {"text_encoder_3": T5_XXL},
+    "sd35": SD3
+    | {"transformer": SD3_TRANSFORMER
+       | {"pos_embed_max_size": 384, "qk_norm": "rms_norm", "dual_attention_layers": list(range(13))}},
     "tiny": {
         "unet": SDXL_UNET
         | {"sample_size": 16, "block_out_channels": [32, 64, 64], "attention_head_dim": [1, 2, 2],
@@ -94,7 +114,8 @@ def write_safetensors(path: Path, shapes: dict, dtype: str, generator: torch.Gen
 
 
 def write_weights(folder: Path, stem: str, model: torch.nn.Module, options, generator) -> None:
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    tied = set(getattr(model, "_tied_weights_keys", None) or ())
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in tied}
     item = TYPES[options.dtype][0].itemsize
     limit = options.max_shard_gb * 1e9
     shards: list[dict] = [{}]
@@ -147,42 +168,74 @@ def write_component(folder: Path, model: torch.nn.Module, stem: str, options, ge
     print(f"{folder.name}: {type(model).__name__}, {count / 1e6:.1f} M weights", flush=True)
 
 
-def write_pipeline(out: Path, options) -> None:
-    preset = PRESETS[options.preset]
-    xl = "text_encoder_2" in preset
-    generator = torch.Generator().manual_seed(options.seed)
-    with torch.device("meta"):
-        models = {"unet": UNet2DConditionModel(**preset["unet"])}
-        blocks = len(preset["vae"]["block_out_channels"])
-        models["vae"] = AutoencoderKL(
+def make_models(preset: dict) -> dict[str, torch.nn.Module]:
+    """The components with weights, on the meta device."""
+    projected = "text_encoder_2" in preset
+    blocks = len(preset["vae"]["block_out_channels"])
+    models: dict[str, torch.nn.Module] = {
+        "vae": AutoencoderKL(
             down_block_types=["DownEncoderBlock2D"] * blocks,
             up_block_types=["UpDecoderBlock2D"] * blocks,
             **preset["vae"],
         )
+    }
+    if "transformer" in preset:
+        models["transformer"] = SD3Transformer2DModel(**preset["transformer"])
+        models["text_encoder"] = CLIPTextModelWithProjection(CLIPTextConfig(**preset["text_encoder"]))
+    else:
+        models["unet"] = UNet2DConditionModel(**preset["unet"])
         models["text_encoder"] = CLIPTextModel(CLIPTextConfig(**preset["text_encoder"]))
-        if xl:
-            models["text_encoder_2"] = CLIPTextModelWithProjection(CLIPTextConfig(**preset["text_encoder_2"]))
-    for name, model in models.items():
-        stem = "model" if name.startswith("text_encoder") else "diffusion_pytorch_model"
-        write_component(out / name, model, stem, options, generator)
-    scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
-    )
-    scheduler.save_config(out / "scheduler")
-    for name, pad_token in [("tokenizer", "<|endoftext|>"), *([("tokenizer_2", "!")] if xl else [])]:
+    if projected:
+        models["text_encoder_2"] = CLIPTextModelWithProjection(CLIPTextConfig(**preset["text_encoder_2"]))
+    if "text_encoder_3" in preset:
+        models["text_encoder_3"] = T5EncoderModel(T5Config(**preset["text_encoder_3"]))
+    return models
+
+
+def write_tokenizers(out: Path, models: dict[str, torch.nn.Module], options) -> dict[str, list[str]]:
+    """Those of the text encoders; what the index says of them."""
+    entries = {}
+    for encoder, pad_token in [("text_encoder", "<|endoftext|>"), ("text_encoder_2", "!")]:
+        name = encoder.replace("text_encoder", "tokenizer")
+        if encoder not in models:
+            continue
+        entries[name] = ["transformers", "CLIPTokenizer"]
         if options.tokenizers:
             shutil.copytree(options.tokenizers / name, out / name)
         else:
             write_tokenizer(out / name, pad_token)
+    if "text_encoder_3" in models:
+        source = options.tokenizers / "tokenizer_3" if options.tokenizers else T5_TOKENIZER
+        shutil.copytree(source, out / "tokenizer_3")
+        entries["tokenizer_3"] = ["transformers", "T5TokenizerFast"]
+    return entries
 
-    index = {"_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",
-             "_diffusers_version": "0.42.1", "feature_extractor": [None, None], "image_encoder": [None, None],
-             "scheduler": ["diffusers", "EulerDiscreteScheduler"],
-             "tokenizer": ["transformers", "CLIPTokenizer"]}  # fmt: skip
-    if xl:
-        index |= {"force_zeros_for_empty_prompt": True, "tokenizer_2": ["transformers", "CLIPTokenizer"]}
+
+def write_pipeline(out: Path, options) -> None:
+    preset = PRESETS[options.preset]
+    generator = torch.Generator().manual_seed(options.seed)
+    with torch.device("meta"):
+        models = make_models(preset)
+    for name, model in models.items():
+        stem = "model" if name.startswith("text_encoder") else "diffusion_pytorch_model"
+        write_component(out / name, model, stem, options, generator)
+    index: dict = {"_diffusers_version": "0.42.1"} | write_tokenizers(out, models, options)
+    if "transformer" in models:
+        index |= {"_class_name": "StableDiffusion3Pipeline"}
+        index |= dict.fromkeys(("text_encoder_3", "tokenizer_3"), [None, None]) | index
+        scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     else:
-        index |= {"safety_checker": [None, None], "requires_safety_checker": False}
+        xl = "text_encoder_2" in models
+        index |= {"_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline"}
+        index |= {"force_zeros_for_empty_prompt": True} if xl else {
+            "safety_checker": [None, None], "requires_safety_checker": False}  # fmt: skip
+        scheduler = EulerDiscreteScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1,
+            timestep_spacing="leading",
+        )  # fmt: skip
+    scheduler.save_config(out / "scheduler")
+    index |= {"feature_extractor": [None, None], "image_encoder": [None, None],
+              "scheduler": ["diffusers", type(scheduler).__name__]}  # fmt: skip
     for name, model in models.items():
         library = "transformers" if name.startswith("text_encoder") else "diffusers"
         index[name] = [library, type(model).__name__]
