@@ -38,7 +38,7 @@ endfunction()
 
 set(openvino_target $<$<BOOL:${REPRISE_BACKEND_OPENVINO}>:openvino::runtime>)
 reprise_folder(core)
-reprise_folder(io PNG::PNG PkgConfig::WEBP nlohmann_json::nlohmann_json)
+reprise_folder(io PNG::PNG JPEG::JPEG PkgConfig::WEBP PkgConfig::FFMPEG nlohmann_json::nlohmann_json)
 reprise_folder(text PkgConfig::SENTENCEPIECE ICU::uc ICU::i18n nlohmann_json::nlohmann_json)
 reprise_folder(graph)
 reprise_folder(backends ${openvino_target})

@@ -14,8 +14,9 @@ DecodedImage decode_image(std::span<const std::byte> bytes, std::string_view fil
                std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
     };
     if (begins_with("\x89PNG\r\n\x1a\n", 0)) return decode_png(bytes, file);
+    if (begins_with("\xff\xd8\xff", 0)) return decode_jpeg(bytes, file);
     if (begins_with("RIFF", 0) && begins_with("WEBP", 8)) return decode_webp(bytes, file);
-    usage_error("{}: neither a PNG nor a WebP picture", file);
+    usage_error("{}: neither a PNG, a JPEG nor a WebP picture", file);
 }
 
 void check_image_size(std::uint64_t width, std::uint64_t height, std::string_view file) {

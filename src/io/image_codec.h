@@ -16,7 +16,7 @@ struct DecodedImage {
     ImageText text;  ///< of a PNG
 };
 
-/// Decodes the bytes of a PNG or WebP file; `file` names it in errors. See Image::load.
+/// Decodes the bytes of a PNG, JPEG or WebP file; `file` names it in errors. See Image::load.
 DecodedImage decode_image(std::span<const std::byte> bytes, std::string_view file);
 
 /// The file's bytes. `file` names it in errors.
@@ -24,6 +24,8 @@ std::vector<std::byte> encode_png(const Image& image, const ImageText& text, std
 std::vector<std::byte> encode_webp(const Image& image, const ImageText& text, std::string_view file);
 
 DecodedImage decode_png(std::span<const std::byte> bytes, std::string_view file);
+/// Turned upright where its Exif orientation says how.
+DecodedImage decode_jpeg(std::span<const std::byte> bytes, std::string_view file);
 DecodedImage decode_webp(std::span<const std::byte> bytes, std::string_view file);
 
 /// Usage error unless an Image of that size may exist.

@@ -111,9 +111,9 @@ TEST(Image, RefusesBrokenAndLyingFiles) {
     EXPECT_THAT(error_of([&] { Image::load(folder / "none.png"); }),
                 HasSubstr("none.png: cannot be opened: No such file"));
     EXPECT_THAT(error_of([&] { Image::load(folder.put("a.png", "hello")); }),
-                HasSubstr("a.png: neither a PNG nor a WebP"));
+                HasSubstr("a.png: neither a PNG, a JPEG nor a WebP"));
     EXPECT_THAT(error_of([&] { Image::load(folder.put("empty.png", "")); }),
-                HasSubstr("neither a PNG nor a WebP"));
+                HasSubstr("neither a PNG, a JPEG nor a WebP"));
     for (const auto* name : {"a.png", "a.webp"}) {
         gradient(9, 9).save(folder / name);
         const std::string content = test::read(folder / name);
