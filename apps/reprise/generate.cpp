@@ -46,8 +46,10 @@ ImageText picture_text(const Settings& settings, const std::string& prompt, std:
     ImageText text = {{"prompt", prompt}};
     const auto add = [&](const char* key, const std::string& value) { text.emplace_back(key, value); };
     if (prompts.prompt_2) add("prompt_2", *prompts.prompt_2);
+    if (prompts.prompt_3) add("prompt_3", *prompts.prompt_3);
     if (prompts.negative_prompt) add("negative_prompt", *prompts.negative_prompt);
     if (prompts.negative_prompt_2) add("negative_prompt_2", *prompts.negative_prompt_2);
+    if (prompts.negative_prompt_3) add("negative_prompt_3", *prompts.negative_prompt_3);
     add("seed", std::to_string(options.sampling.seed));
     if (number > 0) add("number", std::to_string(number));
     add("steps", std::to_string(options.sampling.steps));

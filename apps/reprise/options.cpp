@@ -117,10 +117,13 @@ std::vector<std::string> PromptOptions::prompts() const {
 void PromptOptions::apply_to(GenerateOptions& options) const {
     options.prompts = prompts();
     options.prompt_2 = prompt_2;
+    options.prompt_3 = prompt_3;
     options.negative_prompt = negative_prompt;
     options.negative_prompt_2 = negative_prompt_2;
+    options.negative_prompt_3 = negative_prompt_3;
     options.num_images_per_prompt = images;
     options.clip_skip = clip_skip;
+    options.max_sequence_length = max_sequence_length;
 }
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
@@ -205,16 +208,26 @@ void add_prompt_options(CLI::App& command, PromptOptions& options) {
     group(command.add_option("--prompt-2", options.prompt_2,
                              "For the second text encoder (default: the prompt)"))
         ->type_name("TEXT");
+    group(command.add_option("--prompt-3", options.prompt_3,
+                             "For the third text encoder (default: the prompt)"))
+        ->type_name("TEXT");
     group(command.add_option("--negative-prompt", options.negative_prompt, "What to keep away from"))
         ->type_name("TEXT");
     group(command.add_option("--negative-prompt-2", options.negative_prompt_2,
                              "The same for the second text encoder"))
+        ->type_name("TEXT");
+    group(command.add_option("--negative-prompt-3", options.negative_prompt_3,
+                             "The same for the third text encoder"))
         ->type_name("TEXT");
     group(command.add_option("--images", options.images, "Pictures for each prompt"))
         ->check(at_least(1))
         ->capture_default_str();
     group(command.add_option("--clip-skip", options.clip_skip, "Layers of the text encoders to leave out"))
         ->check(at_least(0))
+        ->type_name("N");
+    group(command.add_option("--max-sequence-length", options.max_sequence_length,
+                             "Tokens of a T5 text encoder (default: what diffusers has for the pipeline)"))
+        ->check(at_least(1))
         ->type_name("N");
 }
 

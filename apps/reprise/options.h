@@ -57,9 +57,10 @@ struct SamplingOptions {
 /// What to draw.
 struct PromptOptions {
     std::string prompts_file;
-    std::optional<std::string> prompt, prompt_2, negative_prompt, negative_prompt_2;
+    std::optional<std::string> prompt, prompt_2, prompt_3;
+    std::optional<std::string> negative_prompt, negative_prompt_2, negative_prompt_3;
     int images = 1;
-    std::optional<int> clip_skip;
+    std::optional<int> clip_skip, max_sequence_length;
 
     /// The one prompt, or the lines of the file that are not blank. Error (usage) when there are none.
     std::vector<std::string> prompts() const;
