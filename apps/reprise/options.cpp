@@ -124,6 +124,7 @@ void PromptOptions::apply_to(GenerateOptions& options) const {
     options.num_images_per_prompt = images;
     options.clip_skip = clip_skip;
     options.max_sequence_length = max_sequence_length;
+    options.skip_guidance_layers = skip_guidance_layers;
 }
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
@@ -229,6 +230,10 @@ void add_prompt_options(CLI::App& command, PromptOptions& options) {
                              "Tokens of a T5 text encoder (default: what diffusers has for the pipeline)"))
         ->check(at_least(1))
         ->type_name("N");
+    group(command.add_option("--skip-guidance-layers", options.skip_guidance_layers,
+                             "Not supported: diffusers' guidance by leaving layers out"))
+        ->delimiter(',')
+        ->type_name("N,...");
 }
 
 void add_output_options(CLI::App& command, OutputOptions& options) {

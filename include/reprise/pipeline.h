@@ -60,7 +60,8 @@ struct GenerateOptions {
     std::optional<int> num_inference_steps = {};  ///< none: 50, or what the pipeline has in diffusers
     std::optional<double> guidance_scale = {};    ///< none: as above; guidance is off at 1 and below
     double guidance_rescale = 0.0;
-    int width = 0, height = 0;  ///< in pixels; 0: what the model was trained for
+    std::vector<int> skip_guidance_layers = {};  ///< refused: there is no such third branch
+    int width = 0, height = 0;                   ///< in pixels; 0: what the model was trained for
     std::uint64_t seed = 0;
     int num_images_per_prompt = 1;
     std::optional<int> clip_skip = {};

@@ -38,6 +38,8 @@ void DiffusionPipeline::check_common(const GenerateOptions& options) {
         usage_error("{} images per prompt; expected at least 1", options.num_images_per_prompt);
     if (options.num_inference_steps.value() < 1)
         usage_error("{} steps; expected at least 1", options.num_inference_steps.value());
+    if (!options.skip_guidance_layers.empty())
+        usage_error("skip_guidance_layers is not supported: guidance has no third branch that skips layers");
     if (options.guidance_rescale < 0 || options.guidance_rescale > 1)
         usage_error("guidance_rescale is {}; expected 0 to 1", options.guidance_rescale);
 }

@@ -111,6 +111,8 @@ TEST(Sd3Options, WhatItCannotHonourIsRefused) {
                 HasSubstr("max_sequence_length is 0"));
     EXPECT_THAT(message([](auto& options) { options.max_sequence_length = 513; }),
                 HasSubstr("max_sequence_length is 513"));
+    EXPECT_THAT(message([](auto& options) { options.skip_guidance_layers = {1}; }),
+                HasSubstr("skip_guidance_layers"));
     EXPECT_THAT(message([](auto& options) { options.clip_skip = 2; }), HasSubstr("clip_skip is 2"));
     EXPECT_THAT(message([](auto& options) { options.target_size = {64, 64}; }), HasSubstr("sizes"));
     EXPECT_THAT(message([](auto& options) { options.num_inference_steps = 0; }), HasSubstr("0 steps"));
