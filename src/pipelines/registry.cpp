@@ -8,6 +8,7 @@
 
 #include "models/registry.h"
 #include "pipelines/component.h"
+#include "pipelines/pixart_conditioner.h"
 #include "pipelines/sd3_conditioner.h"
 #include "pipelines/text_conditioner.h"
 #include "pipelines/text_to_image.h"
@@ -27,6 +28,8 @@ constexpr std::string_view kStableDiffusion3Parts[] = {
     "tokenizer_2",  "tokenizer_3",    "transformer",    "vae",
     "scheduler"};
 
+constexpr std::string_view kPixArtParts[] = {"text_encoder", "tokenizer", "transformer", "vae", "scheduler"};
+
 /// A text-to-image pipeline whose prompts are encoded by this class.
 template <class Encoder>
 std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
@@ -34,11 +37,24 @@ std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
     return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner));
 }
 
+std::unique_ptr<DiffusionPipeline> pixart(PipelineParts parts) {
+    const auto sample_size = parts.denoiser->model().traits().sample_height;
+    const auto bins = AspectBins::find(sample_size, parts.folder.class_name() == "PixArtSigmaPipeline");
+    if (!bins)
+        spdlog::info(
+            "{0}: no aspect-ratio bins are known for latents of {1}x{1}: it draws at the size asked for",
+            parts.folder.path().string(), sample_size);
+    auto conditioner = std::make_unique<PixArtConditioner>(parts.folder, parts.engine, parts.options);
+    return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner), bins);
+}
+
 constexpr auto kClasses = std::to_array<PipelineClass>({
     {"StableDiffusionXLPipeline", "unet", 5.0, 50, kStableDiffusionXLParts, text_to_image<TextConditioner>},
     {"StableDiffusionPipeline", "unet", 7.5, 50, kStableDiffusionParts, text_to_image<TextConditioner>},
     {"StableDiffusion3Pipeline", "transformer", 7.0, 28, kStableDiffusion3Parts,
      text_to_image<Sd3Conditioner>},
+    {"PixArtAlphaPipeline", "transformer", 4.5, 20, kPixArtParts, pixart},
+    {"PixArtSigmaPipeline", "transformer", 4.5, 20, kPixArtParts, pixart},
 });
 
 Engine make_engine(const LoadOptions& options) {
@@ -82,7 +98,7 @@ std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& pa
     const PipelineClass& kind = class_of(folder);
     name_unused(folder, kind);
     const Engine engine = make_engine(options);
-    const std::string& class_name = folder.component(kind.denoiser).class_name;
+    const std::string class_name(models::current_class_name(folder.component(kind.denoiser).class_name));
     auto denoiser = std::make_unique<GuidedDenoiser>(
         class_name, models::make_denoiser(class_name, folder.config(kind.denoiser)),
         structure_only ? nullptr

@@ -6,9 +6,11 @@
 
 namespace reprise::pipelines {
 
-TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner)
+TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner,
+                         std::optional<AspectBins> bins)
     : DiffusionPipeline(std::move(parts)),
       conditioner_(std::move(conditioner)),
+      bins_(bins),
       decoder_(folder(), engine(load_options().vae_precision), load_options().variant) {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const std::string where = folder().path().string();
@@ -25,10 +27,10 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
                     traits.pooled_width, conditioner_->pooled_width());
 }
 
-TextToImage::Size TextToImage::picture_size(const GenerateOptions& options) const {
+PictureSize TextToImage::asked_size(const GenerateOptions& options) const {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const std::int64_t scale = decoder_.config().scale();
-    const std::int64_t unit = scale * traits.patch_size;
+    const std::int64_t unit = uses_bins(options) ? 1 : scale * traits.patch_size;
     const std::int64_t most = traits.max_side > 0
                                   ? std::min<std::int64_t>(traits.max_side * scale, Image::kMaxSide)
                                   : Image::kMaxSide;
@@ -41,6 +43,11 @@ TextToImage::Size TextToImage::picture_size(const GenerateOptions& options) cons
     };
     return {side(options.height, traits.sample_height, "height"),
             side(options.width, traits.sample_width, "width")};
+}
+
+PictureSize TextToImage::drawn_size(const GenerateOptions& options) const {
+    const PictureSize asked = asked_size(options);
+    return uses_bins(options) ? bins_->closest(asked) : asked;
 }
 
 namespace {
@@ -58,7 +65,7 @@ TextToImage::Outlook TextToImage::outlook(const GenerateOptions& asked) const {
     check_common(options);
     if (!options.image.empty()) usage_error("this model draws from prompts; it takes no picture");
     conditioner_->check(options);
-    const Size size = picture_size(options);
+    const PictureSize size = drawn_size(options);
     Outlook result;
     result.shape.height = size.height / decoder_.config().scale();
     result.shape.width = size.width / decoder_.config().scale();
@@ -71,7 +78,7 @@ TextToImage::Outlook TextToImage::outlook(const GenerateOptions& asked) const {
 
 std::vector<GuidedDenoiser::Branches> TextToImage::conditioning(const GenerateOptions& options,
                                                                 bool guidance) {
-    const Size size = picture_size(options);
+    const PictureSize size = drawn_size(options);
     const std::scoped_lock lock(encoders_mutex_);
     std::vector<GuidedDenoiser::Branches> pictures;
     for (const std::string& prompt : all_prompts(options)) {
@@ -107,8 +114,11 @@ GenerateOutput TextToImage::operator()(const GenerateOptions& asked) {
         phase(options, "decode");
         begin = Clock::now();
         const std::scoped_lock lock(encoders_mutex_);
-        for (std::int64_t p = 0; p < output.latents.dim(0); ++p)
-            output.images.push_back(decoder_(output.latents.rows(p, p + 1)));
+        for (std::int64_t p = 0; p < output.latents.dim(0); ++p) {
+            Tensor picture = decoder_.decode(output.latents.rows(p, p + 1));
+            if (uses_bins(options)) picture = resized_and_cropped(picture, asked_size(options));
+            output.images.push_back(Image::from_chw(picture.reshaped({3, picture.dim(2), picture.dim(3)})));
+        }
         report.decode_seconds = seconds_since(begin);
     }
     keep_report(report);

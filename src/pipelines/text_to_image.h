@@ -2,7 +2,9 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 
+#include "pipelines/aspect_bins.h"
 #include "pipelines/conditioner.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/picture_decoder.h"
@@ -12,21 +14,22 @@ namespace reprise::pipelines {
 /// Prompts in, pictures out: text encoders, a denoiser, an autoencoder.
 class TextToImage final : public DiffusionPipeline {
   public:
-    /// Usage error when the parts do not fit each other.
-    TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner);
+    /// With bins, a picture is drawn at the nearest size of theirs and then scaled and cropped to the one
+    /// asked for, unless the options say otherwise. Usage error when the parts do not fit each other.
+    TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner,
+                std::optional<AspectBins> bins = {});
 
     GenerateOutput operator()(const GenerateOptions& options) override;
     Outlook outlook(const GenerateOptions& options) const override;
 
   private:
-    /// Sides in pixels.
-    struct Size {
-        int height = 0, width = 0;
-    };
-    Size picture_size(const GenerateOptions& options) const;
+    bool uses_bins(const GenerateOptions& options) const { return bins_ && options.use_resolution_binning; }
+    PictureSize asked_size(const GenerateOptions& options) const;
+    PictureSize drawn_size(const GenerateOptions& options) const;
     std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, bool guidance);
 
     std::unique_ptr<Conditioner> conditioner_;
+    std::optional<AspectBins> bins_;
     PictureDecoder decoder_;
     std::mutex encoders_mutex_;  ///< of conditioner_ and decoder_, which compile when first used
 };

@@ -28,7 +28,7 @@ ONLY_IN = {
     "oneapi/": "src/backends/openvino/",
     "unicode/": "src/text/",
     "sentencepiece": "src/text/",
-    "pcre2": "src/cachify/",
+    "pcre2": ("src/cachify/", "src/text/"),
     "png": "src/io/",
     "webp/": "src/io/",
     "CLI/": "apps/",
@@ -72,7 +72,8 @@ def check_include(name: str, is_quoted: bool, header: str) -> str | None:
     top, folder = name.split("/")[:2]
     for start, place in ONLY_IN.items():
         if header.startswith(start):
-            return None if name.startswith(place) else f"{header} may be included in {place} only"
+            places = " or ".join((place,) if isinstance(place, str) else place)
+            return None if name.startswith(place) else f"{header} may be included in {places} only"
     if header.startswith("reprise/"):
         owner = PUBLIC_OWNER.get(header.removeprefix("reprise/"), "core")
         if top == "src" and rank(owner) > rank(folder):

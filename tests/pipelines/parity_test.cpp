@@ -74,6 +74,10 @@ GenerateOptions options_of(const Json& run) {
             options.negative_prompt_3 = value.get<std::string>();
         } else if (key == "max_sequence_length") {
             options.max_sequence_length = value.get<int>();
+        } else if (key == "clean_caption") {
+            options.clean_caption = value.get<bool>();
+        } else if (key == "use_resolution_binning") {
+            options.use_resolution_binning = value.get<bool>();
         } else if (key == "num_inference_steps") {
             options.num_inference_steps = value.get<int>();
         } else if (key == "guidance_scale") {

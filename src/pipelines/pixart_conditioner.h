@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/model_folder.h"
+#include "pipelines/conditioner.h"
+#include "pipelines/t5_text.h"
+
+namespace reprise::pipelines {
+
+/// Prompts to conditioning for PixArt, as diffusers' PixArtAlphaPipeline (120 tokens) and PixArtSigmaPipeline
+/// (300) encode them: tidied or lower-cased text, T5 with its padding masked, and the picture's size.
+class PixArtConditioner final : public Conditioner {
+  public:
+    PixArtConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
+
+    void check(const GenerateOptions& options) const override;
+    std::vector<models::Conditioning> encode(const Request& request) override;
+    void release_large() override { encoder_.release_large(); }
+    std::int64_t tokens(const GenerateOptions& options) const override;
+    std::int64_t text_width() const override { return encoder_.width(); }
+    std::int64_t pooled_width() const override { return 0; }
+
+  private:
+    T5Text encoder_;
+    int default_tokens_;
+};
+
+}  // namespace reprise::pipelines
