@@ -42,6 +42,7 @@ struct DenoiserTraits {
     std::int64_t patch_size = 1;                       ///< the latents' sides must be multiples of it
     std::int64_t max_side = 0;                         ///< of the latents; 0: any
     std::int64_t frames = 0;                           ///< that it was trained for; 0: it makes pictures
+    std::int64_t image_channels = 0;                   ///< of image_latents
     bool takes_mask = false;                           ///< attention_mask
 };
 

@@ -36,6 +36,7 @@ class UNetSpatioTemporal final : public Denoiser {
         traits.text_width = config_.context_width;
         traits.time_ids = config_.added_ids;
         traits.frames = config_.num_frames;
+        traits.image_channels = config_.image_channels();
         return traits;
     }
     graph::Graph build(const DenoiserShape& shape, DType precision,

@@ -33,22 +33,29 @@ Value alpha_blender(Builder& b, Value spatial, Value temporal, bool switched) {
     return switched ? rest * spatial + share * temporal : share * spatial + rest * temporal;
 }
 
-/// TemporalResnetBlock over rows (B, C, F, H * W); its module's output is (B, C, F, H, W), as in diffusers.
+/// TemporalResnetBlock over rows (B, C, F, H * W); its module takes and gives (B, C, F, H, W), as in
+/// diffusers. `like` has the height and width.
 Value temporal_resnet_block(Builder& b, Value x, Value time, Value like,
                             const SpatioTemporalResBlock& options) {
-    auto scope = b.module("temporal_res_block", ModuleKind::temporal_resnet);
     const auto channels = x.dim(1);
     const Shape video = {x.dim(0), channels, x.dim(2), like.dim(2), like.dim(3)};
-    scope.takes({b.reshape(x, video)});
-    const auto activated_norm = [&](Value value, std::string_view layer) {
-        return b.silu(b.group_norm(value, layer, kSpatioTemporalGroups, options.temporal_epsilon));
-    };
-    const Builder::Convolution over_time = {channels, {3, 1}, {1, 1}, {1, 0}, true};
-    Value hidden = b.convolution(activated_norm(x, "norm1"), "conv1", over_time);
-    if (time.defined())
-        hidden = hidden + b.reshape(b.linear(time, "time_emb_proj", channels), {time.dim(0), channels, 1, 1});
-    hidden = b.convolution(activated_norm(hidden, "norm2"), "conv2", over_time);
-    return b.reshape(scope.returns(b.reshape(x + hidden, video)), x.shape());
+    const Value input = b.reshape(x, video);
+    Value result;
+    {
+        auto scope = b.module("temporal_res_block", ModuleKind::temporal_resnet);
+        scope.takes({input});
+        const auto activated_norm = [&](Value value, std::string_view layer) {
+            return b.silu(b.group_norm(value, layer, kSpatioTemporalGroups, options.temporal_epsilon));
+        };
+        const Builder::Convolution over_time = {channels, {3, 1}, {1, 1}, {1, 0}, true};
+        Value hidden = b.convolution(activated_norm(x, "norm1"), "conv1", over_time);
+        if (time.defined())
+            hidden =
+                hidden + b.reshape(b.linear(time, "time_emb_proj", channels), {time.dim(0), channels, 1, 1});
+        hidden = b.convolution(activated_norm(hidden, "norm2"), "conv2", over_time);
+        result = scope.returns(b.reshape(x + hidden, video));
+    }
+    return b.reshape(result, x.shape());
 }
 
 /// diffusers' TemporalBasicTransformerBlock (models/attention.py): every pixel's frames are the tokens.

@@ -3,9 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 
+#include "pipelines/working_memory.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -19,35 +19,6 @@ PictureDecoder::PictureDecoder(const ModelFolder& folder, Engine engine, std::st
         usage_error("{}: its pictures have {} channels; Reprise makes pictures of 3", path_.string(),
                     config_.out_channels);
 }
-
-namespace {
-
-/// Bytes that the system could give to a process now; 0 when it does not say.
-double available_bytes() {
-    std::ifstream file("/proc/meminfo");
-    std::string key;
-    double kilobytes = 0;
-    for (std::string unit; file >> key >> kilobytes; std::getline(file, unit))
-        if (key == "MemAvailable:") return kilobytes * 1024;
-    return 0;
-}
-
-/// About what running a graph takes: the node with the largest inputs and output, and as much again for what
-/// lives beside it and the engine's own scratch memory.
-double working_bytes(const graph::Graph& graph) {
-    double largest = 0;
-    for (const auto& node : graph.nodes) {
-        double bytes =
-            static_cast<double>(element_count(node.shape)) * static_cast<double>(size_of(node.type));
-        for (const graph::NodeId id : node.inputs)
-            bytes += static_cast<double>(element_count(graph[id].shape)) *
-                     static_cast<double>(size_of(graph[id].type));
-        largest = std::max(largest, bytes);
-    }
-    return 2 * largest;
-}
-
-}  // namespace
 
 Tensor PictureDecoder::unscaled(const Tensor& latents) const {
     Tensor result = latents.to(DType::f32).clone();

@@ -8,6 +8,7 @@
 
 #include "models/registry.h"
 #include "pipelines/component.h"
+#include "pipelines/image_to_video.h"
 #include "pipelines/pixart_conditioner.h"
 #include "pipelines/sd3_conditioner.h"
 #include "pipelines/text_conditioner.h"
@@ -30,6 +31,9 @@ constexpr std::string_view kStableDiffusion3Parts[] = {
 
 constexpr std::string_view kPixArtParts[] = {"text_encoder", "tokenizer", "transformer", "vae", "scheduler"};
 
+constexpr std::string_view kStableVideoDiffusionParts[] = {"image_encoder", "feature_extractor", "unet",
+                                                           "vae", "scheduler"};
+
 /// A text-to-image pipeline whose prompts are encoded by this class.
 template <class Encoder>
 std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
@@ -48,6 +52,10 @@ std::unique_ptr<DiffusionPipeline> pixart(PipelineParts parts) {
     return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner), bins);
 }
 
+std::unique_ptr<DiffusionPipeline> image_to_video(PipelineParts parts) {
+    return std::make_unique<ImageToVideo>(std::move(parts));
+}
+
 constexpr auto kClasses = std::to_array<PipelineClass>({
     {"StableDiffusionXLPipeline", "unet", 5.0, 50, kStableDiffusionXLParts, text_to_image<TextConditioner>},
     {"StableDiffusionPipeline", "unet", 7.5, 50, kStableDiffusionParts, text_to_image<TextConditioner>},
@@ -55,6 +63,7 @@ constexpr auto kClasses = std::to_array<PipelineClass>({
      text_to_image<Sd3Conditioner>},
     {"PixArtAlphaPipeline", "transformer", 4.5, 20, kPixArtParts, pixart},
     {"PixArtSigmaPipeline", "transformer", 4.5, 20, kPixArtParts, pixart},
+    {"StableVideoDiffusionPipeline", "unet", 3.0, 25, kStableVideoDiffusionParts, image_to_video},
 });
 
 Engine make_engine(const LoadOptions& options) {

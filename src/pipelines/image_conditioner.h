@@ -1,0 +1,53 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/model_folder.h"
+#include "models/autoencoder_kl_temporal_decoder.h"
+#include "models/clip_vision.h"
+#include "pipelines/component.h"
+#include "reprise/image.h"
+#include "reprise/pipeline.h"
+
+namespace reprise::pipelines {
+
+/// A picture to what Stable Video Diffusion is guided by, as diffusers' pipeline encodes it: CLIP's embedding
+/// and the autoencoder's latents. Both are compiled when first needed. Not thread-safe.
+class ImageConditioner {
+  public:
+    /// `engine` is the denoiser's and the image encoder's.
+    ImageConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
+
+    /// (1, 1, width): of the whole picture, stretched to the square that the encoder sees.
+    Tensor embed(const Image& image);
+    std::int64_t width() const { return clip_.projection_dim; }
+    /// The mode of the latents' distribution, (1, latent_channels, H / scale, W / scale), unscaled, for a
+    /// picture (1, 3, H, W) f32 around -1 to 1.
+    Tensor latents(const Tensor& picture);
+    const models::AutoencoderKLTemporalDecoderConfig& vae() const { return vae_; }
+    /// Lets go of what is larger than what is kept.
+    void release_large();
+
+  private:
+    struct Compiled {
+        std::unique_ptr<CompiledGraph> run;
+        std::int64_t parameters = 0;
+        Shape input;
+    };
+    Compiled compile(const graph::Graph& graph, const Engine& engine) const;
+    Tensor normalized(const Tensor& picture) const;
+
+    Engine engine_, vae_engine_;
+    std::string variant_;
+    std::int64_t keep_parameters_below_;
+    std::filesystem::path clip_path_, vae_path_;
+    models::ClipVisionConfig clip_;
+    models::AutoencoderKLTemporalDecoderConfig vae_;
+    std::vector<float> mean_, deviation_;  ///< of each channel, from the feature extractor
+    Compiled clip_compiled_, vae_compiled_;
+};
+
+}  // namespace reprise::pipelines

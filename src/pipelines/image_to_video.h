@@ -1,0 +1,35 @@
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "pipelines/diffusion_pipeline.h"
+#include "pipelines/image_conditioner.h"
+#include "pipelines/video_decoder.h"
+
+namespace reprise::pipelines {
+
+/// A picture in, frames out: diffusers' StableVideoDiffusionPipeline.
+class ImageToVideo final : public DiffusionPipeline {
+  public:
+    /// Usage error when the parts do not fit each other.
+    explicit ImageToVideo(PipelineParts parts);
+
+    GenerateOutput operator()(const GenerateOptions& options) override;
+    Outlook outlook(const GenerateOptions& options) const override;
+
+  private:
+    /// Sides in pixels.
+    struct Size {
+        int height = 0, width = 0;
+    };
+    Size frame_size(const GenerateOptions& options) const;
+    std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, const Outlook& ahead,
+                                                       Generator& generator);
+
+    ImageConditioner conditioner_;
+    VideoDecoder decoder_;
+    std::mutex components_mutex_;  ///< of conditioner_ and decoder_, which compile when first used
+};
+
+}  // namespace reprise::pipelines

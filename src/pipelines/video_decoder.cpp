@@ -1,0 +1,70 @@
+#include "pipelines/video_decoder.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "pipelines/working_memory.h"
+
+namespace reprise::pipelines {
+
+namespace {
+
+models::VideoShape one_video(const Shape& latents, std::int64_t frames) {
+    return {1, frames, latents[2], latents[3]};
+}
+
+}  // namespace
+
+VideoDecoder::VideoDecoder(const ModelFolder& folder, Engine engine, std::string variant)
+    : config_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
+      engine_(std::move(engine)),
+      path_(folder.path("vae")),
+      variant_(std::move(variant)) {}
+
+std::int64_t VideoDecoder::largest_chunk(const Shape& latents, double available) const {
+    const std::int64_t frames = latents[0];
+    for (std::int64_t parts = 1; parts < frames; ++parts) {
+        const std::int64_t chunk = (frames + parts - 1) / parts;
+        const auto structure = models::build_temporal_decoder(config_, one_video(latents, chunk),
+                                                              engine_.options.precision, nullptr);
+        if (available <= 0 || working_bytes(structure) <= available) return chunk;
+    }
+    return 1;
+}
+
+Tensor VideoDecoder::run(const Tensor& latents) {
+    if (!compiled_ || compiled_for_ != latents.shape()) {
+        const auto weights = open_weights(path_, variant_, engine_.options.precision);
+        compiled_ = std::make_unique<CompiledGraph>(
+            models::build_temporal_decoder(config_, one_video(latents.shape(), latents.dim(0)),
+                                           engine_.options.precision, weights.get()),
+            engine_);
+        compiled_for_ = latents.shape();
+        weights->release_pages();
+    }
+    return (*compiled_)({latents}).front();
+}
+
+std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk) {
+    const std::int64_t frames = latents.dim(0);
+    std::int64_t at_once = chunk > 0 ? chunk : largest_chunk(latents.shape(), available_bytes());
+    if (chunk <= 0 && at_once < frames)
+        spdlog::warn(
+            "decoding {} frames at once needs more memory than is free: decoding {} at once, which changes "
+            "the frames slightly",
+            frames, at_once);
+    Tensor unscaled = latents.to(DType::f32).clone();
+    for (float& value : unscaled.span<float>()) value *= 1 / config_.pictures.scaling_factor;
+    std::vector<Image> images;
+    for (std::int64_t begin = 0; begin < frames; begin += at_once) {
+        const Tensor pixels = run(unscaled.rows(begin, std::min(frames, begin + at_once)).clone());
+        for (std::int64_t i = 0; i < pixels.dim(0); ++i)
+            images.push_back(Image::from_chw(
+                pixels.rows(i, i + 1).reshaped({pixels.dim(1), pixels.dim(2), pixels.dim(3)})));
+    }
+    return images;
+}
+
+}  // namespace reprise::pipelines
