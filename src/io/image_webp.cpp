@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "io/image_codec.h"
+#include "io/video.h"
 #include "reprise/error.h"
 
 namespace reprise {
@@ -14,6 +15,7 @@ namespace {
 struct WebPDeleter {
     void operator()(std::uint8_t* data) const { WebPFree(data); }
     void operator()(WebPMux* mux) const { WebPMuxDelete(mux); }
+    void operator()(WebPAnimEncoder* encoder) const { WebPAnimEncoderDelete(encoder); }
 };
 using WebPBytes = std::unique_ptr<std::uint8_t, WebPDeleter>;
 
@@ -54,6 +56,29 @@ std::string xmp_of(const ImageText& text) {
            "</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF></x:xmpmeta>";
 }
 
+void check_sides(const Image& image, std::string_view file) {
+    if (image.width() > WEBP_MAX_DIMENSION || image.height() > WEBP_MAX_DIMENSION)
+        usage_error("{}: WebP pictures have at most {} pixels a side, this one is {}x{}; save it as .png",
+                    file, WEBP_MAX_DIMENSION, image.width(), image.height());
+}
+
+/// The WebP with its texts in it.
+std::vector<std::byte> with_text(const std::uint8_t* encoded, std::size_t size, const ImageText& text,
+                                 std::string_view file) {
+    if (text.empty()) return copy(encoded, size);
+    const WebPData picture{encoded, size};
+    const std::unique_ptr<WebPMux, WebPDeleter> mux(WebPMuxCreate(&picture, 0));
+    const std::string xmp = xmp_of(text);
+    const WebPData chunk{reinterpret_cast<const std::uint8_t*>(xmp.data()), xmp.size()};
+    WebPData whole{};
+    if (!mux || WebPMuxSetChunk(mux.get(), "XMP ", &chunk, 0) != WEBP_MUX_OK ||
+        WebPMuxAssemble(mux.get(), &whole) != WEBP_MUX_OK)
+        failure("{}: texts cannot be put into the WebP", file);
+    auto result = copy(whole.bytes, whole.size);
+    WebPDataClear(&whole);
+    return result;
+}
+
 }  // namespace
 
 DecodedImage decode_webp(std::span<const std::byte> bytes, std::string_view file) {
@@ -77,27 +102,48 @@ DecodedImage decode_webp(std::span<const std::byte> bytes, std::string_view file
 }
 
 std::vector<std::byte> encode_webp(const Image& image, const ImageText& text, std::string_view file) {
-    if (image.width() > WEBP_MAX_DIMENSION || image.height() > WEBP_MAX_DIMENSION)
-        usage_error("{}: WebP pictures have at most {} pixels a side, this one is {}x{}; save it as .png",
-                    file, WEBP_MAX_DIMENSION, image.width(), image.height());
+    check_sides(image, file);
     std::uint8_t* encoded = nullptr;
     const std::size_t size = WebPEncodeLosslessRGB(image.pixels().data(), image.width(), image.height(),
                                                    image.width() * 3, &encoded);
     const WebPBytes owner(encoded);
     if (size == 0) failure("{}: cannot be encoded as WebP", file);
-    if (text.empty()) return copy(encoded, size);
+    return with_text(encoded, size, text, file);
+}
 
-    const WebPData picture{encoded, size};
-    const std::unique_ptr<WebPMux, WebPDeleter> mux(WebPMuxCreate(&picture, 0));
-    const std::string xmp = xmp_of(text);
-    const WebPData chunk{reinterpret_cast<const std::uint8_t*>(xmp.data()), xmp.size()};
+std::vector<std::byte> encode_animated_webp(const Video& video, std::string_view file) {
+    check_video(video, file);
+    const Image& first = video.frames.front();
+    check_sides(first, file);
+    WebPAnimEncoderOptions options;
+    WebPConfig config;
+    if (WebPAnimEncoderOptionsInit(&options) == 0 || WebPConfigInit(&config) == 0)
+        failure("{}: libwebp could not be set up", file);
+    config.lossless = 1;
+    const std::unique_ptr<WebPAnimEncoder, WebPDeleter> encoder(
+        WebPAnimEncoderNew(first.width(), first.height(), &options));
+    // A frame lasts until the next one begins, in whole milliseconds.
+    const auto begin_of = [&](std::size_t frame) {
+        return static_cast<int>((frame * 2000 / static_cast<std::size_t>(video.fps) + 1) / 2);
+    };
+    bool done = encoder != nullptr;
+    for (std::size_t i = 0; done && i < video.frames.size(); ++i) {
+        const Image& frame = video.frames[i];
+        WebPPicture picture;
+        done = WebPPictureInit(&picture) != 0;
+        picture.use_argb = 1;
+        picture.width = frame.width();
+        picture.height = frame.height();
+        done = done && WebPPictureImportRGB(&picture, frame.pixels().data(), 3 * frame.width()) != 0 &&
+               WebPAnimEncoderAdd(encoder.get(), &picture, begin_of(i), &config) != 0;
+        WebPPictureFree(&picture);
+    }
     WebPData whole{};
-    if (!mux || WebPMuxSetChunk(mux.get(), "XMP ", &chunk, 0) != WEBP_MUX_OK ||
-        WebPMuxAssemble(mux.get(), &whole) != WEBP_MUX_OK)
-        failure("{}: texts cannot be put into the WebP", file);
-    auto result = copy(whole.bytes, whole.size);
-    WebPDataClear(&whole);
-    return result;
+    done = done && WebPAnimEncoderAdd(encoder.get(), nullptr, begin_of(video.frames.size()), nullptr) != 0 &&
+           WebPAnimEncoderAssemble(encoder.get(), &whole) != 0;
+    const WebPBytes owner(const_cast<std::uint8_t*>(whole.bytes));
+    if (!done) failure("{}: cannot be encoded as WebP", file);
+    return with_text(whole.bytes, whole.size, video.text, file);
 }
 
 }  // namespace reprise

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "reprise/image.h"
+
+namespace reprise {
+
+/// Frames of one size, at least one, and how they are played.
+struct Video {
+    std::span<const Image> frames;
+    int fps = 7;     ///< frames a second, 1 to 1000
+    ImageText text;  ///< as in pictures; an MP4 has it as its comment, in "key: value" lines
+};
+
+/// The file's bytes: H.264 in BT.709, at a quality where losses are hardly seen. Usage error for odd sides,
+/// which H.264's colours do not have; failure where the FFmpeg libraries have no encoder. `file` names it in
+/// errors.
+std::vector<std::byte> encode_mp4(const Video& video, std::string_view file);
+/// An animated WebP that repeats for ever, lossless. Errors as encode_webp.
+std::vector<std::byte> encode_animated_webp(const Video& video, std::string_view file);
+
+/// Failure unless there are frames, all of one size, and the rate is one that can be played.
+void check_video(const Video& video, std::string_view file);
+
+}  // namespace reprise
