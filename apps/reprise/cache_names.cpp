@@ -26,6 +26,13 @@ constexpr std::array kNames{
                   return cachify::default_config(denoiser.class_name(),
                                                  denoiser.structure(pipe.outlook({}).shape));
               }},
+    CacheName{"pixart-original",
+              [](pipelines::DiffusionPipeline& pipe) -> Made {
+                  if (const auto& found = pipe.denoiser().class_name(); found != "PixArtTransformer2DModel")
+                      usage_error("--cache pixart-original is for PixArt; this model's denoiser is a {}",
+                                  found);
+                  return cachify::PIXART_ORIGINAL_EXAMPLE_CONFIG;
+              }},
     CacheName{"off", [](pipelines::DiffusionPipeline&) -> Made { return std::nullopt; }},
 };
 

@@ -116,6 +116,9 @@ enum class Count {
 /// The default configurations of the published models (see docs/architecture.md for other depths).
 extern const Config SDXL_DEFAULT_CONFIG;
 extern const Config PIXART_DEFAULT_CONFIG;
+/// What the original's example for PixArt does, where PIXART_DEFAULT_CONFIG is what it means: its expression
+/// ends in a dot, which no block's own name has, so that all blocks are reused, the last ones too.
+extern const Config PIXART_ORIGINAL_EXAMPLE_CONFIG;
 extern const Config SVD_DEFAULT_CONFIG;
 extern const Config SD3_DEFAULT_CONFIG;
 

@@ -65,6 +65,9 @@ const Config SDXL_DEFAULT_CONFIG = {
 const Config PIXART_DEFAULT_CONFIG = {
     {ModuleFilter::negation(ModuleFilter::regex(R"(transformer_blocks\.(2[1-7])$)")), "step % 3 != 0"},
 };
+const Config PIXART_ORIGINAL_EXAMPLE_CONFIG = {
+    {ModuleFilter::negation(ModuleFilter::regex(R"(transformer_blocks\.(2[1-7])\.)")), "step % 3 != 0"},
+};
 const Config SVD_DEFAULT_CONFIG = {
     {ModuleFilter::negation("*up_blocks.3*"), "step % 2 != 0"},
 };
