@@ -11,11 +11,11 @@ class DiffusionPipeline;
 
 namespace reprise::app {
 
-/// The configuration that --cache asks for: one of the names in cache_names.cpp, or a JSON file. Nothing for
+/// The configuration that --cache asks for: a policy with its parameters, or a JSON file. Nothing for
 /// "off". Error (usage) naming what there is.
 std::optional<cachify::Config> cache_config(const std::string& name, pipelines::DiffusionPipeline& pipe);
 
-/// "default, off".
+/// The names of policies, and "off".
 std::string cache_name_list();
 
 /// A configuration on one line, for people: its entries in their JSON form.

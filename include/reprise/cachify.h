@@ -79,20 +79,23 @@ class StepFunction {
     std::string text_;
 };
 
-/// What is kept when a module runs and what it yields when it is reused.
+/// What is kept when a module runs and what it yields when it is reused. A half of guidance (kind guidance)
+/// is reused by making up its prediction: `output` and `forecast` from its own last ones, `delta` from the
+/// other half's now and what the two last differed by (arXiv 2410.19355).
 struct Store {
     enum class Rule {
         output,    ///< its last output
         delta,     ///< its input now, plus what it last added to its input
         forecast,  ///< its last outputs, extrapolated to this step (TaylorSeer)
         mean,      ///< the mean over guidance branches of their last outputs (T-Gate); needs split guidance
+        drop,      ///< of guidance alone: nothing; the other half's prediction is the result
     };
     Rule rule = Rule::output;
     int order = 1;  ///< of a forecast: 1 or 2
 
     friend bool operator==(const Store&, const Store&) = default;
 };
-/// "output", "delta", "forecast(1)", "mean".
+/// "output", "delta", "forecast(1)", "mean", "drop".
 std::string to_string(const Store& store);
 
 /// One line of a configuration. The first two names are the original's.

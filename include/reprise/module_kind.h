@@ -21,6 +21,7 @@ enum class ModuleKind : std::uint8_t {
     temporal_transformer_block,
     temporal_self_attention,
     temporal_cross_attention,
+    guidance,  ///< no module but a half of guidance: "unconditional", "conditional"
 };
 
 std::string_view name_of(ModuleKind kind);

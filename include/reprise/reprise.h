@@ -7,4 +7,5 @@
 #include "reprise/image.h"
 #include "reprise/module_kind.h"
 #include "reprise/pipeline.h"
+#include "reprise/policies.h"
 #include "reprise/tensor.h"

@@ -11,13 +11,15 @@ using graph::Graph;
 using graph::ModuleId;
 using graph::NodeId;
 
-Sequence make_sequence(const std::vector<int>& steps_of_evaluations, int num_branches, Count count) {
+Sequence make_sequence(const std::vector<int>& steps_of_evaluations, const Schedule& schedule) {
     Sequence sequence;
     for (std::size_t e = 0; e < steps_of_evaluations.size(); ++e)
-        for (int branch = 0; branch < num_branches; ++branch) {
+        for (int branch = 0; branch < schedule.num_branches; ++branch) {
             const int step = steps_of_evaluations[e];
             const int evaluation = static_cast<int>(e);
-            sequence.push_back({evaluation, step, branch, count == Count::steps ? step : evaluation});
+            const int decision = schedule.count == Count::steps ? step : evaluation;
+            if (schedule.stand_in(branch, decision) == nullptr)
+                sequence.push_back({evaluation, step, branch, decision});
         }
     return sequence;
 }
@@ -160,6 +162,8 @@ class Analyser {
             case Store::Rule::forecast:
                 read_stale(x, choice.fresh, result_.sequence[x].branch, store.order + 1);
                 break;
+            case Store::Rule::drop:
+                failure("planner: a module cannot be dropped");
             case Store::Rule::mean:
                 for (int b = 0; b < result_.num_branches; ++b) read_stale(x, choice.fresh, b, 1);
                 break;

@@ -17,9 +17,9 @@ struct Execution {
 /// Every execution of a generation, in order.
 using Sequence = std::vector<Execution>;
 
-/// `steps_of_evaluations[e]` is the sampler's step of evaluation e; each evaluation runs all branches in
-/// turn.
-Sequence make_sequence(const std::vector<int>& steps_of_evaluations, int num_branches, Count count);
+/// `steps_of_evaluations[e]` is the sampler's step of evaluation e; each evaluation runs the branches in turn
+/// that nothing stands in for.
+Sequence make_sequence(const std::vector<int>& steps_of_evaluations, const Schedule& schedule);
 
 /// What a schedule asks of each execution.
 struct Analysis {

@@ -4,6 +4,7 @@
 
 #include "cachify/expression.h"
 #include "cachify/filter.h"
+#include "cachify/policies.h"
 #include "io/json.h"
 #include "io/printable.h"
 #include "reprise/cachify.h"
@@ -55,6 +56,8 @@ std::string to_string(const Store& store) {
             return fmt::format("forecast({})", store.order);
         case Store::Rule::mean:
             return "mean";
+        case Store::Rule::drop:
+            return "drop";
     }
     return "?";
 }
@@ -80,7 +83,8 @@ namespace {
 /// Reads one configuration; every error names the file and the entry.
 class Reader {
   public:
-    explicit Reader(std::string_view origin) : origin_(origin) {}
+    /// `context` may be null: then policies are refused.
+    Reader(std::string_view origin, const PolicyContext* context) : origin_(origin), context_(context) {}
 
     Config read(std::string_view text) {
         Json json = parse_json(text, origin_);
@@ -88,7 +92,13 @@ class Reader {
         if (!json.is_array())
             usage_error("{}: expected a list of entries, found {}", origin_, json.type_name());
         Config config;
-        for (entry_ = 0; entry_ < json.size(); ++entry_) config.push_back(entry(json[entry_]));
+        for (entry_ = 0; entry_ < json.size(); ++entry_) {
+            const Json& item = json[entry_];
+            if (item.is_object() && item.size() == 1 && item.contains("policy"))
+                config = config + policy(item["policy"]);
+            else
+                config.push_back(entry(item));
+        }
         return config;
     }
 
@@ -98,6 +108,17 @@ class Reader {
         usage_error("{}: entry {}: {}", origin_, entry_, fmt::format(format, std::forward<Args>(args)...));
     }
 
+    Config policy(const Json& json) const {
+        if (!json.is_string())
+            wrong("policy is {}; expected a text such as \"deepcache:interval=3\"",
+                  printable(json_text(json)));
+        if (context_ == nullptr) wrong("a policy needs a pipeline to be made for: use make_policy");
+        try {
+            return make_policy(*context_, json.get<std::string>());
+        } catch (const Error& error) {
+            wrong("{}", printable(error.what(), 400));
+        }
+    }
     Entry entry(const Json& json) const {
         if (!json.is_object()) wrong("expected an object, found {}", json.type_name());
         for (const auto& [key, value] : json.items())
@@ -160,23 +181,29 @@ class Reader {
         if (json == "output") return {Store::Rule::output};
         if (json == "delta") return {Store::Rule::delta};
         if (json == "mean") return {Store::Rule::mean};
+        if (json == "drop") return {Store::Rule::drop};
         if (json == "forecast") return {Store::Rule::forecast};
         if (json.is_object() && json.size() == 1 && json.contains("forecast")) {
             const auto& order = json["forecast"];
             if (order == 1 || order == 2) return {Store::Rule::forecast, order.get<int>()};
         }
-        wrong(R"(store is {}; expected "output", "delta", "mean" or {{"forecast": 1}} (or 2))",
+        wrong(R"(store is {}; expected "output", "delta", "mean", "drop" or {{"forecast": 1}} (or 2))",
               printable(json_text(json)));
     }
 
     std::string origin_;
+    const PolicyContext* context_;
     std::size_t entry_ = 0;
 };
 
 }  // namespace
 
 Config parse_config(std::string_view json, std::string_view origin) {
-    return Reader(origin).read(json);
+    return Reader(origin, nullptr).read(json);
+}
+
+Config parse_config(std::string_view json, std::string_view origin, const PolicyContext& context) {
+    return Reader(origin, &context).read(json);
 }
 
 Config load_config(const std::string& path) {

@@ -26,7 +26,8 @@ graph::Cost Plan::cost_of_full() const {
 double Plan::expected_speedup() const {
     double flops = 0;
     for (std::size_t x = 0; x < analysis.executions.size(); ++x) flops += cost_of_execution(x).flops;
-    return flops == 0 ? 1 : cost_of_full().flops * static_cast<double>(analysis.executions.size()) / flops;
+    const auto in_full = static_cast<double>(full_analysis.executions.size());
+    return flops == 0 ? 1 : cost_of_full().flops * in_full / flops;
 }
 
 bool same_cut(const Plan& a, const Plan& b) {
@@ -46,6 +47,7 @@ Schedule without_reuse(const Schedule& schedule) {
     Schedule full = schedule;
     for (auto& rule : full.rules)
         for (auto& steps : rule.reuse) steps.assign(steps.size(), false);
+    full.branch_rules.clear();
     return full;
 }
 
@@ -53,16 +55,16 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
     Plan plan;
     plan.schedule = schedule;
     plan.extended = extend(graph, schedule, request.varying_inputs);
-    const Sequence sequence =
-        make_sequence(request.steps_of_evaluations, schedule.num_branches, schedule.count);
     const Schedule full = without_reuse(schedule);
-    std::array<Analysis, 2> analyses = {analyse(plan.extended, schedule, sequence),
-                                        analyse(plan.extended, full, sequence)};
+    std::array<Analysis, 2> analyses = {
+        analyse(plan.extended, schedule, make_sequence(request.steps_of_evaluations, schedule)),
+        analyse(plan.extended, full, make_sequence(request.steps_of_evaluations, full))};
 
     std::set<int> blind;
-    for (std::size_t x = 0; x < sequence.size(); ++x)
-        if (!analyses[0].executions[x].reads_latents && analyses[1].executions[x].reads_latents)
-            blind.insert(sequence[x].step);
+    const bool sees_in_full = analyses[1].executions.front().reads_latents;
+    for (std::size_t x = 0; x < analyses[0].executions.size(); ++x)
+        if (sees_in_full && !analyses[0].executions[x].reads_latents)
+            blind.insert(analyses[0].sequence[x].step);
     if (!blind.empty())
         spdlog::warn(
             "at step{} {} the result does not depend on the latents of the step: too much is reused there",

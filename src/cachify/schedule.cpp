@@ -37,20 +37,72 @@ std::string candidates(const Graph& graph, const Entry& entry) {
     return fmt::format("there are {}{}", fmt::join(names, ", "), more ? ", ..." : "");
 }
 
+constexpr std::string_view kBranches[] = {"unconditional", "conditional"};
+
+bool about_guidance(const Entry& entry) {
+    return std::find(entry.kinds.begin(), entry.kinds.end(), ModuleKind::guidance) != entry.kinds.end();
+}
+
+/// Adds what an entry says of the halves of guidance to the schedule; whether it matched one.
+bool add_branch_rules(Schedule& schedule, const Entry& entry, std::size_t number) {
+    if (schedule.num_branches != 2)
+        usage_error("cache entry {} reuses a half of guidance, which needs guidance as two passes (split)",
+                    number);
+    if (entry.store.rule == Store::Rule::mean)
+        usage_error(
+            "cache entry {}: a half of guidance has no mean; its store is output, delta, forecast or drop",
+            number);
+    bool matched = false;
+    for (int branch = 0; branch < 2; ++branch) {
+        if (!entry.wildcard_or_filter_func.matches(kBranches[branch])) continue;
+        matched = true;
+        std::erase_if(schedule.branch_rules, [&](const auto& rule) { return rule.branch == branch; });
+        schedule.branch_rules.push_back({branch, entry.store, {}});
+        for (int step = 0; step < schedule.num_steps; ++step)
+            schedule.branch_rules.back().reuse.push_back(
+                entry.select_cache_step_func(step, schedule.num_steps));
+    }
+    return matched;
+}
+
+void check_branch_rules(Schedule& schedule) {
+    std::erase_if(schedule.branch_rules, [](const auto& rule) {
+        return std::find(rule.reuse.begin(), rule.reuse.end(), true) == rule.reuse.end();
+    });
+    for (const auto& rule : schedule.branch_rules)
+        if (rule.store.rule != Store::Rule::drop && rule.reuse.front())
+            usage_error(
+                "the {} half of guidance is to be reused at step 0 but has not run before; let it run there",
+                kBranches[rule.branch]);
+    for (int step = 0; step < schedule.num_steps; ++step)
+        if (schedule.stand_in(0, step) != nullptr && schedule.stand_in(1, step) != nullptr)
+            usage_error("both halves of guidance are to be reused at step {}; one of them has to run", step);
+}
+
 }  // namespace
+
+const Schedule::BranchRule* Schedule::stand_in(int branch, int step) const {
+    for (const BranchRule& rule : branch_rules)
+        if (rule.branch == branch && rule.reuse.at(static_cast<std::size_t>(step))) return &rule;
+    return nullptr;
+}
 
 Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, int num_branches,
                        Count count) {
+    Schedule schedule{num_steps, num_branches, count, {}, {}};
     std::map<ModuleId, const Entry*> chosen;
     for (std::size_t i = 0; i < config.size(); ++i) {
         const Entry& entry = config[i];
-        bool matched = false;
+        bool matched = about_guidance(entry) && add_branch_rules(schedule, entry, i);
         for (std::size_t m = 1; m < graph.modules.size(); ++m) {
             const Module& module = graph.modules[m];
             if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) == entry.kinds.end()) continue;
             if (!entry.wildcard_or_filter_func.matches(module.name)) continue;
             if (module.outputs.empty()) continue;
             matched = true;
+            if (entry.store.rule == Store::Rule::drop)
+                usage_error("cache entry {}: only a half of guidance can be dropped, not '{}'", i,
+                            module.name);
             chosen[static_cast<ModuleId>(m)] = &entry;
         }
         if (!matched)
@@ -59,8 +111,8 @@ Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, 
                         candidates(graph, entry));
     }
 
-    Schedule schedule{num_steps, num_branches, count, {}};
-    bool any = false;
+    check_branch_rules(schedule);
+    bool any = !schedule.branch_rules.empty();
     for (const auto& [id, entry] : chosen) {
         const Module& module = graph.modules[static_cast<std::size_t>(id)];
         std::vector<bool> steps;

@@ -79,7 +79,7 @@ void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport
     report.flops_full = plan.cost_of_full().flops * branches * static_cast<double>(evaluations);
     report.flops_run = run.flops_run();
     const cachify::Program& program = run.reuse() ? plan.program : plan.full_program;
-    report.kept_bytes = program.kept_bytes();
+    report.kept_bytes = program.kept_bytes() + run.branch_bytes();
     report.prologue_bytes = program.prologue_bytes();
     report.scratch_bytes = program.scratch_bytes();
     report.complaints = run.complaints();

@@ -44,6 +44,23 @@ bool is_varying(const std::string& name) {
            std::end(models::kVaryingInputs);
 }
 
+bool about_guidance(const cachify::Entry& entry) {
+    return std::find(entry.kinds.begin(), entry.kinds.end(), ModuleKind::guidance) != entry.kinds.end();
+}
+
+bool needs_two_passes(const cachify::Entry& entry) {
+    return entry.store.rule == cachify::Store::Rule::mean || about_guidance(entry);
+}
+
+/// What is left of a configuration where there is no guidance: nothing of its halves, and of a mean over them
+/// the one output.
+cachify::Config without_guidance(cachify::Config config) {
+    std::erase_if(config, about_guidance);
+    for (auto& entry : config)
+        if (entry.store.rule == cachify::Store::Rule::mean) entry.store.rule = cachify::Store::Rule::output;
+    return config;
+}
+
 double weight_bytes(const cachify::Plan& plan) {
     double bytes = 0;
     for (const auto& segment : plan.segments) bytes += segment.cost.weight_bytes;
@@ -96,7 +113,7 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& shape,
     cachify::Config config;
     cachify::Count count = cachify::Count::steps;
     if (preparation) {
-        config = preparation->config;
+        config = shape.guidance ? preparation->config : without_guidance(preparation->config);
         count = preparation->count;
     }
     const int num_steps = count == cachify::Count::steps ? request.steps_of_evaluations.back() + 1
@@ -180,9 +197,8 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
     const std::scoped_lock lock(mutex_);
     if (!shape.guidance) return GuidanceMode::batched;
     if (shape.mode != GuidanceMode::automatic) return shape.mode;
-    if (preparation)
-        for (const auto& entry : preparation->config)
-            if (entry.store.rule == cachify::Store::Rule::mean) return GuidanceMode::split;
+    if (preparation && std::any_of(preparation->config.begin(), preparation->config.end(), needs_two_passes))
+        return GuidanceMode::split;
     RunShape split = shape;
     split.mode = GuidanceMode::split;
     for (const Timed& timed : timed_)
@@ -220,6 +236,7 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
         else
             halves = branches;
         auto& generation = run.generations_.emplace_back(run.executor_, run.reuse_);
+        run.memories_.emplace_back(run.plan().schedule);
         auto& bound = run.bound_.emplace_back();
         const std::int64_t batch = graph_shape(resolved).batch;
         Shape sample = {batch, traits.in_channels, shape.height, shape.width};
@@ -236,47 +253,71 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     return run;
 }
 
-std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {
-    const float timestep = evaluations_.at(next_).timestep;
+std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, const Tensor& own) {
     const graph::Graph& graph = executor_->plan().extended.graph;
+    const auto& halves = conditioning_[picture];
+    const auto& sequence = this->sequence();
+    const bool two_in_one =
+        halves.size() == 1 && mode_ == GuidanceMode::batched && halves[0].encoder_hidden_states.dim(0) == 2;
+    std::vector<Tensor> predictions(halves.size());
+    for (std::size_t x = execution_; x < sequence.size() && sequence[x].evaluation == static_cast<int>(next_);
+         ++x) {
+        const auto b = static_cast<std::size_t>(sequence[x].branch);
+        auto& inputs = bound_[picture][b];
+        inputs = owner_->denoiser_->inputs(two_in_one ? joined(own, own) : own.clone(),
+                                           evaluations_[next_].timestep, halves[b]);
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            if (is_varying(graph[graph.inputs[i]].attrs<graph::InputAttrs>().name))
+                generations_[picture].bind(sequence[x].branch, i, inputs[i]);
+        predictions[b] = generations_[picture].run().front().clone();
+    }
+    if (two_in_one) return {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
+    if (reuse_)
+        memories_[picture].complete(predictions, static_cast<int>(next_), sequence[execution_].decision);
+    return predictions;
+}
+
+std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {
     std::vector<Tensor> predictions;
     for (std::size_t p = 0; p < generations_.size(); ++p) {
         const auto row = static_cast<std::int64_t>(p);
-        const Tensor own = sample.rows(row, row + 1);
-        const bool two_in_one = conditioning_[p].size() == 1 && mode_ == GuidanceMode::batched &&
-                                conditioning_[p][0].encoder_hidden_states.dim(0) == 2;
-        std::vector<Tensor> halves;
-        for (std::size_t b = 0; b < conditioning_[p].size(); ++b) {
-            auto& inputs = bound_[p][b];
-            inputs = owner_->denoiser_->inputs(two_in_one ? joined(own, own) : own.clone(), timestep,
-                                               conditioning_[p][b]);
-            for (std::size_t i = 0; i < inputs.size(); ++i)
-                if (is_varying(graph[graph.inputs[i]].attrs<graph::InputAttrs>().name))
-                    generations_[p].bind(static_cast<int>(b), i, inputs[i]);
-            const Tensor output = generations_[p].run().front();
-            for (std::int64_t r = 0; r < output.dim(0); ++r) halves.push_back(output.rows(r, r + 1).clone());
-        }
-        for (std::size_t h = 0; h < halves.size(); ++h)
+        const auto own = predictions_of(p, sample.rows(row, row + 1));
+        for (std::size_t h = 0; h < own.size(); ++h)
             if (p == 0)
-                predictions.push_back(halves[h]);
+                predictions.push_back(own[h]);
             else
-                predictions[h] = joined(predictions[h], halves[h]);
+                predictions[h] = joined(predictions[h], own[h]);
     }
-
-    const auto branches = conditioning_.front().size();
-    const auto first = next_ * branches;
-    const cachify::Plan& made = plan();
-    double flops = 0;
-    reused_ = false;
-    for (std::size_t x = first; x < first + branches; ++x) {
-        flops += reuse_ ? made.cost_of_execution(x).flops : full_flops_;
-        for (std::size_t r = 0; reuse_ && r < made.schedule.rules.size(); ++r)
-            reused_ = reused_ || made.analysis.is_reused(made.extended, made.schedule, x, r);
-    }
-    flops_share_ = full_flops_ == 0 ? 1 : flops / (full_flops_ * static_cast<double>(branches));
-    flops_run_ += flops;
+    account();
     ++next_;
     return predictions;
+}
+
+const cachify::Sequence& GuidedDenoiser::Run::sequence() const {
+    return reuse_ ? plan().analysis.sequence : plan().full_analysis.sequence;
+}
+
+/// Moves on to the next evaluation's executions, with what this one's were.
+void GuidedDenoiser::Run::account() {
+    const cachify::Plan& made = plan();
+    const auto& sequence = this->sequence();
+    const auto branches = static_cast<std::size_t>(made.schedule.num_branches);
+    const std::size_t first = execution_;
+    double flops = 0;
+    reused_ = false;
+    for (; execution_ < sequence.size() && sequence[execution_].evaluation == static_cast<int>(next_);
+         ++execution_) {
+        flops += reuse_ ? made.cost_of_execution(execution_).flops : full_flops_;
+        for (std::size_t r = 0; reuse_ && r < made.schedule.rules.size(); ++r)
+            reused_ = reused_ || made.analysis.is_reused(made.extended, made.schedule, execution_, r);
+    }
+    reused_ = reused_ || execution_ - first < branches;
+    flops_share_ = full_flops_ == 0 ? 1 : flops / (full_flops_ * static_cast<double>(branches));
+    flops_run_ += flops;
+}
+
+std::size_t GuidedDenoiser::Run::branch_bytes() const {
+    return memories_.front().kept_bytes();
 }
 
 std::vector<std::string> GuidedDenoiser::Run::complaints() const {

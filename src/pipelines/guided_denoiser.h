@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends/backend.h"
+#include "cachify/branch_memory.h"
 #include "cachify/executor.h"
 #include "models/denoiser.h"
 #include "reprise/cachify.h"
@@ -80,12 +81,20 @@ class GuidedDenoiser {
         bool reused() const { return reused_; }
         double flops_run() const { return flops_run_; }
 
+        /// What is kept of the halves of guidance for where one is not evaluated, one picture.
+        std::size_t branch_bytes() const;
+
       private:
         friend class GuidedDenoiser;
         Run() = default;
+        std::vector<Tensor> predictions_of(std::size_t picture, const Tensor& own);
+        const cachify::Sequence& sequence() const;
+        void account();
+
         const GuidedDenoiser* owner_ = nullptr;
         std::shared_ptr<const cachify::Executor> executor_;
         std::vector<cachify::Generation> generations_;  ///< one per picture
+        std::vector<cachify::BranchMemory> memories_;   ///< likewise
         std::vector<std::vector<models::Conditioning>>
             conditioning_;  ///< [picture][branch], batched if the mode is
         std::vector<std::vector<std::vector<Tensor>>>
@@ -93,8 +102,9 @@ class GuidedDenoiser {
         std::vector<Evaluation> evaluations_;
         GuidanceMode mode_ = GuidanceMode::batched;
         bool reuse_ = false;
-        std::size_t next_ = 0;
-        double full_flops_ = 0;  ///< of one execution without reuse
+        std::size_t next_ = 0;       ///< evaluation
+        std::size_t execution_ = 0;  ///< in the plan's sequence
+        double full_flops_ = 0;      ///< of one execution without reuse
         double flops_share_ = 1;
         double flops_run_ = 0;
         bool reused_ = false;

@@ -1,5 +1,6 @@
 #include "reprise/pipeline.h"
 
+#include "cachify/policies.h"
 #include "pipelines/registry.h"
 #include "reprise/cachify.h"
 #include "reprise/error.h"
@@ -32,6 +33,15 @@ namespace cachify {
 
 namespace {
 
+/// Calls `make` with what policies may look at of a pipeline's denoiser.
+template <class Make>
+Config for_pipeline(const Pipeline& pipe, const Make& make) {
+    const auto& implementation = pipe.implementation();
+    const auto& denoiser = implementation.denoiser();
+    const auto graph = denoiser.structure(implementation.outlook({}).shape);
+    return make(PolicyContext{denoiser.class_name(), graph});
+}
+
 pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {
     auto& preparation = pipe.implementation().denoiser().preparation;
     if (!preparation) usage_error("{} needs a pipeline that was prepared: call cachify::prepare first", what);
@@ -56,13 +66,19 @@ void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count
     }
 }
 
+Config deep_cache(const Pipeline& pipe, const DeepCacheOptions& options) {
+    return for_pipeline(pipe, [&](const PolicyContext& context) { return deep_cache(context, options); });
+}
+Config attention_broadcast(const Pipeline& pipe, const AttentionBroadcastOptions& options) {
+    return for_pipeline(pipe,
+                        [&](const PolicyContext& context) { return attention_broadcast(context, options); });
+}
+Config make_policy(const Pipeline& pipe, std::string_view text) {
+    return for_pipeline(pipe, [&](const PolicyContext& context) { return make_policy(context, text); });
+}
+
 void prepare(Pipeline& pipe, int num_inference_steps) {
-    auto& implementation = pipe.implementation();
-    GenerateOptions options;
-    options.num_inference_steps = num_inference_steps;
-    const auto shape = implementation.outlook(options).shape;
-    auto& denoiser = implementation.denoiser();
-    prepare(pipe, num_inference_steps, default_config(denoiser.class_name(), denoiser.structure(shape)));
+    prepare(pipe, num_inference_steps, make_policy(pipe, "default"));
 }
 
 void enable(Pipeline& pipe) {

@@ -94,7 +94,7 @@ PlanView view_of(const cachify::Plan& plan) {
     for (std::size_t i = 0; i < plan.program.slots.size(); ++i) view.slots.push_back(slot_of(plan, i));
     view.total_flops += view.prologue_flops;
     view.full_total_flops =
-        view.full_flops * static_cast<double>(view.executions.size()) + view.prologue_flops;
+        view.full_flops * static_cast<double>(plan.full_analysis.executions.size()) + view.prologue_flops;
     view.kept_bytes = plan.program.kept_bytes();
     view.prologue_bytes = plan.program.prologue_bytes();
     view.scratch_bytes = plan.program.scratch_bytes();
@@ -143,8 +143,7 @@ std::string legend(const PlanView& view) {
 }
 
 std::string steps(const PlanView& view, const PlanStyle& style) {
-    const bool evaluations = view.executions.size() != static_cast<std::size_t>(view.num_steps) *
-                                                           static_cast<std::size_t>(view.num_branches);
+    const bool evaluations = view.executions.back().evaluation + 1 != view.num_steps;
     const auto pieces = view.executions.front().runs.size();
     std::string header;  // segment numbers, last digit each, one column per segment
     for (std::size_t s = 0; s < pieces; ++s) header += fmt::format("{}", (s + 1) % 10);

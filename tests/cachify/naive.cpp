@@ -88,6 +88,8 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
     switch (rule.store.rule) {
         case Store::Rule::output:
             break;
+        case Store::Rule::drop:
+            failure("a module cannot be dropped");
         case Store::Rule::delta: {
             const auto input = taken(output);
             if (!input) break;

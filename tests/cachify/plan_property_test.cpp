@@ -75,7 +75,7 @@ void expect_equal(const Case& test, const Plan& plan, const Schedule& schedule, 
         generation.bind(b, 2, texts.back());
     }
     generation.begin();
-    for (const Execution& execution : plan.analysis.sequence) {
+    for (const Execution& execution : (reuse ? plan.analysis : plan.full_analysis).sequence) {
         auto inputs = random_inputs(random);
         inputs[2] = texts[static_cast<std::size_t>(execution.branch)];
         generation.bind(execution.branch, 0, inputs[0]);

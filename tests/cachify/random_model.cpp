@@ -98,7 +98,7 @@ graph::Graph random_model(std::mt19937& random) {
 Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int num_steps, int num_branches,
                          Count count) {
     const auto chance = [&](double p) { return std::bernoulli_distribution(p)(random); };
-    Schedule schedule{num_steps, num_branches, count, {}};
+    Schedule schedule{num_steps, num_branches, count, {}, {}};
     const double density = std::uniform_real_distribution<double>(0.2, 0.9)(random);
     const bool same_for_all_branches = chance(0.7);
     const bool only_plain = chance(0.3);
@@ -135,6 +135,13 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
                 steps.push_back(s > 0 && (periodic ? s % period != 0 : chance(0.5)));
         }
         schedule.rules.push_back(std::move(rule));
+    }
+    if (num_branches > 1 && chance(0.5)) {  // one half of guidance is left out at some steps
+        Schedule::BranchRule rule;
+        rule.branch = std::uniform_int_distribution<int>(0, num_branches - 1)(random);
+        rule.store = {chance(0.5) ? Store::Rule::drop : Store::Rule::delta};
+        for (int s = 0; s < num_steps; ++s) rule.reuse.push_back(s > 0 && chance(0.4));
+        schedule.branch_rules.push_back(std::move(rule));
     }
     return schedule;
 }

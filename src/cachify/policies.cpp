@@ -1,0 +1,181 @@
+#include "cachify/policies.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "cachify/schedule.h"
+#include "io/printable.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+
+namespace {
+
+constexpr PolicyParameter kDeepCache[] = {
+    {"interval", 3, "one full step in so many"},
+    {"branch", 0, "depth of the path that still runs, in layers from the outside"},
+    {"uniform", 1, "1: full steps evenly spaced; 0: denser around center"},
+    {"center", 15, "step"},
+    {"power", 1.4, "above 1; more is denser"},
+};
+constexpr PolicyParameter kTGate[] = {
+    {"gate", 10, "step from which cross-attention stays and guidance is off"},
+    {"warm_up", 2, "steps before self-attention is reused"},
+    {"interval", 5, "steps from one self-attention to the next before the gate"},
+    {"interval_after_gate", 1, "the same from the gate on"},
+};
+constexpr PolicyParameter kAttentionBroadcast[] = {
+    {"self", 2, "steps from one run to the next; 0: all run"},
+    {"cross", 0, "likewise"},
+    {"joint", 2, "likewise"},
+    {"temporal", 0, "likewise"},
+    {"from", 0.2, "begin of the window, as a share of the steps"},
+    {"to", 0.9, "end of the window"},
+};
+constexpr PolicyParameter kTaylorSeer[] = {
+    {"interval", 5, "one step in so many runs"},
+    {"before", 3, "steps at the beginning that all run"},
+    {"after", -1, "step from which all run; -1: none"},
+    {"order", 1, "of the extrapolation, 1 or 2"},
+    {"attention", 0, "1: attention layers instead of whole blocks"},
+};
+constexpr PolicyParameter kGuidanceReuse[] = {
+    {"interval", 2, "one step in so many evaluates both halves"},
+    {"before", 2, "steps at the beginning that all do"},
+};
+
+Config make_deep_cache(const PolicyContext& context, const PolicyValues& values) {
+    return deep_cache(
+        context, {values.whole("interval", 1), values.whole("branch", 0), values.whole("uniform", 0) != 0,
+                  values.real("center"), values.real("power")});
+}
+Config make_t_gate(const PolicyContext& /*context*/, const PolicyValues& values) {
+    return t_gate({values.whole("gate", 1), values.whole("warm_up", 0), values.whole("interval", 1),
+                   values.whole("interval_after_gate", 1)});
+}
+Config make_attention_broadcast(const PolicyContext& context, const PolicyValues& values) {
+    return attention_broadcast(context,
+                               {values.whole("self", 0), values.whole("cross", 0), values.whole("joint", 0),
+                                values.whole("temporal", 0), values.real("from"), values.real("to")});
+}
+Config make_taylor_seer(const PolicyContext& context, const PolicyValues& values) {
+    TaylorSeerOptions options = {values.whole("interval", 1),
+                                 values.whole("before", 1),
+                                 values.whole("after", -1),
+                                 values.whole("order", 1),
+                                 {ModuleKind::block}};
+    if (values.whole("attention", 0) != 0) {
+        options.kinds.clear();
+        for (const auto& module : context.graph.modules)
+            if (name_of(module.kind).ends_with("attention") &&
+                std::find(options.kinds.begin(), options.kinds.end(), module.kind) == options.kinds.end())
+                options.kinds.push_back(module.kind);
+    }
+    return taylor_seer(options);
+}
+Config make_guidance_reuse(const PolicyContext& /*context*/, const PolicyValues& values) {
+    return guidance_reuse({values.whole("interval", 1), values.whole("before", 1)});
+}
+
+Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
+    return default_config(context.denoiser_class, context.graph);
+}
+
+Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*values*/) {
+    if (context.denoiser_class != "PixArtTransformer2DModel")
+        usage_error("pixart-original is for PixArt; this model's denoiser is a {}", context.denoiser_class);
+    return PIXART_ORIGINAL_EXAMPLE_CONFIG;
+}
+
+constexpr auto kPolicies = std::to_array<NamedPolicy>({
+    {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
+    {"pixart-original", "NVIDIA Model Optimizer, cache_diffusion, as its example is written", {},
+     make_pixart_original},
+    {"deepcache", "arXiv 2312.00858", kDeepCache, make_deep_cache},
+    {"tgate", "arXiv 2404.02747", kTGate, make_t_gate},
+    {"pab", "arXiv 2408.12588", kAttentionBroadcast, make_attention_broadcast},
+    {"taylorseer", "arXiv 2503.06923", kTaylorSeer, make_taylor_seer},
+    {"guidance", "arXiv 2410.19355", kGuidanceReuse, make_guidance_reuse},
+});
+
+const NamedPolicy* find_policy(std::string_view text) {
+    const std::string_view name = text.substr(0, text.find_first_of(":+"));
+    for (const NamedPolicy& policy : kPolicies)
+        if (policy.name == name) return &policy;
+    return nullptr;
+}
+
+}  // namespace
+
+PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> parameters,
+                           std::string_view text)
+    : policy_(std::move(policy)) {
+    std::vector<std::string_view> known;
+    for (const auto& parameter : parameters) {
+        values_.emplace_back(parameter.name, parameter.otherwise);
+        known.push_back(parameter.name);
+    }
+    while (!text.empty()) {
+        const std::string_view one = text.substr(0, text.find(','));
+        text.remove_prefix(std::min(text.size(), one.size() + 1));
+        const auto equals = one.find('=');
+        const std::string_view name = one.substr(0, equals);
+        const auto found = std::find(known.begin(), known.end(), name);
+        if (found == known.end() || equals == std::string_view::npos)
+            usage_error("{}: '{}' is no parameter; {}", policy_, printable(one),
+                        known.empty()
+                            ? "it has none"
+                            : fmt::format("there are {}, each as name=value", fmt::join(known, ", ")));
+        const std::string_view number = one.substr(equals + 1);
+        double& value = values_[static_cast<std::size_t>(found - known.begin())].second;
+        const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+        if (error != std::errc() || end != number.data() + number.size() || !std::isfinite(value))
+            usage_error("{}: {} is '{}'; expected a number", policy_, name, printable(number));
+    }
+}
+
+double PolicyValues::real(std::string_view name) const {
+    for (const auto& [known, value] : values_)
+        if (known == name) return value;
+    failure("{}: no parameter {}", policy_, name);
+}
+
+int PolicyValues::whole(std::string_view name, int least) const {
+    const double value = real(name);
+    if (value != std::floor(value) || value < least || value > 1e6)
+        usage_error("{}: {} is {}; expected a whole number of at least {}", policy_, name, value, least);
+    return static_cast<int>(value);
+}
+
+std::span<const NamedPolicy> policies() {
+    return kPolicies;
+}
+
+bool names_policy(std::string_view text) {
+    return find_policy(text) != nullptr;
+}
+
+Config make_policy(const PolicyContext& context, std::string_view text) {
+    Config config;
+    while (!text.empty()) {
+        const std::string_view one = text.substr(0, text.find('+'));
+        text.remove_prefix(std::min(text.size(), one.size() + 1));
+        const NamedPolicy* policy = find_policy(one);
+        if (policy == nullptr) {
+            std::vector<std::string_view> known;
+            for (const auto& entry : kPolicies) known.push_back(entry.name);
+            usage_error("'{}' is no policy; there are {}", printable(one), fmt::join(known, ", "));
+        }
+        const auto colon = one.find(':');
+        const PolicyValues values(std::string(policy->name), policy->parameters,
+                                  colon == std::string_view::npos ? "" : one.substr(colon + 1));
+        config = config + policy->make(context, values);
+    }
+    return config;
+}
+
+}  // namespace reprise::cachify

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "graph/graph.h"
+#include "reprise/policies.h"
+
+namespace reprise::cachify {
+
+/// What a policy may look at to name modules.
+struct PolicyContext {
+    std::string_view denoiser_class;
+    const graph::Graph& graph;  ///< the denoiser's structure
+};
+
+Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options);
+Config attention_broadcast(const PolicyContext& context, const AttentionBroadcastOptions& options);
+
+/// A parameter of a policy on the command line.
+struct PolicyParameter {
+    std::string_view name;
+    double otherwise = 0;
+    std::string_view meaning;  ///< with its unit
+};
+
+/// The values of a policy's parameters, defaults filled in.
+class PolicyValues {
+  public:
+    PolicyValues(std::string policy, std::span<const PolicyParameter> parameters, std::string_view text);
+    double real(std::string_view name) const;
+    /// Error (usage) unless the value is a whole number of at least `least`.
+    int whole(std::string_view name, int least) const;
+
+  private:
+    std::string policy_;
+    std::vector<std::pair<std::string_view, double>> values_;
+};
+
+/// A policy that has a name.
+struct NamedPolicy {
+    std::string_view name;
+    std::string_view source;  ///< the paper
+    std::span<const PolicyParameter> parameters;
+    Config (*make)(const PolicyContext& context, const PolicyValues& values) = nullptr;
+};
+
+/// All of them: the list to add a policy to.
+std::span<const NamedPolicy> policies();
+
+/// Whether a text begins with a policy's name.
+bool names_policy(std::string_view text);
+Config make_policy(const PolicyContext& context, std::string_view text);
+
+/// As the public one; an entry may also be {"policy": "deepcache:interval=3"}.
+Config parse_config(std::string_view json, std::string_view origin, const PolicyContext& context);
+
+}  // namespace reprise::cachify

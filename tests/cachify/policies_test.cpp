@@ -1,0 +1,240 @@
+// Schedules of the policies against worked examples from their papers and public code.
+#include "cachify/policies.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cachify/branch_memory.h"
+#include "cachify/schedule.h"
+#include "graph/builder.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+template <class F>
+std::string error_of(F&& call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "";
+}
+
+std::vector<int> steps_reused(const Entry& entry, int num_steps) {
+    std::vector<int> steps;
+    for (int step = 0; step < num_steps; ++step)
+        if (entry.select_cache_step_func(step, num_steps)) steps.push_back(step);
+    return steps;
+}
+
+std::vector<int> steps_run(const Entry& entry, int num_steps) {
+    std::vector<int> steps;
+    for (int step = 0; step < num_steps; ++step)
+        if (!entry.select_cache_step_func(step, num_steps)) steps.push_back(step);
+    return steps;
+}
+
+/// A stack of blocks with these names, each adding to its input.
+graph::Graph graph_of(const std::vector<std::pair<std::string, ModuleKind>>& modules) {
+    graph::Builder b("denoiser", DType::f32, nullptr);
+    graph::Value x = b.input("sample", {1, 4});
+    for (const auto& [name, kind] : modules) {
+        auto scope = b.module(name, kind);
+        scope.takes({x});
+        x = scope.returns(x * 2.0F);
+    }
+    b.output("sample", x);
+    return b.finish();
+}
+
+graph::Graph transformer(int depth) {
+    std::vector<std::pair<std::string, ModuleKind>> modules;
+    for (int i = 0; i < depth; ++i)
+        modules.emplace_back("transformer_blocks." + std::to_string(i), ModuleKind::block);
+    return graph_of(modules);
+}
+
+std::vector<std::string> matched(const graph::Graph& graph, const Entry& entry) {
+    std::vector<std::string> names;
+    for (const auto& module : graph.modules)
+        if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) != entry.kinds.end() &&
+            entry.wildcard_or_filter_func.matches(module.name))
+            names.push_back(module.name);
+    return names;
+}
+
+// DeepCache/sd/pipeline_stable_diffusion.py: sample_gaussian_centered and its uses
+TEST(DeepCache, NonUniformStepsAreThePaperCodes) {
+    EXPECT_THAT(non_uniform_full_steps(50, {.interval = 5, .center = 15, .power = 1.4}),
+                ElementsAre(0, 5, 9, 13, 17, 21, 26, 31, 37, 43));
+    EXPECT_THAT(non_uniform_full_steps(50, {.interval = 3, .center = 15, .power = 1.4}),
+                ElementsAre(0, 3, 6, 8, 11, 13, 15, 17, 20, 22, 25, 28, 32, 35, 38, 42, 46));
+    EXPECT_THAT(error_of([] { non_uniform_full_steps(50, {.interval = 5, .center = 15, .power = 1}); }),
+                HasSubstr("power 1"));
+}
+
+TEST(DeepCache, UniformStepsAndIntervalOne) {
+    const auto graph = transformer(6);
+    const PolicyContext context = {"PixArtTransformer2DModel", graph};
+    const auto config = make_policy(context, "deepcache:interval=4");
+    ASSERT_EQ(config.size(), 1U);
+    EXPECT_THAT(steps_run(config[0], 10), ElementsAre(0, 4, 8));
+    EXPECT_THAT(make_policy(context, "deepcache:interval=1"), IsEmpty());
+    const auto uneven = make_policy(context, "deepcache:interval=5,uniform=0");
+    EXPECT_THAT(steps_run(uneven[0], 50), ElementsAre(0, 5, 9, 13, 17, 21, 26, 31, 37, 43));
+}
+
+TEST(DeepCache, TransformersKeepTheirOuterBlocks) {
+    const auto graph = transformer(6);
+    const PolicyContext context = {"SD3Transformer2DModel", graph};
+    EXPECT_THAT(matched(graph, make_policy(context, "deepcache")[0]),
+                ElementsAre("transformer_blocks.1", "transformer_blocks.2", "transformer_blocks.3",
+                            "transformer_blocks.4"));
+    const auto config = make_policy(context, "deepcache:branch=1");
+    EXPECT_THAT(matched(graph, config[0]), ElementsAre("transformer_blocks.2", "transformer_blocks.3"));
+    EXPECT_EQ(config[0].store.rule, Store::Rule::delta);
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:branch=2"); }), HasSubstr("expected 0 to 1"));
+}
+
+// tgate/tgate_utils.py with SDXL's parameters, 25 steps
+TEST(TGate, FreezesCrossAttentionAndDropsGuidance) {
+    const auto config = t_gate({});
+    ASSERT_EQ(config.size(), 3U);
+    EXPECT_THAT(steps_run(config[0], 25), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+    EXPECT_EQ(config[0].store.rule, Store::Rule::mean);
+    EXPECT_EQ(steps_reused(config[1], 25), steps_reused(config[0], 25));
+    EXPECT_EQ(config[1].store.rule, Store::Rule::drop);
+    EXPECT_THAT(steps_reused(config[2], 25), ElementsAre(3, 4, 6, 7, 8));
+    EXPECT_THAT(config[2].kinds, ElementsAre(ModuleKind::self_attention));
+    EXPECT_THAT(steps_reused(t_gate({.gate = 20})[0], 20), IsEmpty());
+}
+
+// diffusers/hooks/taylorseer_cache.py with its defaults
+TEST(TaylorSeer, ComputesAtItsSteps) {
+    const auto config = taylor_seer({});
+    EXPECT_THAT(steps_run(config[0], 20), ElementsAre(0, 1, 2, 4, 9, 14, 19));
+    EXPECT_EQ(config[0].store, (Store{Store::Rule::forecast, 1}));
+    EXPECT_THAT(steps_run(taylor_seer({.interval = 3, .before = 2, .after = 8})[0], 10),
+                ElementsAre(0, 1, 3, 6, 8, 9));
+}
+
+// diffusers/hooks/pyramid_attention_broadcast.py: timesteps from 1000 to 0, window (100, 800)
+TEST(AttentionBroadcast, RunsAtIntervalsWithinItsWindow) {
+    const auto graph =
+        graph_of({{"a.attn1", ModuleKind::self_attention}, {"a.attn2", ModuleKind::cross_attention}});
+    const PolicyContext context = {"UNet2DConditionModel", graph};
+    const auto config = make_policy(context, "pab:self=2,cross=3");
+    ASSERT_EQ(config.size(), 2U);
+    EXPECT_THAT(steps_reused(config[0], 20), ElementsAre(5, 7, 9, 11, 13, 15, 17));
+    EXPECT_THAT(steps_reused(config[1], 20), ElementsAre(5, 7, 8, 10, 11, 13, 14, 16, 17));
+    EXPECT_THAT(error_of([&] { make_policy(context, "pab:self=0"); }), HasSubstr("nothing to reuse"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "pab:from=0.9,to=0.2"); }),
+                HasSubstr("0 <= from <= to <= 1"));
+}
+
+TEST(GuidanceReuse, LeavesOutOneHalfAtIntervals) {
+    const auto config = guidance_reuse({});
+    EXPECT_THAT(steps_run(config[0], 8), ElementsAre(0, 1, 2, 4, 6));
+    EXPECT_THAT(guidance_reuse({.interval = 1}), IsEmpty());
+}
+
+TEST(Policies, NamesParametersAndSums) {
+    const auto graph = transformer(28);
+    const PolicyContext context = {"PixArtTransformer2DModel", graph};
+    const auto config = make_policy(context, "default+guidance:interval=3");
+    ASSERT_EQ(config.size(), 2U);
+    EXPECT_EQ(matched(graph, config[0]).size(), 21U);
+    EXPECT_THAT(config[1].kinds, ElementsAre(ModuleKind::guidance));
+    EXPECT_TRUE(names_policy("deepcache:interval=3"));
+    EXPECT_FALSE(names_policy("deepcache.json"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:depth=3"); }),
+                HasSubstr("interval, branch, uniform, center, power"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:interval=x"); }),
+                HasSubstr("expected a number"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:interval=2.5"); }),
+                HasSubstr("a whole number"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache+nothing"); }), HasSubstr("tgate"));
+    const auto parsed = parse_config(R"([{"policy": "deepcache:interval=2"},
+        {"wildcard_or_filter_func": "unconditional", "select_cache_step_func": [3], "kinds": ["guidance"],
+         "store": "drop"}])",
+                                     "test", context);
+    ASSERT_EQ(parsed.size(), 2U);
+    EXPECT_EQ(parsed[1].store.rule, Store::Rule::drop);
+    EXPECT_THAT(error_of([&] { parse_config(R"([{"policy": "deepcache"}])", "test"); }),
+                HasSubstr("entry 0: a policy needs a pipeline"));
+}
+
+TEST(BranchRules, AreChecked) {
+    const auto graph = transformer(4);
+    const auto entry = [](const char* half, const char* steps, Store::Rule rule) {
+        return Entry{half, steps, {ModuleKind::guidance}, {rule}};
+    };
+    const Config drop = {entry("unconditional", "step > 1", Store::Rule::drop)};
+    const auto schedule = make_schedule(graph, drop, 4, 2);
+    EXPECT_EQ(schedule.stand_in(0, 1), nullptr);
+    EXPECT_NE(schedule.stand_in(0, 2), nullptr);
+    EXPECT_EQ(schedule.stand_in(1, 2), nullptr);
+    EXPECT_THAT(error_of([&] { make_schedule(graph, drop, 4, 1); }), HasSubstr("two passes"));
+    EXPECT_THAT(error_of([&] { make_schedule(graph, {entry("*", "step > 1", Store::Rule::drop)}, 4, 2); }),
+                HasSubstr("both halves"));
+    EXPECT_THAT(error_of([&] {
+                    make_schedule(graph, {entry("unconditional", "step >= 0", Store::Rule::delta)}, 4, 2);
+                }),
+                HasSubstr("step 0"));
+    EXPECT_THAT(
+        error_of([&] { make_schedule(graph, {entry("third", "step > 1", Store::Rule::drop)}, 4, 2); }),
+        HasSubstr("matches no module"));
+    EXPECT_THAT(error_of([&] {
+                    make_schedule(graph, {{"*", "step > 1", {ModuleKind::block}, {Store::Rule::drop}}}, 4, 2);
+                }),
+                HasSubstr("can be dropped"));
+}
+
+Tensor filled(float value) {
+    Tensor tensor(DType::f32, {1, 2});
+    for (float& x : tensor.span<float>()) x = value;
+    return tensor;
+}
+
+TEST(BranchMemory, MakesUpWhatWasNotEvaluated) {
+    Schedule schedule{6, 2, Count::steps, {}, {}};
+    const auto complete = [](BranchMemory& memory, int step, float uncond, float cond, bool both) {
+        std::vector<Tensor> predictions = {both ? filled(uncond) : Tensor(), filled(cond)};
+        memory.complete(predictions, step, step);
+        return predictions.size() == 1 ? -1.0F : predictions[0].span<float>()[0];
+    };
+    const std::vector<bool> reuse = {false, true, false, true, true, false};
+    schedule.branch_rules = {{0, {Store::Rule::delta}, reuse}};
+    BranchMemory delta(schedule);
+    EXPECT_EQ(complete(delta, 0, 1, 4, true), 1);
+    EXPECT_EQ(complete(delta, 1, 0, 6, false), 3);
+    EXPECT_EQ(complete(delta, 2, 5, 7, true), 5);
+    EXPECT_EQ(complete(delta, 3, 0, 9, false), 7);
+    EXPECT_GT(delta.kept_bytes(), 0U);
+
+    schedule.branch_rules[0].store = {Store::Rule::output};
+    BranchMemory output(schedule);
+    complete(output, 0, 1, 4, true);
+    EXPECT_EQ(complete(output, 1, 0, 6, false), 1);
+
+    schedule.branch_rules[0].store = {Store::Rule::forecast, 1};
+    BranchMemory forecast(schedule);
+    complete(forecast, 0, 1, 4, true);
+    EXPECT_EQ(complete(forecast, 1, 0, 6, false), 1);
+    complete(forecast, 2, 5, 7, true);
+    EXPECT_EQ(complete(forecast, 3, 0, 9, false), 7);
+    EXPECT_EQ(complete(forecast, 4, 0, 9, false), 9);
+
+    schedule.branch_rules[0].store = {Store::Rule::drop};
+    BranchMemory drop(schedule);
+    EXPECT_EQ(complete(drop, 1, 0, 6, false), -1);
+}
+
+}  // namespace
+}  // namespace reprise::cachify
