@@ -18,8 +18,10 @@ from pathlib import Path
 import torch
 from diffusers import (
     AutoencoderKL,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     UNet2DConditionModel,
 )
@@ -51,6 +53,9 @@ SD3_TRANSFORMER = {"sample_size": 128, "num_layers": 24, "num_attention_heads": 
 VAE = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2}
 SD3_VAE = VAE | {"sample_size": 1024, "latent_channels": 16, "scaling_factor": 1.5305, "shift_factor": 0.0609,
                  "use_quant_conv": False, "use_post_quant_conv": False, "force_upcast": False}  # fmt: skip
+PIXART = {"transformer": {"sample_size": 128, "caption_channels": 4096},
+          "vae": VAE | {"sample_size": 1024, "scaling_factor": 0.13025}, "text_encoder": T5_XXL}  # fmt: skip
+PIXART_512 = PIXART | {"transformer": {"sample_size": 64, "caption_channels": 4096}}
 SD3 = {"transformer": SD3_TRANSFORMER, "vae": SD3_VAE, "text_encoder": CLIP_L, "text_encoder_2": CLIP_G}
 PRESETS = {
     "sdxl": {
@@ -64,6 +69,9 @@ PRESETS = {
         "vae": VAE | {"sample_size": 512},
         "text_encoder": CLIP_L,
     },
+    "pixart": PIXART,
+    "pixart-512": PIXART_512,
+    "pixart-512-t5-4": PIXART_512 | {"text_encoder": T5_XXL | {"num_layers": 4}},  # for measuring memory
     "sd3": SD3,  # without its T5, which is optional
     "sd3-t5": SD3 | {"text_encoder_3": T5_XXL},
     "sd35": SD3
@@ -179,7 +187,10 @@ def make_models(preset: dict) -> dict[str, torch.nn.Module]:
             **preset["vae"],
         )
     }
-    if "transformer" in preset:
+    if "caption_channels" in preset.get("transformer", {}):
+        models["transformer"] = PixArtTransformer2DModel(**preset["transformer"])
+        models["text_encoder"] = T5EncoderModel(T5Config(**preset["text_encoder"]))
+    elif "transformer" in preset:
         models["transformer"] = SD3Transformer2DModel(**preset["transformer"])
         models["text_encoder"] = CLIPTextModelWithProjection(CLIPTextConfig(**preset["text_encoder"]))
     else:
@@ -195,19 +206,18 @@ def make_models(preset: dict) -> dict[str, torch.nn.Module]:
 def write_tokenizers(out: Path, models: dict[str, torch.nn.Module], options) -> dict[str, list[str]]:
     """Those of the text encoders; what the index says of them."""
     entries = {}
-    for encoder, pad_token in [("text_encoder", "<|endoftext|>"), ("text_encoder_2", "!")]:
+    for encoder, pad_token in [("text_encoder", "<|endoftext|>"), ("text_encoder_2", "!"), ("text_encoder_3", "")]:
         name = encoder.replace("text_encoder", "tokenizer")
         if encoder not in models:
             continue
-        entries[name] = ["transformers", "CLIPTokenizer"]
+        is_t5 = isinstance(models[encoder], T5EncoderModel)
+        entries[name] = ["transformers", "T5TokenizerFast" if is_t5 else "CLIPTokenizer"]
         if options.tokenizers:
             shutil.copytree(options.tokenizers / name, out / name)
+        elif is_t5:
+            shutil.copytree(T5_TOKENIZER, out / name)
         else:
             write_tokenizer(out / name, pad_token)
-    if "text_encoder_3" in models:
-        source = options.tokenizers / "tokenizer_3" if options.tokenizers else T5_TOKENIZER
-        shutil.copytree(source, out / "tokenizer_3")
-        entries["tokenizer_3"] = ["transformers", "T5TokenizerFast"]
     return entries
 
 
@@ -220,7 +230,10 @@ def write_pipeline(out: Path, options) -> None:
         stem = "model" if name.startswith("text_encoder") else "diffusion_pytorch_model"
         write_component(out / name, model, stem, options, generator)
     index: dict = {"_diffusers_version": "0.42.1"} | write_tokenizers(out, models, options)
-    if "transformer" in models:
+    if isinstance(models.get("transformer"), PixArtTransformer2DModel):
+        index |= {"_class_name": "PixArtAlphaPipeline"}
+        scheduler = DPMSolverMultistepScheduler(beta_start=0.0001, beta_end=0.02, beta_schedule="linear")
+    elif "transformer" in models:
         index |= {"_class_name": "StableDiffusion3Pipeline"}
         index |= dict.fromkeys(("text_encoder_3", "tokenizer_3"), [None, None]) | index
         scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
@@ -234,8 +247,9 @@ def write_pipeline(out: Path, options) -> None:
             timestep_spacing="leading",
         )  # fmt: skip
     scheduler.save_config(out / "scheduler")
-    index |= {"feature_extractor": [None, None], "image_encoder": [None, None],
-              "scheduler": ["diffusers", type(scheduler).__name__]}  # fmt: skip
+    if index["_class_name"] != "PixArtAlphaPipeline":
+        index |= {"feature_extractor": [None, None], "image_encoder": [None, None]}
+    index["scheduler"] = ["diffusers", type(scheduler).__name__]
     for name, model in models.items():
         library = "transformers" if name.startswith("text_encoder") else "diffusers"
         index[name] = [library, type(model).__name__]
