@@ -424,6 +424,37 @@ class Structure(CommandTest):
         self.assert_refused(self.run_structure("modules", "--kind", "brick"), USAGE, "brick", "resnet")
 
 
+class StableDiffusion3(CommandTest):
+    def test_picture_of_three_prompts(self):
+        result = self.ok(
+            self.generate("--steps", 2, "--prompt-2", "on a table", "--prompt-3", "größe", "--negative-prompt-3", "blue",
+                          "--max-sequence-length", 5, "--out", "a.png", model=self.model("tiny-sd3"))
+        )  # fmt: skip
+        self.assertIn("reused 4 modules at 1 of 2 steps", result.stderr)
+        texts, size = png_texts((self.work / "a.png").read_bytes())
+        self.assertEqual(size, (64, 64))
+        for key, value in {"prompt_3": "größe", "negative_prompt_3": "blue", "guidance_scale": "7",
+                           "scheduler": "FlowMatchEulerDiscreteScheduler"}.items():  # fmt: skip
+            self.assertEqual(texts[key], value)
+
+    def test_what_it_refuses(self):
+        model = self.model("tiny-sd35")
+        self.assert_refused(self.generate("--prompt-3", "blue", model=model), USAGE, "prompt_3", "T5")
+        self.assert_refused(self.generate("--skip-guidance-layers", "1,2", model=model), USAGE, "skip_guidance_layers")
+        self.assert_refused(self.generate("--max-sequence-length", 600, model=model), USAGE, "max_sequence_length", "512")
+        self.assert_refused(self.generate("--width", 72, model=model), USAGE, "width is 72", "multiple of 16")
+
+    def test_modules(self):
+        result = self.run_command("modules", "--model", self.model("tiny-sd35"), "--backend", "reference", "--all", "--json",
+                                  "--steps", 4)  # fmt: skip
+        by_name = {row["name"]: row for row in json.loads(self.ok(result).stdout)}
+        self.assertEqual(by_name["transformer_blocks.1"]["reused_steps"], [1, 3])
+        self.assertEqual(by_name["transformer_blocks.2"]["reused_steps"], [])
+        self.assertEqual(by_name["transformer_blocks.2.attn"]["kind"], "joint_attention")
+        self.assertEqual(by_name["transformer_blocks.1.attn2"]["kind"], "self_attention")
+        self.assertNotIn("transformer_blocks.2.attn2", by_name)
+
+
 class Measuring(CommandTest):
     def test_compare(self):
         arguments = ("compare", "--model", self.model(), "--backend", "reference", "--guidance-mode", "batched",
