@@ -30,6 +30,7 @@ void Executor::release_memory() const {
 Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
     : executor_(std::move(executor)),
       program_(reuse ? &executor_->plan().program : &executor_->plan().full_program),
+      sequence_(reuse ? &executor_->plan().analysis.sequence : &executor_->plan().full_analysis.sequence),
       host_(program_->prologues.size(), std::vector<Tensor>(executor_->plan().extended.graph.inputs.size())) {
     slots_.reserve(program_->slots.size());
     for (const Slot& slot : program_->slots) slots_.emplace_back(slot.type, slot.shape);
@@ -60,7 +61,7 @@ std::vector<Tensor> Generation::run() {
     if (position_ >= program_->executions.size())
         failure("{}: asked for evaluation {} of a plan for {}", executor_->plan().extended.graph.name,
                 position_ + 1, program_->executions.size());
-    const int branch = executor_->plan().analysis.sequence[position_].branch;
+    const int branch = (*sequence_)[position_].branch;
     execute(program_->executions[position_], branch);
     std::vector<Tensor> outputs;
     for (const Operand& output : program_->outputs[position_]) outputs.push_back(operand(output, branch));
@@ -174,7 +175,7 @@ void Generation::look_for_nan(const RunSegment& run) {
         const Plan& plan = executor_->plan();
         const auto& node = plan.extended.graph[slot.node];
         const auto& module = plan.extended.graph.modules[static_cast<std::size_t>(node.module)].name;
-        const int step = plan.analysis.sequence[position_].step;
+        const int step = (*sequence_)[position_].step;
         complaints_.push_back(fmt::format("NaN in what '{}' keeps at step {}", module, step));
         spdlog::warn("{}: everything that reuses it is lost; try --precision f32 or check the weights",
                      complaints_.back());

@@ -59,6 +59,7 @@ class Generation {
 
     std::shared_ptr<const Executor> executor_;
     const Program* program_;
+    const Sequence* sequence_;  ///< that the program is for
     std::vector<Tensor> slots_;
     std::vector<std::vector<Tensor>> host_;  ///< [branch][graph input]
     std::vector<std::unique_ptr<backends::Request>> requests_;
