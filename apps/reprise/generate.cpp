@@ -2,7 +2,6 @@
 #include <spdlog/spdlog.h>
 
 #include "commands.h"
-#include "io/safetensors.h"
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/run.h"
@@ -22,17 +21,6 @@ struct Options {
     OutputOptions output;
     std::string out = "reprise-{seed}.png", latents_in, latents_out;
 };
-
-Tensor read_latents(const std::string& path) {
-    const SafetensorsFile file(path);
-    const auto tensor = file.find("latents");
-    if (!tensor)
-        usage_error(
-            "{}: no tensor \"latents\" in it; expected one of shape (pictures, channels, height / 8, "
-            "width / 8)",
-            path);
-    return *tensor;
-}
 
 /// What every picture of a run has in common, and what it needs to be made again.
 struct Settings {
@@ -89,7 +77,7 @@ void run(Context& context, const Options& o) {
     const auto paths = picture_paths(o.out, count, o.sampling.seed);
     for (const auto& path : paths) check_picture_path(path);
     if (!o.latents_out.empty()) check_writable(o.latents_out);
-    const Tensor latents_in = o.latents_in.empty() ? Tensor() : read_latents(o.latents_in);
+    const Tensor latents_in = read_latents(o.latents_in);
 
     Session session(context, o.model, o.cache);
     GenerateOptions options = session.pipe.implementation().with_defaults(o.sampling.generate_options());

@@ -52,12 +52,15 @@ int fail(Terminal& terminal, const Error& error) {
 int run(int count, const char* const* arguments, Terminal& terminal) {
     Context context{terminal};
     log_to(terminal, Loudness::normal);
-    CLI::App app("Pictures from text, with diffusion models that reuse what earlier steps computed.",
-                 "reprise");
+    CLI::App app(
+        "Pictures from text and videos from pictures, with diffusion models that reuse what earlier steps "
+        "computed.",
+        "reprise");
     app.formatter(std::make_shared<HelpFormatter>());
     app.require_subcommand(1);
     app.set_version_flag("--version", version_text, "Print the version, the backends, and their devices");
     add_generate(app, context);
+    add_animate(app, context);
     add_compare(app, context);
     add_plan(app, context);
     add_modules(app, context);

@@ -127,6 +127,12 @@ void PromptOptions::apply_to(GenerateOptions& options) const {
     options.skip_guidance_layers = skip_guidance_layers;
 }
 
+void AnimationOptions::apply_to(GenerateOptions& options) const {
+    options.image = Image::load(image);
+    options.video = video;
+    options.video.fit = fit == "crop" ? Fit::crop : fit == "letterbox" ? Fit::letterbox : Fit::stretch;
+}
+
 void add_model_options(CLI::App& command, ModelOptions& options) {
     options.backend = backends::available().front();
     const auto group = [](CLI::Option* option) { return option->group("Model"); };
@@ -167,19 +173,12 @@ void add_cache_options(CLI::App& command, CacheOptions& options) {
         ->capture_default_str();
 }
 
-void add_sampling_options(CLI::App& command, SamplingOptions& options) {
+void add_run_options(CLI::App& command, SamplingOptions& options) {
     const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
     std::string names;
     for (const auto& entry : schedulers()) (names += names.empty() ? "" : ", ") += entry.name;
     group(command.add_option("--steps", options.steps, "Denoising steps"))
         ->check(at_least(1))
-        ->capture_default_str();
-    group(command.add_option(
-              "--guidance", options.guidance,
-              "Guidance scale; off at 1 and below (default: what diffusers has for the pipeline)"))
-        ->type_name("FLOAT");
-    group(command.add_option("--guidance-rescale", options.guidance_rescale,
-                             "0 to 1: how much of guidance's contrast is taken back"))
         ->capture_default_str();
     group(command.add_option("--width", options.width, "In pixels; 0: what the model was trained for"))
         ->check(at_least(0))
@@ -197,6 +196,52 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
                              "Both halves of guidance as one batch or as two passes; auto: the faster"))
         ->check(one_of({"auto", "batched", "split"}))
         ->capture_default_str();
+}
+
+void add_sampling_options(CLI::App& command, SamplingOptions& options) {
+    const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
+    add_run_options(command, options);
+    group(command.add_option(
+              "--guidance", options.guidance,
+              "Guidance scale; off at 1 and below (default: what diffusers has for the pipeline)"))
+        ->type_name("FLOAT");
+    group(command.add_option("--guidance-rescale", options.guidance_rescale,
+                             "0 to 1: how much of guidance's contrast is taken back"))
+        ->capture_default_str();
+}
+
+void add_animation_options(CLI::App& command, AnimationOptions& options) {
+    const auto group = [](CLI::Option* option) { return option->group("Animation"); };
+    AnimateOptions& video = options.video;
+    group(command.add_option("--image", options.image, "Picture to start from: PNG, JPEG or WebP"))
+        ->required()
+        ->type_name("FILE");
+    group(
+        command.add_option("--fit", options.fit,
+                           "How it comes to the video's size: stretched, cut off at the sides, or on black"))
+        ->check(one_of({"stretch", "crop", "letterbox"}))
+        ->capture_default_str();
+    group(command.add_option("--frames", video.num_frames, "(default: what the model was trained for)"))
+        ->check(at_least(1))
+        ->type_name("N");
+    group(command.add_option("--fps", video.fps, "Frames a second, of the file and as the model is told"))
+        ->check(at_least(1))
+        ->capture_default_str();
+    group(command.add_option("--motion-bucket", video.motion_bucket_id, "More is more motion"))
+        ->check(at_least(0))
+        ->capture_default_str();
+    group(command.add_option("--noise-aug", video.noise_aug_strength,
+                             "Noise on the picture; more follows it less"))
+        ->capture_default_str();
+    group(command.add_option("--min-guidance", video.min_guidance_scale, "Guidance scale at the first frame"))
+        ->capture_default_str();
+    group(command.add_option("--max-guidance", video.max_guidance_scale,
+                             "At the last frame; guidance is off at 1 and below"))
+        ->capture_default_str();
+    group(command.add_option("--decode-chunk-size", video.decode_chunk_size,
+                             "Frames decoded at once (default: all, or as many as memory allows)"))
+        ->check(at_least(1))
+        ->type_name("N");
 }
 
 void add_prompt_options(CLI::App& command, PromptOptions& options) {

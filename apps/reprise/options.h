@@ -68,6 +68,15 @@ struct PromptOptions {
     void apply_to(GenerateOptions& options) const;
 };
 
+/// Which picture to animate, and how.
+struct AnimationOptions {
+    std::string image, fit = "stretch";
+    AnimateOptions video;
+
+    /// Reads the picture.
+    void apply_to(GenerateOptions& options) const;
+};
+
 struct OutputOptions {
     bool json = false, verbose = false, quiet = false;
 
@@ -78,7 +87,11 @@ struct OutputOptions {
 
 void add_model_options(CLI::App& command, ModelOptions& options);
 void add_cache_options(CLI::App& command, CacheOptions& options);
+/// Steps, size, seed, scheduler: all but guidance.
+void add_run_options(CLI::App& command, SamplingOptions& options);
+/// The same with guidance by text.
 void add_sampling_options(CLI::App& command, SamplingOptions& options);
+void add_animation_options(CLI::App& command, AnimationOptions& options);
 void add_prompt_options(CLI::App& command, PromptOptions& options);
 void add_output_options(CLI::App& command, OutputOptions& options);
 

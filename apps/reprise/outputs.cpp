@@ -16,16 +16,12 @@ namespace reprise::app {
 
 namespace fs = std::filesystem;
 
-namespace {
-
 std::string lower_extension(const fs::path& path) {
     std::string extension = path.extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     return extension;
 }
-
-}  // namespace
 
 void check_writable(const fs::path& path) {
     std::error_code ignored;

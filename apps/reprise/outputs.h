@@ -11,6 +11,8 @@
 
 namespace reprise::app {
 
+/// Of a file's name, such as ".png".
+std::string lower_extension(const std::filesystem::path& path);
 /// Error (usage) unless a file can be made there: its folder exists and may be written, and it is no folder.
 void check_writable(const std::filesystem::path& path);
 /// The same for a picture, whose name has to end in .png or .webp.

@@ -4,7 +4,9 @@
 #include <filesystem>
 
 #include "interrupt.h"
+#include "io/safetensors.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "reprise/error.h"
 
 namespace reprise::app {
 
@@ -54,6 +56,18 @@ GenerateOutput Session::run(Context& context, GenerateOptions options, std::stri
         context.terminal.end();
         throw;
     }
+}
+
+Tensor read_latents(const std::string& path) {
+    if (path.empty()) return {};
+    const SafetensorsFile file(path);
+    const auto tensor = file.find("latents");
+    if (!tensor)
+        usage_error(
+            "{}: no tensor \"latents\" in it; expected one of shape (pictures, channels, height / 8, width / "
+            "8), for videos (videos, frames, channels, height / 8, width / 8)",
+            path);
+    return *tensor;
 }
 
 std::string cache_text(const CacheOptions& options, const std::optional<cachify::Config>& config) {

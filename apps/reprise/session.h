@@ -26,6 +26,9 @@ struct Session {
     GenerateOutput run(Context& context, GenerateOptions options, std::string title = {});
 };
 
+/// Noise from a file that --latents-out wrote, or no tensor for no file. Error (usage) for another file.
+Tensor read_latents(const std::string& path);
+
 /// The configuration's name and entries for settings that are kept: "default: ...", "off".
 std::string cache_text(const CacheOptions& options, const std::optional<cachify::Config>& config);
 /// The last part of the folder's name.

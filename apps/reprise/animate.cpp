@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "commands.h"
+#include "io/video.h"
+#include "outputs.h"
+#include "pipelines/diffusion_pipeline.h"
+#include "report/run.h"
+#include "report/text.h"
+#include "reprise/error.h"
+#include "session.h"
+
+namespace reprise::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options {
+    ModelOptions model;
+    AnimationOptions animation;
+    SamplingOptions sampling;
+    CacheOptions cache;
+    OutputOptions output;
+    std::string out = "reprise-{seed}.mp4", latents_in, latents_out;
+};
+
+/// Where frames go, by the name: one file, or numbered pictures.
+class Target {
+  public:
+    /// Error (usage) for a name that says none of these, or a place that cannot be written.
+    Target(const std::string& out, std::uint64_t seed) : seed_(seed) {
+        path_ = picture_paths(out, 1, seed).front();
+        const std::string extension = lower_extension(path_);
+        is_folder_ = extension.empty();
+        if (is_folder_) {
+            if (!path_.has_filename()) path_ = path_.parent_path();
+            pattern_ = (path_ / "frame-{n}.png").string();
+            std::error_code ignored;
+            check_writable(fs::is_directory(path_, ignored) ? path_ / "frame-1.png" : path_);
+        } else if (extension == ".png") {
+            pattern_ = out;
+            check_writable(path_);
+        } else if (extension == ".mp4" || extension == ".webp") {
+            is_mp4_ = extension == ".mp4";
+            check_writable(path_);
+        } else {
+            usage_error(
+                "{}: videos are saved as .mp4 or .webp, as numbered .png, or in a folder of these, not as "
+                "\"{}\"",
+                path_.string(), extension);
+        }
+    }
+
+    void add_to(Outputs& files, const Video& video) {
+        if (pattern_.empty()) {
+            const auto bytes =
+                is_mp4_ ? encode_mp4(video, path_.string()) : encode_animated_webp(video, path_.string());
+            files.add(path_, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+            return;
+        }
+        if (is_folder_) {
+            std::error_code error;
+            fs::create_directory(path_, error);
+            if (error) usage_error("cannot make the folder {}: {}", path_.string(), error.message());
+        }
+        const auto paths = picture_paths(pattern_, video.frames.size(), seed_);
+        for (std::size_t i = 0; i < paths.size(); ++i) files.add(paths[i], video.frames[i], video.text);
+    }
+
+  private:
+    std::uint64_t seed_;
+    fs::path path_;
+    std::string pattern_;  ///< of pictures; empty for one file
+    bool is_folder_ = false, is_mp4_ = false;
+};
+
+/// What the video is of, and what it needs to be made again.
+ImageText video_text(const Options& o, const Session& session, const GenerateOutput& output) {
+    const AnimateOptions& video = o.animation.video;
+    const Image& first = output.images.front();
+    return {{"image", fs::path(o.animation.image).filename().string()},
+            {"fit", o.animation.fit},
+            {"seed", std::to_string(o.sampling.seed)},
+            {"steps", std::to_string(o.sampling.steps)},
+            {"frames", std::to_string(output.images.size())},
+            {"fps", std::to_string(video.fps)},
+            {"motion_bucket", std::to_string(video.motion_bucket_id)},
+            {"noise_aug", fmt::format("{}", video.noise_aug_strength)},
+            {"guidance_scale", fmt::format("{} to {}", video.min_guidance_scale, video.max_guidance_scale)},
+            {"scheduler", output.report.scheduler},
+            {"size", fmt::format("{}x{}", first.width(), first.height())},
+            {"cache", cache_text(o.cache, session.config)},
+            {"model", model_name(o.model)},
+            {"precision", output.report.precision},
+            {"software", "reprise " REPRISE_VERSION}};
+}
+
+void report(Context& context, const RunReport& run, double load_seconds) {
+    context.terminal.note(run.summary);
+    context.terminal.note(fmt::format(
+        "load {}, picture {}, compile {}, denoise {}, decode {}", report::human_seconds(load_seconds),
+        report::human_seconds(run.text_seconds), report::human_seconds(run.compile_seconds),
+        report::human_seconds(run.denoise_seconds), report::human_seconds(run.decode_seconds)));
+}
+
+void run(Context& context, const Options& o) {
+    set_up(context, o.output);
+    const MemoryWatch memory;
+    Target target(o.out, o.sampling.seed);
+    if (!o.latents_out.empty()) check_writable(o.latents_out);
+    GenerateOptions options = o.sampling.generate_options();
+    o.animation.apply_to(options);
+    options.latents = read_latents(o.latents_in);
+
+    Session session(context, o.model, o.cache);
+    auto& pipeline = session.pipe.implementation();
+    if (pipeline.outlook({}).shape.frames == 0)
+        usage_error("{}: a {} draws from prompts; use reprise generate", o.model.model,
+                    session.pipe.class_name());
+    pipeline.outlook(options);  // refuses what cannot be run, before anything is
+    session.prepare(context, o.cache, o.sampling.steps);
+    const GenerateOutput output = session.run(context, options);
+
+    const ImageText text = video_text(o, session, output);
+    Outputs files;
+    target.add_to(files, {output.images, o.animation.video.fps, text});
+    if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
+    files.commit();
+
+    report(context, output.report, session.load_seconds);
+    if (!o.output.json) {
+        for (const auto& name : files.names()) print(name + "\n");
+        return;
+    }
+    auto json = report::to_json(output.report);
+    json["seconds"]["load"] = session.load_seconds;
+    json["memory"] = to_json(memory);
+    auto& settings = json["settings"];
+    for (const auto& [key, value] : text) settings[key] = value;
+    settings["pipeline"] = session.pipe.class_name();
+    settings["backend"] = o.model.backend;
+    settings["device"] = o.model.device;
+    settings["threads"] = o.model.threads;
+    json["files"] = files.names();
+    print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace
+
+void add_animate(CLI::App& app, Context& context) {
+    auto options = std::make_shared<Options>();
+    options->sampling.steps = 25;
+    auto* command = app.add_subcommand("animate", "Make a video from a picture");
+    add_model_options(*command, options->model);
+    add_animation_options(*command, options->animation);
+    add_run_options(*command, options->sampling);
+    add_cache_options(*command, options->cache);
+    command
+        ->add_option(
+            "--out", options->out,
+            "Video, .mp4 or .webp; or .png, one picture a frame, or a folder for these; {seed} becomes "
+            "the seed, {n} a frame's number")
+        ->group("Output")
+        ->type_name("FILE")
+        ->capture_default_str();
+    command
+        ->add_option("--latents-in", options->latents_in,
+                     "Noise in place of the seed's: safetensors with one tensor \"latents\" (1, frames, 4, "
+                     "height/8, width/8)")
+        ->group("Output")
+        ->type_name("FILE");
+    command->add_option("--latents-out", options->latents_out, "Writes the final latents, in the same form")
+        ->group("Output")
+        ->type_name("FILE");
+    add_output_options(*command, options->output);
+    command->footer(
+        "\nExamples:\n"
+        "  reprise animate --model svd-xt --image boat.jpg --out boat.mp4\n"
+        "  reprise animate --model svd --image boat.jpg --fit crop --frames 14 --fps 10 --motion-bucket 60\n"
+        "  reprise animate --model svd --image boat.jpg --width 512 --height 320 --out 'boat/{n}.png'");
+    command->callback([options, &context] { run(context, *options); });
+}
+
+}  // namespace reprise::app
