@@ -53,6 +53,14 @@ class Target {
         }
     }
 
+    Target(const Target&) = delete;
+    Target& operator=(const Target&) = delete;
+    /// Leaves no empty folder of its own making behind.
+    ~Target() {
+        std::error_code ignored;
+        if (made_folder_) fs::remove(path_, ignored);
+    }
+
     void add_to(Outputs& files, const Video& video) {
         if (pattern_.empty()) {
             const auto bytes =
@@ -62,7 +70,7 @@ class Target {
         }
         if (is_folder_) {
             std::error_code error;
-            fs::create_directory(path_, error);
+            made_folder_ = fs::create_directory(path_, error);
             if (error) usage_error("cannot make the folder {}: {}", path_.string(), error.message());
         }
         const auto paths = picture_paths(pattern_, video.frames.size(), seed_);
@@ -73,7 +81,7 @@ class Target {
     std::uint64_t seed_;
     fs::path path_;
     std::string pattern_;  ///< of pictures; empty for one file
-    bool is_folder_ = false, is_mp4_ = false;
+    bool is_folder_ = false, made_folder_ = false, is_mp4_ = false;
 };
 
 /// What the video is of, and what it needs to be made again.
