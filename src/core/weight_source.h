@@ -22,6 +22,11 @@ class WeightSource {
     /// after the source is gone. Nothing when there is none; an Error when there is one that cannot be
     /// used, such as an element type that Reprise does not know.
     virtual std::optional<Tensor> find(std::string_view name) const = 0;
+    /// Its shape; sources whose tensors cost something to make answer without making one.
+    virtual std::optional<Shape> shape(std::string_view name) const {
+        const auto tensor = find(name);
+        return tensor ? std::optional(tensor->shape()) : std::nullopt;
+    }
     /// All names, sorted.
     virtual std::vector<std::string> names() const = 0;
     /// Lets the system take back the memory of mapped weights that were read. Tensors stay valid: reading

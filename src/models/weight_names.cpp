@@ -99,8 +99,8 @@ std::optional<Tensor> NamedWeights::find(std::string_view name) const {
 std::vector<std::string> NamedWeights::names() const {
     std::vector<std::string> result;
     for (const auto& [name, source_name] : source_names_) {
-        const auto tensor = source_.find(source_name);
-        if (!tensor || tensor->rank() > 0) result.push_back(name);
+        const auto shape = source_.shape(source_name);
+        if (!shape || !shape->empty()) result.push_back(name);
     }
     return result;
 }
