@@ -98,10 +98,17 @@ DenoiserShape graph_shape(const GuidedDenoiser::RunShape& shape) {
 
 }  // namespace
 
-std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& shape,
+bool GuidedDenoiser::wants_two_passes() const {
+    return preparation &&
+           std::any_of(preparation->config.begin(), preparation->config.end(), needs_two_passes);
+}
+
+std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
                                                           const std::vector<Evaluation>& evaluations,
                                                           bool structure_only) const {
     const std::scoped_lock lock(mutex_);
+    RunShape shape = asked;
+    if (shape.mode == GuidanceMode::automatic && wants_two_passes()) shape.mode = GuidanceMode::split;
     const DenoiserShape wanted = graph_shape(shape);
     const graph::Graph bare =
         structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr) : graph::Graph{};
@@ -197,8 +204,7 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
     const std::scoped_lock lock(mutex_);
     if (!shape.guidance) return GuidanceMode::batched;
     if (shape.mode != GuidanceMode::automatic) return shape.mode;
-    if (preparation && std::any_of(preparation->config.begin(), preparation->config.end(), needs_two_passes))
-        return GuidanceMode::split;
+    if (wants_two_passes()) return GuidanceMode::split;
     RunShape split = shape;
     split.mode = GuidanceMode::split;
     for (const Timed& timed : timed_)

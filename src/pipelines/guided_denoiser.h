@@ -117,6 +117,8 @@ class GuidedDenoiser {
     void release_larger_than(std::int64_t parameters) const;
 
   private:
+    /// Whether the prepared configuration needs the halves of guidance as two passes.
+    bool wants_two_passes() const;
     GuidanceMode resolve(const RunShape& shape, const std::vector<Evaluation>& evaluations,
                          const std::function<void(std::string_view)>& on_phase) const;
     double time_mode(RunShape shape, const std::vector<Evaluation>& evaluations, GuidanceMode mode,
