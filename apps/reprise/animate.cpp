@@ -162,7 +162,7 @@ void add_animate(CLI::App& app, Context& context) {
     options->sampling.steps = 25;
     auto* command = app.add_subcommand("animate", "Make a video from a picture");
     add_model_options(*command, options->model);
-    add_animation_options(*command, options->animation);
+    add_animation_options(*command, options->animation, Picture::required);
     add_run_options(*command, options->sampling);
     add_cache_options(*command, options->cache);
     command

@@ -14,6 +14,7 @@ namespace {
 
 struct Options {
     ModelOptions model;
+    AnimationOptions animation;
     SamplingOptions sampling;
     CacheOptions cache;
     OutputOptions output;
@@ -108,7 +109,14 @@ void run(Context& context, const Options& o) {
     const MemoryWatch memory;
     Session session(context, o.model.kept(), o.cache);
     GenerateOptions options = o.sampling.generate_options();
-    options.prompt = o.prompt;
+    if (session.pipe.implementation().denoiser().model().traits().frames == 0) {
+        options.prompt = o.prompt;
+    } else if (o.animation.given()) {
+        o.animation.apply_to(options);
+    } else {
+        options.image = Image(64, 64);
+        options.video = o.animation.video;
+    }
     options.decode = o.decode;
     session.pipe.implementation().outlook(options);
     session.prepare(context, o.cache, o.sampling.steps);
@@ -141,6 +149,7 @@ void add_bench(CLI::App& app, Context& context) {
     auto options = std::make_shared<Options>();
     auto* command = app.add_subcommand("bench", "Measure steps, start-up and memory");
     add_model_options(*command, options->model);
+    add_animation_options(*command, options->animation, Picture::optional);
     add_sampling_options(*command, options->sampling);
     add_cache_options(*command, options->cache);
     const auto group = [](CLI::Option* option) { return option->group("Measuring"); };

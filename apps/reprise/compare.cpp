@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 struct Options {
     ModelOptions model;
     PromptOptions prompts;
+    AnimationOptions animation;
     SamplingOptions sampling;
     CacheOptions cache;
     OutputOptions output;
@@ -60,7 +61,10 @@ class Bout {
     Bout(Context& context, const Options& options, Session& session)
         : context_(context), o_(options), session_(session) {
         base_ = session.pipe.implementation().with_defaults(o_.sampling.generate_options());
-        o_.prompts.apply_to(base_);
+        if (o_.animation.given())
+            o_.animation.apply_to(base_);
+        else
+            o_.prompts.apply_to(base_);
         auto& pipe = session.pipe.implementation();
         const auto graph = pipe.denoiser().structure(pipe.outlook(base_).shape);
         const double bytes = static_cast<double>(parameter_count(graph, 0)) *
@@ -69,7 +73,12 @@ class Bout {
     }
 
     bool one_cut() const { return one_cut_; }
-    double guidance_scale() const { return *base_.guidance_scale; }
+    std::string guidance() const {
+        const AnimateOptions& video = base_.video;
+        return o_.animation.given()
+                   ? fmt::format("{} to {}", video.min_guidance_scale, video.max_guidance_scale)
+                   : fmt::format("{}", *base_.guidance_scale);
+    }
 
     report::Comparison run() {
         report::Comparison result;
@@ -106,7 +115,10 @@ class Bout {
     static void keep(report::Way& way, GenerateOutput output) {
         way.runs.push_back(std::move(output.report));
         way.images = std::move(output.images);
-        way.latents = std::move(output.latents);
+        const Shape& shape = output.latents.shape();
+        way.latents = shape.size() == 5  // of videos: a row for each frame, as for each picture
+                          ? output.latents.reshaped({shape[0] * shape[1], shape[2], shape[3], shape[4]})
+                          : output.latents;
     }
 
     GenerateOutput full_run(int steps, const std::string& label) {
@@ -171,7 +183,9 @@ void write(const Places& places, const report::Comparison& comparison, Outputs& 
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
-    const auto prompts = o.prompts.prompts();
+    const bool animates = o.animation.given();
+    const auto prompts =
+        animates ? std::vector{fs::path(o.animation.image).filename().string()} : o.prompts.prompts();
     if (o.cache.off()) usage_error("--cache off: compare needs a configuration to compare with the full run");
 
     Session session(context, o.model.kept(), o.cache);
@@ -184,8 +198,12 @@ void run(Context& context, const Options& o) {
 
     const RunReport& report = comparison.reused.runs.back();
     const Image& first = comparison.full.images.front();
-    for (const auto& prompt : prompts)
-        for (int i = 0; i < o.prompts.images; ++i) comparison.captions.push_back(prompt);
+    if (animates)
+        for (std::size_t i = 0; i < comparison.full.images.size(); ++i)
+            comparison.captions.push_back(fmt::format("frame {}", i + 1));
+    else
+        for (const auto& prompt : prompts)
+            for (int i = 0; i < o.prompts.images; ++i) comparison.captions.push_back(prompt);
     comparison.title = prompts.size() == 1 ? prompts.front() : fmt::format("{} prompts", prompts.size());
     comparison.settings = {
         {"model", model_name(o.model)},
@@ -194,7 +212,7 @@ void run(Context& context, const Options& o) {
         {"size", fmt::format("{}x{}", first.width(), first.height())},
         {"scheduler", report.scheduler},
         {"precision", report.precision},
-        {"guidance", fmt::format("{}, {}", bout.guidance_scale(), report::name_of(report.guidance_mode))},
+        {"guidance", fmt::format("{}, {}", bout.guidance(), report::name_of(report.guidance_mode))},
         {"engine", fmt::format("{} on {}, {} threads", o.model.backend, o.model.device,
                                o.model.threads == 0 ? "all" : fmt::format("{}", o.model.threads))},
         {"runs", fmt::format("{} of each, by turns, after one to warm up", o.runs)},
@@ -205,7 +223,7 @@ void run(Context& context, const Options& o) {
     context.terminal.note(comparison.summary);
     if (o.output.json) {
         auto json = report::to_json(comparison);
-        json["prompts"] = prompts;
+        json[animates ? "image" : "prompts"] = prompts;
         json["memory"] = to_json(memory);
         json["files"] = files.names();
         print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
@@ -224,6 +242,7 @@ void add_compare(CLI::App& app, Context& context) {
         "compare", "Draw the same picture in full, reused, and with fewer steps in the time of the reused");
     add_model_options(*command, options->model);
     add_prompt_options(*command, options->prompts);
+    add_animation_options(*command, options->animation, Picture::optional);
     add_sampling_options(*command, options->sampling);
     add_cache_options(*command, options->cache);
     command->add_option("--runs", options->runs, "Measured runs of each way, by turns, after one to warm up")
@@ -247,7 +266,8 @@ void add_compare(CLI::App& app, Context& context) {
         "\nTimes are the middle of the runs; PSNR, SSIM and the latents' distance are from the full result.\n"
         "\nExamples:\n"
         "  reprise compare --model models/emoji-sdxl --prompt rocket --steps 20 --out rocket\n"
-        "  reprise compare --model sdxl --prompts-file prompts.txt --cache mine.json --out sheet.png");
+        "  reprise compare --model sdxl --prompts-file prompts.txt --cache mine.json --out sheet.png\n"
+        "  reprise compare --model svd --image boat.jpg --steps 25 --out boat");
     command->callback([options, &context] { run(context, *options); });
 }
 

@@ -210,11 +210,11 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
         ->capture_default_str();
 }
 
-void add_animation_options(CLI::App& command, AnimationOptions& options) {
+void add_animation_options(CLI::App& command, AnimationOptions& options, Picture picture) {
     const auto group = [](CLI::Option* option) { return option->group("Animation"); };
     AnimateOptions& video = options.video;
     group(command.add_option("--image", options.image, "Picture to start from: PNG, JPEG or WebP"))
-        ->required()
+        ->required(picture == Picture::required)
         ->type_name("FILE");
     group(
         command.add_option("--fit", options.fit,
@@ -275,6 +275,10 @@ void add_prompt_options(CLI::App& command, PromptOptions& options) {
                              "Tokens of a T5 text encoder (default: what diffusers has for the pipeline)"))
         ->check(at_least(1))
         ->type_name("N");
+    group(command.add_flag("--no-clean-caption{false}", options.clean_caption,
+                           "PixArt: take prompts as they are but for capitals, with their links and markup"));
+    group(command.add_flag("--no-resolution-binning{false}", options.use_resolution_binning,
+                           "PixArt: draw at the size asked for, not at the nearest that it was trained for"));
     group(command.add_option("--skip-guidance-layers", options.skip_guidance_layers,
                              "Not supported: diffusers' guidance by leaving layers out"))
         ->delimiter(',')

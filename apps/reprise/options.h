@@ -73,6 +73,7 @@ struct AnimationOptions {
     std::string image, fit = "stretch";
     AnimateOptions video;
 
+    bool given() const { return !image.empty(); }
     /// Reads the picture.
     void apply_to(GenerateOptions& options) const;
 };
@@ -91,7 +92,8 @@ void add_cache_options(CLI::App& command, CacheOptions& options);
 void add_run_options(CLI::App& command, SamplingOptions& options);
 /// The same with guidance by text.
 void add_sampling_options(CLI::App& command, SamplingOptions& options);
-void add_animation_options(CLI::App& command, AnimationOptions& options);
+enum class Picture { required, optional };
+void add_animation_options(CLI::App& command, AnimationOptions& options, Picture picture);
 void add_prompt_options(CLI::App& command, PromptOptions& options);
 void add_output_options(CLI::App& command, OutputOptions& options);
 

@@ -16,6 +16,7 @@ struct Options {
     SamplingOptions sampling;
     CacheOptions cache;
     OutputOptions output;
+    int frames = 0;
 };
 
 void run(Context& context, const Options& o) {
@@ -23,7 +24,8 @@ void run(Context& context, const Options& o) {
     const auto opened = pipelines::open_pipeline(o.model.model, o.model.load_options(), true);
     auto& pipe = *opened;
     const auto config = o.cache.config(pipe);
-    const auto options = o.sampling.generate_options();
+    auto options = o.sampling.generate_options();
+    options.video.num_frames = o.frames;
     const auto ahead = pipe.outlook(options);
     auto& denoiser = pipe.denoiser();
     if (config)
@@ -60,6 +62,10 @@ void add_plan(CLI::App& app, Context& context) {
     auto* command =
         app.add_subcommand("plan", "Show what would run at each step, what is kept, what is saved");
     add_model_options(*command, options->model);
+    command->add_option("--frames", options->frames, "Of a video (default: what the model was trained for)")
+        ->group("Sampling")
+        ->check(at_least(1))
+        ->type_name("N");
     add_cache_options(*command, options->cache);
     add_sampling_options(*command, options->sampling);
     add_output_options(*command, options->output);

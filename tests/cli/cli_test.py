@@ -306,6 +306,24 @@ class Animate(CommandTest):
         self.assert_refused(self.run_command("generate", "--model", self.model("tiny-svd"), "--prompt", "x"), USAGE,
                             "picture")  # fmt: skip
 
+    def test_the_other_commands_take_videos(self):
+        common = ("--model", self.model("tiny-svd"), "--backend", "reference", "--guidance-mode", "batched", "--steps", 2)
+        plan = json.loads(self.ok(self.run_command("plan", *common, "--frames", 2, "--json")).stdout)
+        longer = json.loads(self.ok(self.run_command("plan", *common, "--frames", 4, "--json")).stdout)
+        self.assertLess(plan["kept_bytes"], longer["kept_bytes"])
+        rows = json.loads(self.ok(self.run_command("modules", "--model", self.model("tiny-svd"), "--all", "--json")).stdout)
+        kinds = {row["name"]: row["kind"] for row in rows}
+        self.assertEqual(kinds["mid_block.resnets.0.temporal_res_block"], "temporal_resnet")
+        bench = json.loads(self.ok(self.run_command("bench", *common, "--frames", 2, "--runs", 1, "--json")).stdout)
+        self.assertGreater(bench["seconds"]["reused_step"]["median"], 0)
+        result = json.loads(self.ok(self.run_command("compare", *common, "--image", self.picture(), "--runs", 1,
+                                                     "--fewer-steps", 1, "--out", "c", "--json")).stdout)  # fmt: skip
+        self.assertEqual(result["image"], ["base.png"])
+        self.assertGreater(result["ways"]["reused"]["latent_error"], 0)
+        self.assertEqual(self.files(), sorted(["comparison.html", "comparison.png"] + [
+            f"{way}-{n}.png" for way in ("fewer", "full", "reused") for n in (1, 2, 3)]))  # fmt: skip
+        self.assertIn("frame 3", (self.work / "c" / "comparison.html").read_text())
+
     def test_full_disk(self):
         result = self.animate("--latents-out", "/dev/full", "--out", "frames")
         self.assert_refused(result, FAILURE, "/dev/full", "space")
