@@ -31,6 +31,9 @@ ONLY_IN = {
     "pcre2": ("src/cachify/", "src/text/"),
     "png": "src/io/",
     "webp/": "src/io/",
+    "jpeglib": "src/io/",
+    "libav": "src/io/",
+    "libsw": "src/io/",
     "CLI/": "apps/",
 }
 
