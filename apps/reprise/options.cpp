@@ -124,6 +124,8 @@ void PromptOptions::apply_to(GenerateOptions& options) const {
     options.num_images_per_prompt = images;
     options.clip_skip = clip_skip;
     options.max_sequence_length = max_sequence_length;
+    options.clean_caption = clean_caption;
+    options.use_resolution_binning = use_resolution_binning;
     options.skip_guidance_layers = skip_guidance_layers;
 }
 
@@ -275,10 +277,12 @@ void add_prompt_options(CLI::App& command, PromptOptions& options) {
                              "Tokens of a T5 text encoder (default: what diffusers has for the pipeline)"))
         ->check(at_least(1))
         ->type_name("N");
-    group(command.add_flag("--no-clean-caption{false}", options.clean_caption,
-                           "PixArt: take prompts as they are but for capitals, with their links and markup"));
-    group(command.add_flag("--no-resolution-binning{false}", options.use_resolution_binning,
-                           "PixArt: draw at the size asked for, not at the nearest that it was trained for"));
+    group(command.add_flag_callback(
+        "--no-clean-caption", [&options] { options.clean_caption = false; },
+        "PixArt: take prompts as they are but for capitals, with their links and markup"));
+    group(command.add_flag_callback(
+        "--no-resolution-binning", [&options] { options.use_resolution_binning = false; },
+        "PixArt: draw at the size asked for, not at the nearest that it was trained for"));
     group(command.add_option("--skip-guidance-layers", options.skip_guidance_layers,
                              "Not supported: diffusers' guidance by leaving layers out"))
         ->delimiter(',')

@@ -61,6 +61,7 @@ struct PromptOptions {
     std::optional<std::string> negative_prompt, negative_prompt_2, negative_prompt_3;
     int images = 1;
     std::optional<int> clip_skip, max_sequence_length;
+    bool clean_caption = true, use_resolution_binning = true;
     std::vector<int> skip_guidance_layers;
 
     /// The one prompt, or the lines of the file that are not blank. Error (usage) when there are none.
