@@ -14,6 +14,7 @@ void add_plan(CLI::App& app, Context& context);
 void add_modules(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_schedulers(CLI::App& app, Context& context);
+void add_policies(CLI::App& app, Context& context);
 void add_cache(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);

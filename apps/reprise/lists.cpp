@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "backends/backend.h"
+#include "cachify/policies.h"
 #include "commands.h"
 #include "io/weight_cache.h"
 #include "outputs.h"
@@ -26,6 +27,32 @@ void list_schedulers(bool json) {
     for (const auto& entry : schedulers())
         table.add({std::string(entry.name), std::string(entry.class_name), std::string(entry.summary)});
     print(table.text());
+}
+
+void list_policies(bool json) {
+    if (json) {
+        auto list = nlohmann::ordered_json::array();
+        for (const auto& policy : cachify::policies()) {
+            auto parameters = nlohmann::ordered_json::array();
+            for (const auto& parameter : policy.parameters)
+                parameters.push_back({{"name", parameter.name},
+                                      {"default", parameter.otherwise},
+                                      {"meaning", parameter.meaning}});
+            list.push_back({{"name", policy.name}, {"source", policy.source}, {"parameters", parameters}});
+        }
+        print(list.dump(2) + "\n");
+        return;
+    }
+    report::Table table({{"policy"}, {"parameter"}, {"default", report::Table::Align::right}, {}});
+    for (const auto& policy : cachify::policies()) {
+        table.add({std::string(policy.name), "", "", std::string(policy.source)});
+        for (const auto& parameter : policy.parameters)
+            table.add({"", std::string(parameter.name), fmt::format("{}", parameter.otherwise),
+                       std::string(parameter.meaning)});
+    }
+    print(table.text() +
+          "\nAs in --cache deepcache:interval=3,branch=1; several are joined by '+': --cache "
+          "default+guidance\n");
 }
 
 void list_cache(bool json) {
@@ -85,6 +112,16 @@ void add_schedulers(CLI::App& app, Context& context) {
     command->callback([options, &context] {
         set_up(context, *options);
         list_schedulers(options->json);
+    });
+}
+
+void add_policies(CLI::App& app, Context& context) {
+    auto options = std::make_shared<OutputOptions>();
+    auto* command = app.add_subcommand("policies", "List the ways to reuse that --cache knows by name");
+    add_output_options(*command, *options);
+    command->callback([options, &context] {
+        set_up(context, *options);
+        list_policies(options->json);
     });
 }
 

@@ -93,7 +93,9 @@ Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*
 
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
     {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
-    {"pixart-original", "NVIDIA Model Optimizer, cache_diffusion, as its example is written", {},
+    {"pixart-original",
+     "NVIDIA Model Optimizer, cache_diffusion, as its example is written",
+     {},
      make_pixart_original},
     {"deepcache", "arXiv 2312.00858", kDeepCache, make_deep_cache},
     {"tgate", "arXiv 2404.02747", kTGate, make_t_gate},

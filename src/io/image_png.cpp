@@ -51,8 +51,8 @@ void on_write(png_structp png, png_bytep source, std::size_t size) {
 
 void on_flush(png_structp) {}
 
-/// libpng asks for a chunk's whole length before it reads it, so what it asks for is bounded here; it takes null
-/// for an answer. The largest that a good file needs is one decompressed text.
+/// libpng asks for a chunk's whole length before it reads it, so what it asks for is bounded here; it takes
+/// null for an answer. The largest that a good file needs is one decompressed text.
 constexpr png_alloc_size_t kMaxChunk = 4 << 20;
 constexpr png_alloc_size_t kMaxAllocation = 2 * kMaxChunk;
 
@@ -60,7 +60,9 @@ png_voidp on_allocate(png_structp, png_alloc_size_t size) {
     return size > kMaxAllocation ? nullptr : std::malloc(size);
 }
 
-void on_free(png_structp, png_voidp memory) { std::free(memory); }
+void on_free(png_structp, png_voidp memory) {
+    std::free(memory);
+}
 
 /// Runs an action that calls libpng; false when libpng reported an error, which is then in its PngState.
 template <class Action>
