@@ -102,6 +102,16 @@ EVERYDAY: dict[str, list[str]] = {
     "wrapped present": ["present", "gift"],
 }
 
+# Things whose Unicode name is the everyday word already.
+FAMILIAR = {
+    "banana", "blue book", "cactus", "candle", "carrot", "cat", "cherries", "christmas tree", "cow",
+    "crown", "dog", "ear", "elephant", "envelope", "eyes", "fish", "flamingo", "ghost", "grapes",
+    "green apple", "green heart", "guitar", "hammer", "hibiscus", "hot dog", "key", "kiwifruit", "lemon",
+    "octopus", "owl", "pancakes", "peach", "pear", "penguin", "pineapple", "potato", "rabbit", "rocket",
+    "snail", "snowman", "spider", "spoon", "sun with face", "sunflower", "taxi", "tent", "tropical fish",
+    "tulip", "turtle", "umbrella", "watermelon", "whale",
+}
+
 _EMPTY_WORDS = re.compile(
     r"\b(face|sign|symbol|black|white|heavy|medium|building|ornament|hand|emblem|mark)\b"
 )
@@ -124,9 +134,9 @@ class CaptionBook:
     def __init__(self, captions: list[str]) -> None:
         self.captions = captions
         everyday = {name for names in EVERYDAY.values() for name in names}
-        unknown = set(EVERYDAY) - set(captions)
+        unknown = (set(EVERYDAY) | FAMILIAR) - set(captions)
         if unknown:
-            raise ValueError(f"everyday words for unknown captions: {sorted(unknown)}")
+            raise ValueError(f"everyday things that no picture shows: {sorted(unknown)}")
         short = [_shortened(caption) for caption in captions]
         uses = Counter(name for names in short for name in names)
         taken = set(captions) | everyday
@@ -136,6 +146,7 @@ class CaptionBook:
             for caption, names in zip(captions, short, strict=True)
         ]
         self.is_everyday = [caption in EVERYDAY for caption in captions]
+        self.is_familiar = [caption in EVERYDAY or caption in FAMILIAR for caption in captions]
 
     def sample(self, index: int, rng: random.Random) -> str:
         """The full name at least 55 % of the time, else a variant; sometimes with an article."""
@@ -153,12 +164,16 @@ class CaptionBook:
 
 
 class Draw:
-    """Draws pictures, everyday things three times as often, and a caption for each."""
+    """Draws pictures and a caption for each; things with everyday words three times as often.
 
-    def __init__(self, dataset: Dataset) -> None:
+    With `focus`, what everyone knows is drawn that many times as often instead.
+    """
+
+    def __init__(self, dataset: Dataset, focus: float = 0.0) -> None:
         self.book = CaptionBook(dataset.captions)
-        everyday = torch.tensor([3.0 if known else 1.0 for known in self.book.is_everyday])
-        self.weights = torch.from_numpy(dataset.weights) * everyday
+        liked, factor = (self.book.is_familiar, focus) if focus else (self.book.is_everyday, 3.0)
+        factors = torch.tensor([factor if known else 1.0 for known in liked])
+        self.weights = torch.from_numpy(dataset.weights) * factors
 
     def __call__(self, count: int, rng: random.Random) -> tuple[torch.Tensor, list[str]]:
         """Indices of pictures and as many captions."""

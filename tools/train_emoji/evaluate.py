@@ -107,9 +107,9 @@ def evaluate_prompts(pipeline: DiffusionPipeline, dataset: Dataset, args: argpar
     seconds = (time.monotonic() - start) / len(chosen)
     book = CaptionBook(dataset.captions)
     found = ranks(made, chosen, dataset.pictures)
-    everyday = np.array([book.is_everyday[i] for i in chosen])
+    familiar = np.array([book.is_familiar[i] for i in chosen])
     print(f"{args.steps} steps, guidance {args.guidance}, seed {args.seed}: {seconds:.2f} s per picture")
-    for name, part in (("all", found), ("everyday", found[everyday]), ("others", found[~everyday])):
+    for name, part in (("all", found), ("familiar", found[familiar]), ("others", found[~familiar])):
         if len(part):
             shares = f"top-1 {(part < 1).mean():.1%}, top-5 {(part < 5).mean():.1%}"
             print(f"{len(part)} captions ({name}): {shares}")

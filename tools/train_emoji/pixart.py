@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 
 import sentencepiece
@@ -22,15 +23,17 @@ from diffusers import (
 from torch import nn
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
+import growth
 from captions import Draw
 from common import Dataset
 from folder import SDXL, write
-from loop import add_options, averaged_weights, train
+from loop import add_options, train
 from ranks import launch
 from tasks import NoiseTask
 from train_vae import encode_all
 
 PIECES = 1000
+DEPTH = 28
 MAX_LENGTH = 120  # what the pipeline pads to
 TEXT_WIDTH = 64
 
@@ -58,7 +61,7 @@ def train_tokenizer(corpus: list[str], folder: Path) -> None:
 class Denoiser(nn.Module):
     """Noisy latents, timesteps, token ids and their mask to predicted noise."""
 
-    def __init__(self, vocab_size: int) -> None:
+    def __init__(self, vocab_size: int, blocks: int = DEPTH) -> None:
         super().__init__()
         self.text_encoder = T5EncoderModel(
             T5Config(
@@ -79,7 +82,7 @@ class Denoiser(nn.Module):
             attention_head_dim=16,
             in_channels=4,
             out_channels=8,
-            num_layers=28,
+            num_layers=blocks,
             cross_attention_dim=80,
             sample_size=16,
             patch_size=2,
@@ -103,10 +106,10 @@ class Denoiser(nn.Module):
 class Task(NoiseTask[Denoiser]):
     """Noise prediction; a dropped caption is the empty one, as the pipeline's negative prompt."""
 
-    def __init__(self, work: Path, batch: int) -> None:
+    def __init__(self, work: Path, batch: int, focus: float) -> None:
         latents = torch.load(work / "pixart" / "latents.pt")
         alphas = build_scheduler().alphas_cumprod
-        super().__init__(Draw(Dataset.load(work)), latents, batch, alphas)
+        super().__init__(Draw(Dataset.load(work), focus), latents, batch, alphas)
         self.tokenizer = T5Tokenizer.from_pretrained(work / "pixart" / "tokenizer")
 
     def predict(
@@ -151,20 +154,22 @@ def run(args: argparse.Namespace, rank: int) -> None:
     """Build the same model in every process and train it."""
     torch.manual_seed(0)
     random.seed(0)
-    task = Task(args.work, args.batch)
+    task = Task(args.work, args.batch, args.focus)
     vocab_size = len(task.tokenizer)
-    model = Denoiser(vocab_size)
+    build = partial(Denoiser, vocab_size)
+    model = build(args.blocks)
+    if args.grow:
+        model = growth.load(build, torch.load(args.work / f"{args.grow}.ckpt"), args.blocks)
     if rank == 0:
         print(f"transformer {sum(p.numel() for p in model.transformer.parameters()):,} weights")
         print(f"text encoder {sum(p.numel() for p in model.text_encoder.parameters()):,}", flush=True)
-    train(task, model, args, rank, {"vocab_size": vocab_size})
+    train(task, model, args, rank, {"vocab_size": vocab_size, "blocks": args.blocks})
 
 
 def export(args: argparse.Namespace) -> None:
     """The diffusers folder, from the averaged weights."""
     state = torch.load(args.work / f"{args.name}.ckpt")
-    model = Denoiser(state["vocab_size"])
-    averaged_weights(model, state)
+    model = growth.load(partial(Denoiser, state["vocab_size"]), state, DEPTH)
     tokenizer = args.work / "pixart" / "tokenizer"
     pipeline = PixArtAlphaPipeline(
         tokenizer=T5Tokenizer.from_pretrained(tokenizer),
@@ -184,6 +189,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     add_options(training, "pixart", minutes=35.0, batch=24)
+    growth.add_options(training, DEPTH)
+    training.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="pixart", help="name of the checkpoint")
     exporting.add_argument("--out", type=Path, required=True)

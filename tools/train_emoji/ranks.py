@@ -45,4 +45,6 @@ def _enter(
 def launch(body: Callable[[argparse.Namespace, int], None], args: argparse.Namespace) -> None:
     """Call `body(args, rank)` in `args.processes` processes; rank 0 logs and saves."""
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_enter, (body, args, str(Path(folder) / "meeting")), nprocs=args.processes)
+        # Forked: importing everything anew takes minutes on a busy machine. Single threads make it safe.
+        meeting = str(Path(folder) / "meeting")
+        mp.start_processes(_enter, (body, args, meeting), nprocs=args.processes, start_method="fork")

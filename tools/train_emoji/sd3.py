@@ -27,14 +27,16 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 import train_vae
+import growth
 from captions import Draw
 from common import Dataset, mixed_precision
 from folder import SDXL, write
-from loop import add_options, averaged_weights, train
+from loop import add_options, train
 from models import TokenRows, load_tokenizers
 from ranks import launch
 from tasks import LatentTask
 
+DEPTH = 24
 CHANNELS = 16
 HEADS, HEAD_DIM = 4, 16
 JOINT_DIM = 192  # the two CLIP widths together are 160; the rest is padding
@@ -62,6 +64,7 @@ def build_vae() -> AutoencoderKL:
         out = vae.encoder.conv_out
         rows = [*range(known), *range(CHANNELS, CHANNELS + known)]
         out_weight, out_bias = out.weight.clone(), torch.zeros_like(out.bias)
+        out_weight[:CHANNELS] = 0.0
         out_weight[rows] = torch.einsum("oc,cikl->oikl", quant, weights["encoder.conv_out.weight"])
         out_bias[rows] = quant @ weights["encoder.conv_out.bias"] + weights["quant_conv.bias"]
         into = vae.decoder.conv_in
@@ -127,7 +130,7 @@ class OneForManyZeros:
 class Denoiser(nn.Module):
     """Noisy latents, timesteps and two rows of token ids per caption to the flow's velocity."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: int = DEPTH) -> None:
         super().__init__()
         config = CLIPTextConfig.from_pretrained(SDXL / "text_encoder")
         self.text_encoder = CLIPTextModelWithProjection.from_pretrained(
@@ -142,7 +145,7 @@ class Denoiser(nn.Module):
             sample_size=16,
             patch_size=2,
             in_channels=CHANNELS,
-            num_layers=24,
+            num_layers=blocks,
             attention_head_dim=HEAD_DIM,
             num_attention_heads=HEADS,
             joint_attention_dim=JOINT_DIM,
@@ -169,8 +172,10 @@ class Denoiser(nn.Module):
 class Task(LatentTask[Denoiser]):
     """Flow matching; a dropped caption is the empty one, as the pipeline's negative prompt."""
 
-    def __init__(self, work: Path, batch: int) -> None:
-        super().__init__(Draw(Dataset.load(work)), torch.load(work / "sd3" / "latents.pt"), batch)
+    def __init__(self, work: Path, batch: int, focus: float) -> None:
+        super().__init__(Draw(Dataset.load(work), focus), torch.load(work / "sd3" / "latents.pt"), batch)
+        spread = self.latents.std(dim=(0, 2, 3))
+        self.channels = (spread / spread.mean()).clamp(min=0.05)[:, None, None]
         self.rows = TokenRows(SDXL)
 
     def loss(
@@ -182,31 +187,32 @@ class Task(LatentTask[Denoiser]):
         places: torch.Tensor,
         keep: torch.Tensor,
     ) -> torch.Tensor:
-        """Squared error of the velocity at logit-normal noise levels."""
+        """Squared error of the velocity at logit-normal noise levels; idle channels count less."""
         texts = [text if kept else "" for text, kept in zip(captions, keep.tolist(), strict=True)]
         normal = torch.special.ndtri(places.clamp(1e-4, 1 - 1e-4))
         sigma = torch.sigmoid(LOGIT_MEAN + LOGIT_STD * normal)
         mixed = torch.lerp(clean, noise, sigma[:, None, None, None])
         with mixed_precision():
             velocity = model(mixed, 1000.0 * sigma, self.rows(texts))
-        return F.mse_loss(velocity.float(), noise - clean)
+        return (self.channels * (velocity.float() - (noise - clean)).square()).mean()
 
 
 def run(args: argparse.Namespace, rank: int) -> None:
     """Build the same model in every process and train it."""
     torch.manual_seed(0)
-    task = Task(args.work, args.batch)
-    model = Denoiser()
+    task = Task(args.work, args.batch, args.focus)
+    model = Denoiser(args.blocks)
+    if args.grow:
+        model = growth.load(Denoiser, torch.load(args.work / f"{args.grow}.ckpt"), args.blocks)
     model.transformer.set_attn_processor(OneForManyZeros())
     if rank == 0:
         print(f"transformer {sum(p.numel() for p in model.transformer.parameters()):,} weights", flush=True)
-    train(task, model, args, rank)
+    train(task, model, args, rank, {"blocks": args.blocks})
 
 
 def export(args: argparse.Namespace) -> None:
     """The diffusers folder, from the averaged weights."""
-    model = Denoiser()
-    averaged_weights(model, torch.load(args.work / f"{args.name}.ckpt"))
+    model = growth.load(Denoiser, torch.load(args.work / f"{args.name}.ckpt"), DEPTH)
     tokenizer, tokenizer_2 = load_tokenizers(SDXL)
     pipeline = StableDiffusion3Pipeline(
         transformer=model.transformer.eval(),
@@ -232,6 +238,8 @@ def main() -> None:
     train_vae.add_options(autoencoder, "sd3_vae", minutes=12.0, lr=1e-3)
     training = commands.add_parser("train")
     add_options(training, "sd3", minutes=30.0, batch=24)
+    growth.add_options(training, DEPTH)
+    training.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="sd3", help="name of the checkpoint")
     exporting.add_argument("--out", type=Path, required=True)

@@ -26,6 +26,7 @@ from diffusers import (
     StableVideoDiffusionPipeline,
     UNetSpatioTemporalConditionModel,
 )
+from diffusers.models.resnet import ResnetBlock2D
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import (
     _resize_with_antialiasing,
 )
@@ -40,7 +41,7 @@ from loop import add_options, averaged_weights, train
 from ranks import launch
 from train_vae import reconstruction_loss
 
-GROUPS = 32  # of every normalisation in these two classes
+ROWS = 12_000  # pixels that a convolution is fitted to
 IMAGE_WIDTH = 48
 TIME_ID_WIDTH = 32
 DROP = 0.1
@@ -65,38 +66,33 @@ def _old_name(name: str) -> str:
     return name.replace("spatial_res_block.", "")
 
 
-@torch.no_grad()
-def build_vae(pictures: torch.Tensor) -> AutoencoderKLTemporalDecoder:
-    """Start from emoji-sdxl's weights where they have a place, as near to its function as that goes.
-
-    This class divides channels into 32 groups, so it is wider (32 instead of 16) and its norms see other
-    groups: their affine parts are fitted to the old norms' outputs on `pictures`, layer by layer. Layers that
-    the old one lacks start as identities.
-    """
-    source = AutoencoderKL.from_pretrained(SDXL / "vae").eval()
-    vae = AutoencoderKLTemporalDecoder(
+def empty_vae() -> AutoencoderKLTemporalDecoder:
+    """The autoencoder's shape."""
+    return AutoencoderKLTemporalDecoder(
         down_block_types=("DownEncoderBlock2D",) * 4,
-        block_out_channels=(32, 32, 64, 64),
+        block_out_channels=(64, 32, 64, 64),
         layers_per_block=2,
         sample_size=128,
-        scaling_factor=source.config.scaling_factor,
+        scaling_factor=AutoencoderKL.load_config(SDXL / "vae")["scaling_factor"],
         force_upcast=False,
-    ).eval()
+    )
+
+
+@torch.no_grad()
+def build_vae(pictures: torch.Tensor) -> AutoencoderKLTemporalDecoder:
+    """Start from emoji-sdxl's weights, as near to its function as that goes.
+
+    This class divides channels into 32 groups, so its outermost level is wider (64 instead of 16, the same
+    two to a group) and its inner norms see other groups: norms and convolutions are fitted to the old ones'
+    outputs on `pictures`, layer by layer. Layers that the old one lacks start as identities.
+    """
+    source = AutoencoderKL.from_pretrained(SDXL / "vae").eval()
+    vae = empty_vae().eval()
     old = source.state_dict()
     post_weight, post_bias = old["post_quant_conv.weight"][..., 0, 0], old["post_quant_conv.bias"]
     conv_in = old["decoder.conv_in.weight"]
     old["decoder.conv_in.weight"] = torch.einsum("ockl,ci->oikl", conv_in, post_weight)
     old["decoder.conv_in.bias"] = old["decoder.conv_in.bias"] + conv_in.sum(dim=(2, 3)) @ post_bias
-    # Where the old one changes width and the new one does not, the shortcut joins the resampling before it.
-    for before, block in (
-        ("encoder.down_blocks.0.downsamplers.0.conv", "encoder.down_blocks.1.resnets.0"),
-        ("decoder.up_blocks.2.upsamplers.0.conv", "decoder.up_blocks.3.resnets.0"),
-    ):
-        shortcut = old[f"{block}.conv_shortcut.weight"][..., 0, 0]
-        bias = old[f"{block}.conv_shortcut.bias"]
-        old[f"{before}.weight"] = torch.einsum("oc,cikl->oikl", shortcut, old[f"{before}.weight"])
-        old[f"{before}.bias"] = shortcut @ old[f"{before}.bias"] + bias
-        old = {name: weight for name, weight in old.items() if not name.startswith(f"{block}.")}
     weights = vae.state_dict()
     for name, new in weights.items():
         if _old_name(name) in old:
@@ -108,35 +104,71 @@ def build_vae(pictures: torch.Tensor) -> AutoencoderKLTemporalDecoder:
     last[:, :, 1, 0, 0] = torch.eye(3)
     weights["decoder.time_conv_out.bias"].zero_()
     vae.load_state_dict(weights)
-    _fit_norms(vae, source, pictures)
+    _fit_layers(vae, source, pictures)
     return vae
 
 
-def _fit_norms(vae: AutoencoderKLTemporalDecoder, source: AutoencoderKL, pictures: torch.Tensor) -> None:
-    """Least squares per channel for each norm that the old autoencoder has too, in the order they run."""
+def _fit_norm(module: nn.GroupNorm, x: torch.Tensor, target: torch.Tensor) -> None:
+    """Least squares per channel."""
+    count = target.shape[1]
+    plain = F.group_norm(x, module.num_groups, eps=module.eps)[:, :count]
+    axes = [axis for axis in range(target.ndim) if axis != 1]
+    mean, target_mean = plain.mean(axes, keepdim=True), target.mean(axes, keepdim=True)
+    slope = ((plain - mean) * (target - target_mean)).mean(axes) / (plain - mean).square().mean(axes)
+    module.weight[:count] = slope
+    module.bias[:count] = target_mean.flatten() - slope * mean.flatten()
+
+
+def _fit_conv(module: nn.Conv2d, x: torch.Tensor, target: torch.Tensor) -> None:
+    """Ridge regression from patches, towards the present weights."""
+    count = target.shape[1]
+    patches = F.unfold(x, module.kernel_size, padding=module.padding, stride=module.stride)
+    patches, wanted = patches.mT.flatten(0, 1), target.flatten(2).mT.flatten(0, 1)
+    rows = torch.randperm(len(patches))[:ROWS]
+    patches, wanted = F.pad(patches[rows], (0, 1), value=1.0).double(), wanted[rows].double()
+    present = torch.cat([module.weight.flatten(1), module.bias[:, None]], dim=1)[:count].double()
+    gram = patches.mT @ patches
+    ridge = 1e-3 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    found = present + torch.linalg.solve(gram + ridge, patches.mT @ (wanted - patches @ present.mT)).mT
+    module.weight[:count] = found[:, :-1].float().view_as(module.weight[:count])
+    module.bias[:count] = found[:, -1].float()
+
+
+def _fit_layers(vae: AutoencoderKLTemporalDecoder, source: AutoencoderKL, pictures: torch.Tensor) -> None:
+    """Fit each norm and convolution that the old autoencoder has too, in the order they run.
+
+    A residual block's last convolution also makes up for what its input lacks.
+    """
     wanted: dict[str, torch.Tensor] = {}
+    past: dict[str, torch.Tensor] = {}
 
     def remember(name: str, module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
         wanted[name] = output
 
-    def fit(
-        name: str, module: nn.GroupNorm, inputs: tuple[torch.Tensor], output: torch.Tensor
-    ) -> torch.Tensor:
-        target = wanted[name]
-        plain = F.group_norm(inputs[0], module.num_groups, eps=module.eps)[:, : target.shape[1]]
-        axes = [axis for axis in range(target.ndim) if axis != 1]
-        mean, target_mean = plain.mean(axes, keepdim=True), target.mean(axes, keepdim=True)
-        slope = ((plain - mean) * (target - target_mean)).mean(axes) / (plain - mean).square().mean(axes)
-        count = target.shape[1]
-        module.weight[:count] = slope
-        module.bias[:count] = target_mean.flatten() - slope * mean.flatten()
-        return F.group_norm(inputs[0], module.num_groups, module.weight, module.bias, module.eps)
+    def enter(name: str, module: ResnetBlock2D, inputs: tuple[torch.Tensor]) -> None:
+        past[name] = inputs[0] if module.conv_shortcut is None else module.conv_shortcut(inputs[0])
 
-    old = {name: m for name, m in source.named_modules() if isinstance(m, nn.GroupNorm)}
+    def fit(name: str, module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+        block, _, last = name.rpartition(".")
+        if isinstance(module, nn.GroupNorm):
+            _fit_norm(module, inputs[0], wanted[name])
+        elif last == "conv2":
+            _fit_conv(module, inputs[0], wanted[block] - past[block][:, : wanted[block].shape[1]])
+        else:
+            _fit_conv(module, inputs[0], wanted[name])
+        return module.forward(inputs[0])
+
+    kinds = (nn.GroupNorm, nn.Conv2d, ResnetBlock2D)
+    old = {name: m for name, m in source.named_modules() if isinstance(m, kinds)}
     hooks = [m.register_forward_hook(partial(remember, name)) for name, m in old.items()]
     for name, module in vae.named_modules():
-        if isinstance(module, nn.GroupNorm) and _old_name(name) in old:
-            hooks.append(module.register_forward_hook(partial(fit, _old_name(name))))
+        known = _old_name(name).removesuffix(".spatial_res_block")
+        if known not in old or known.endswith(("conv_shortcut", "quant_conv")):
+            continue
+        if isinstance(module, ResnetBlock2D):
+            hooks.append(module.register_forward_pre_hook(partial(enter, known)))
+        elif isinstance(module, kinds):
+            hooks.append(module.register_forward_hook(partial(fit, known)))
     latents = source.encode(pictures).latent_dist.mean
     source.decode(latents)
     vae.encode(pictures)
@@ -184,7 +216,7 @@ def run_vae(args: argparse.Namespace, rank: int) -> None:
     """Build the same autoencoder in every process and train it."""
     torch.manual_seed(0)
     task = VaeTask(args.work, args.batch)
-    vae = build_vae(task.pictures[::40])
+    vae = build_vae(task.pictures[::60])
     if rank == 0:
         print(f"{sum(p.numel() for p in vae.parameters()):,} weights", flush=True)
         print(f"start: {task.fixed_loss(vae):.4f}", flush=True)
@@ -198,12 +230,12 @@ def make_clips(args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     dataset = Dataset.load(args.work)
     pictures = dataset.tensor()
-    vae = build_vae(pictures[::40])
+    vae = empty_vae()
     averaged_weights(vae, torch.load(args.work / "svd_vae.ckpt"))
     vae.eval().save_pretrained(args.work / "svd" / "vae")
     source = AutoencoderKL.from_pretrained(SDXL / "vae").eval()
     rng = np.random.default_rng(0)
-    chosen, _ = Draw(dataset)(args.count, random.Random(0))
+    chosen, _ = Draw(dataset, args.focus)(args.count, random.Random(0))
     latents, images, ids = [], [], []
     for done, index in enumerate(chosen.tolist()):
         motion = Motion.draw(rng)
@@ -238,15 +270,14 @@ class Denoiser(nn.Module):
         )
         self.unet = UNetSpatioTemporalConditionModel(
             sample_size=16,
-            block_out_channels=(32, 64, 32, 32),
+            block_out_channels=(32, 32, 32, 32),
             layers_per_block=1,
-            num_attention_heads=(2, 4, 2, 2),
+            num_attention_heads=2,
             cross_attention_dim=IMAGE_WIDTH,
             addition_time_embed_dim=TIME_ID_WIDTH,
             projection_class_embeddings_input_dim=3 * TIME_ID_WIDTH,
             num_frames=FRAMES,
         )
-        nn.init.zeros_(self.unet.conv_out.weight)
 
     def forward(
         self,
@@ -283,6 +314,18 @@ class Task:
         places: torch.Tensor,
         keep: torch.Tensor,
     ) -> torch.Tensor:
+        predicted, target = self.predict(model, chosen, noise, places, keep)
+        return F.mse_loss(predicted, target)
+
+    def predict(
+        self,
+        model: Denoiser,
+        chosen: torch.Tensor,
+        noise: torch.Tensor,
+        places: torch.Tensor,
+        keep: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The model's v and the true one."""
         clean = self.latents[chosen]
         log_sigma = LOG_SIGMA[0] + LOG_SIGMA[1] * torch.special.ndtri(places.clamp(1e-4, 1 - 1e-4))
         sigma = log_sigma.exp()[:, None, None, None, None]
@@ -292,7 +335,7 @@ class Task:
         with mixed_precision():
             stills = (stills - self.mean) / self.std
             v = model(noisy / size, log_sigma, stills, self.images[chosen], self.ids[chosen], keep)
-        return F.mse_loss(v.float(), (noisy / size.square() - clean) * size / sigma)
+        return v.float(), (noisy / size.square() - clean) * size / sigma
 
     def train_loss(self, model: Denoiser, rng: random.Random) -> torch.Tensor:
         """On a fresh batch; noise levels are spread evenly over it."""
@@ -308,6 +351,29 @@ class Task:
         noise = torch.randn(count, *self.latents.shape[1:], generator=generator)
         places = (torch.arange(count) + 0.5) / count
         return self._loss(model, torch.arange(count), noise, places, torch.ones(count)).item()
+
+
+@torch.no_grad()
+def fit_output(task: Task, model: Denoiser, batches: int = 24, size: int = 3) -> None:
+    """Start from the last convolution that is best for the random features before it."""
+    seen: list[torch.Tensor] = []
+    hook = model.unet.conv_out.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    width = model.unet.conv_out.in_channels * 9 + 1
+    gram, moment = torch.zeros(width, width), torch.zeros(width, 4)
+    for _ in range(batches):
+        chosen = torch.randint(len(task.latents), (size,))
+        places = (torch.randperm(size) + torch.rand(size)) / size
+        noise = torch.randn_like(task.latents[chosen])
+        _, target = task.predict(model, chosen, noise, places, torch.ones(size))
+        patches = F.unfold(seen.pop(), 3, padding=1).mT.flatten(0, 1)
+        patches = F.pad(patches, (0, 1), value=1.0)
+        gram += patches.mT @ patches
+        moment += patches.mT @ target.flatten(0, 1).flatten(2).mT.flatten(0, 1)
+    hook.remove()
+    gram += 1e-4 * gram.diagonal().mean() * torch.eye(width)
+    found = torch.linalg.solve(gram, moment).mT
+    model.unet.conv_out.weight.copy_(found[:, :-1].view_as(model.unet.conv_out.weight))
+    model.unet.conv_out.bias.copy_(found[:, -1])
 
 
 def build_scheduler() -> EulerDiscreteScheduler:
@@ -335,6 +401,8 @@ def run(args: argparse.Namespace, rank: int) -> None:
     model = Denoiser()
     if rank == 0:
         print(f"denoiser {sum(p.numel() for p in model.unet.parameters()):,} weights", flush=True)
+    if not args.resume:
+        fit_output(task, model)
     train(task, model, args, rank)
 
 
@@ -363,6 +431,7 @@ def main() -> None:
     autoencoder.set_defaults(optimizer="adamw")
     making = commands.add_parser("clips")
     making.add_argument("--count", type=int, default=1200)
+    making.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
     training = commands.add_parser("train")
     add_options(training, "svd", minutes=25.0, batch=4)
     exporting = commands.add_parser("export")
