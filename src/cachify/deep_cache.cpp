@@ -13,12 +13,6 @@ namespace reprise::cachify {
 
 namespace {
 
-int count_modules(const graph::Graph& graph, const std::string& prefix) {
-    int count = 0;
-    while (graph.find_module(fmt::format("{}.{}", prefix, count)) >= 0) ++count;
-    return count;
-}
-
 /// Every kind that a path through a UNet is made of.
 const std::vector<ModuleKind> kPathKinds = {ModuleKind::block, ModuleKind::resnet, ModuleKind::transformer,
                                             ModuleKind::sampler};

@@ -18,6 +18,9 @@ struct PolicyContext {
 Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options);
 Config attention_broadcast(const PolicyContext& context, const AttentionBroadcastOptions& options);
 
+/// How many modules "<prefix>.0", "<prefix>.1", ... there are.
+int count_modules(const graph::Graph& graph, std::string_view prefix);
+
 /// A parameter of a policy on the command line.
 struct PolicyParameter {
     std::string_view name;

@@ -8,6 +8,7 @@
 #include <map>
 #include <numeric>
 
+#include "cachify/policies.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -133,24 +134,23 @@ Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, 
     return schedule;
 }
 
-namespace {
-
-/// Names of the outermost blocks "<prefix>.N", in order.
-int count_blocks(const Graph& graph, std::string_view prefix) {
+int count_modules(const Graph& graph, std::string_view prefix) {
     int count = 0;
     while (graph.find_module(fmt::format("{}.{}", prefix, count)) >= 0) ++count;
     return count;
 }
 
+namespace {
+
 Config unet_default(const Graph& graph, const Config& published, int published_up_blocks) {
-    const int up_blocks = count_blocks(graph, "up_blocks");
+    const int up_blocks = count_modules(graph, "up_blocks");
     if (up_blocks == published_up_blocks || up_blocks == 0) return published;
     return {{ModuleFilter::negation(fmt::format("*up_blocks.{}*", up_blocks - 1)), "step % 2 != 0"}};
 }
 
 Config transformer_default(const Graph& graph, const Config& published, int published_depth, double kept,
                            const char* steps) {
-    const int depth = count_blocks(graph, "transformer_blocks");
+    const int depth = count_modules(graph, "transformer_blocks");
     if (depth == published_depth || depth == 0) return published;
     const int last_reused = std::max(1, depth - std::max(1, static_cast<int>(std::lround(depth * kept))));
     std::vector<int> reused(static_cast<std::size_t>(last_reused));
