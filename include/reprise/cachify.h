@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "reprise/decision.h"
 #include "reprise/module_kind.h"
 
 namespace reprise {
@@ -105,6 +106,12 @@ struct Entry {
     /// The kinds of module that the filter is shown.
     std::vector<ModuleKind> kinds = {ModuleKind::block};
     Store store = {};
+    /// Whether the matched modules, which must follow one another along one stream, are reused as one: kept
+    /// is what they add together.
+    bool as_one = false;
+    /// Given, the steps above are where reuse is allowed (never step 0), and this decides while running. All
+    /// entries that have one must have the same.
+    std::optional<Decision> decide = {};
 };
 
 /// What to reuse when. Where several entries match a module, the last of them holds.

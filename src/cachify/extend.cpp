@@ -43,6 +43,7 @@ class Extender {
                 role = Role::prologue;  // a constant result has to be put somewhere once
         }
         check_deltas();
+        if (schedule_.decision) add_probe(*schedule_.decision);
         return std::move(result_);
     }
 
@@ -143,6 +144,60 @@ class Extender {
         result_.choice_of[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(result_.choices.size());
         result_.choices.push_back({id, fresh, loaded, rule});
         return id;
+    }
+
+    ModuleId module_of(const std::string& name) const {
+        const ModuleId id = name.empty() ? first_inside(0, {ModuleKind::block}) : source_.find_module(name);
+        if (id < 0) usage_error("a decision looks at module '{}', which the {} lacks", name, source_.name);
+        return id;
+    }
+
+    /// The first module inside `outer` of one of these kinds, or -1.
+    ModuleId first_inside(ModuleId outer, std::initializer_list<ModuleKind> kinds) const {
+        for (std::size_t m = 0; m < source_.modules.size(); ++m)
+            if (source_.is_within(static_cast<ModuleId>(m), outer) &&
+                std::find(kinds.begin(), kinds.end(), source_.modules[m].kind) != kinds.end())
+                return static_cast<ModuleId>(m);
+        return -1;
+    }
+
+    const Module& with_stream(ModuleId id) const {
+        const Module& module = source_.modules[static_cast<std::size_t>(id)];
+        if (module.inputs.empty() || module.outputs.size() < module.inputs.size())
+            usage_error("a decision looks at the stream of '{}', which has none", module.name);
+        return module;
+    }
+    /// In the copied graph, the stream as a module takes it and as it gives it. Of two the last is the
+    /// picture's.
+    NodeId taken_by(ModuleId id) const { return renamed(with_stream(id).inputs.back()); }
+    NodeId given_by(ModuleId id) const {
+        const Module& module = with_stream(id);
+        return renamed(module.outputs[module.inputs.size() - 1]);
+    }
+
+    void add_probe(const Decision& decision) {
+        if (decision.probe != Decision::Probe::residual && decision.probe != Decision::Probe::modulated)
+            return;
+        const ModuleId first = module_of(decision.first);
+        const ModuleId last = decision.last.empty() ? first : module_of(decision.last);
+        NodeId value = 0;
+        if (decision.probe == Decision::Probe::residual) {
+            const NodeId in = taken_by(first);
+            const NodeId out = given_by(last);
+            const Graph& graph = result_.graph;
+            value = graph[in].shape == graph[out].shape ? binary(graph::Binary::subtract, out, in, 0) : out;
+        } else {
+            const ModuleId attention =
+                first_inside(first, {ModuleKind::self_attention, ModuleKind::joint_attention});
+            // In a block without attention the timestep comes in with the first resnet.
+            value = attention >= 0 ? renamed(with_stream(attention).inputs.front())
+                                   : given_by(std::max(first, first_inside(first, {ModuleKind::resnet})));
+        }
+        if (result_.role(value) != Role::computed)
+            usage_error("a decision looks at a value of '{}' that is the same at every step",
+                        source_.modules[static_cast<std::size_t>(first)].name);
+        result_.graph.outputs.push_back({"probe", value});
+        result_.num_probes = 1;
     }
 
     void check_deltas() const {

@@ -21,8 +21,9 @@ const Schedule::Rule* Naive::rule(ModuleId module) const {
 
 bool Naive::is_reused(ModuleId module, const Execution& execution) const {
     const auto* own = rule(module);
-    return own != nullptr && own->reuse[static_cast<std::size_t>(execution.branch)]
-                                       [static_cast<std::size_t>(execution.decision)];
+    return own != nullptr && own->holds(execution.mode) &&
+           own->reuse[static_cast<std::size_t>(execution.branch)]
+                     [static_cast<std::size_t>(execution.decision)];
 }
 
 Tensor Naive::evaluate(NodeId id, const std::vector<Tensor>& values) {
@@ -145,6 +146,7 @@ std::vector<Tensor> Naive::run(const Execution& execution, const std::vector<Ten
             own.difference = elementwise(values[n], values[static_cast<std::size_t>(*input)],
                                          [](float a, float b) { return a - b; });
     }
+    values_ = values;
     std::vector<Tensor> outputs;
     for (const auto& output : graph_.outputs)
         outputs.push_back(values[static_cast<std::size_t>(output.node)]);
