@@ -237,14 +237,17 @@ class Analyser {
             demanded[static_cast<std::size_t>(choice.fresh)] = true;
             return;
         }
+        if (choice.loaded >= 0) {
+            demanded[static_cast<std::size_t>(choice.loaded)] = true;
+            return;
+        }
         const Store store = schedule_.rules[choice.rule].store;
         switch (store.rule) {
             case Store::Rule::output:
-                failure("planner: a choice for the output rule");
             case Store::Rule::delta:
-                demanded[static_cast<std::size_t>(choice.loaded)] = true;
-                break;
+                failure("planner: a choice for the {} rule", to_string(store));
             case Store::Rule::forecast:
+            case Store::Rule::delta_forecast:
                 read_stale(x, choice.fresh, result_.sequence[x].branch, store.order + 1);
                 break;
             case Store::Rule::drop:

@@ -96,7 +96,8 @@ class Extender {
         const auto index = static_cast<std::size_t>(node.attrs<graph::ModuleOutputAttrs>().index);
         const NodeId output = node.inputs[0];
         const NodeId fresh = append(std::move(node), Role::computed);
-        if (store.rule == Store::Rule::delta) return delta(module, rule, index, output, fresh);
+        if (store.rule == Store::Rule::delta || store.rule == Store::Rule::delta_forecast)
+            return delta(module, rule, index, output, fresh);
         result_.persistent[static_cast<std::size_t>(fresh)] = true;
         result_.graph.modules[static_cast<std::size_t>(module)].outputs.push_back(fresh);
         if (store.rule == Store::Rule::output) return fresh;
@@ -117,7 +118,9 @@ class Extender {
         const NodeId added = binary(graph::Binary::subtract, output, input, module);
         result_.persistent[static_cast<std::size_t>(added)] = true;
         const ModuleId parent = graph.modules[static_cast<std::size_t>(module)].parent;
-        return choose(rule, fresh, binary(graph::Binary::add, input, added, parent));
+        const bool forecast = schedule_.rules[rule].store.rule == Store::Rule::delta_forecast;
+        const NodeId stored = forecast ? choose(rule, added, -1) : added;
+        return choose(rule, fresh, binary(graph::Binary::add, input, stored, parent));
     }
 
     NodeId binary(graph::Binary function, NodeId a, NodeId b, ModuleId module) {
@@ -136,9 +139,8 @@ class Extender {
         Node node;
         node.op = Op::input;
         node.module = module.parent;
-        node.attributes = graph::InputAttrs{
-            fmt::format("{}:{}", module.name, output.attrs<graph::ModuleOutputAttrs>().index), output.type,
-            output.shape};
+        node.attributes =
+            graph::InputAttrs{fmt::format("{}:{}", module.name, fresh), output.type, output.shape};
         graph::infer(result_.graph, node);
         const NodeId id = append(std::move(node), Role::choice);
         result_.choice_of[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(result_.choices.size());
@@ -202,7 +204,8 @@ class Extender {
 
     void check_deltas() const {
         for (std::size_t i = 0; i < schedule_.rules.size(); ++i) {
-            if (schedule_.rules[i].store.rule != Store::Rule::delta) continue;
+            const auto rule = schedule_.rules[i].store.rule;
+            if (rule != Store::Rule::delta && rule != Store::Rule::delta_forecast) continue;
             if (std::find(has_delta_.begin(), has_delta_.end(), i) != has_delta_.end()) continue;
             usage_error(
                 "module '{}' cannot be stored as a delta: none of its outputs has the shape of its input",

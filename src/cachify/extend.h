@@ -21,10 +21,12 @@ enum class Role : std::uint8_t {
 /// Where readers of a module's output look when its store rule gives them something else than the last
 /// output.
 struct Choice {
-    graph::NodeId node = 0;     ///< the placeholder that readers read: an Op::input of the extended graph
-    graph::NodeId fresh = 0;    ///< the module_output, read when the module runs
-    graph::NodeId loaded = -1;  ///< delta: input + stored difference, computed when the module is reused
-    std::size_t rule = 0;       ///< index into Schedule::rules
+    graph::NodeId node = 0;   ///< the placeholder that readers read: an Op::input of the extended graph
+    graph::NodeId fresh = 0;  ///< the module_output, read when the module runs
+    /// With differences: input + stored difference, computed when the module is reused. The choice itself is
+    /// then never combined from slots, but of a forecast of differences there is a second one for these.
+    graph::NodeId loaded = -1;
+    std::size_t rule = 0;  ///< index into Schedule::rules
 };
 
 /// A graph with the nodes that store rules need: what the planner works on. Outputs of modules that no rule

@@ -247,7 +247,7 @@ class ProgramWriter::State {
             if (!wanted) continue;
             Combine combine;
             const Store store = schedule_.rules[choice.rule].store;
-            if (store.rule == Store::Rule::forecast) {
+            if (store.rule != Store::Rule::mean) {
                 const History& past = history(choice.fresh, now.branch);
                 const auto weights = forecast_weights(past.when, now.evaluation, store.order);
                 for (std::size_t i = 0; i < weights.size(); ++i)

@@ -111,9 +111,10 @@ class Scheduler {
             usage_error(
                 "cache entry {} reuses a half of guidance, which needs guidance as two passes (split)",
                 number);
-        if (entry.store.rule == Store::Rule::mean)
+        if (entry.store.rule == Store::Rule::mean || entry.store.rule == Store::Rule::delta_forecast)
             usage_error(
-                "cache entry {}: a half of guidance has no mean; its store is output, delta, forecast or "
+                "cache entry {}: a half of guidance has no such store; its store is output, delta, forecast "
+                "or "
                 "drop",
                 number);
         bool matched = false;

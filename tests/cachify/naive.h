@@ -30,7 +30,7 @@ class Naive {
     struct Memory {
         std::vector<Tensor> values;  ///< newest first
         std::vector<int> when;       ///< evaluations, newest first
-        Tensor difference;           ///< output - input, when last run
+        std::vector<Tensor> differences;  ///< output - input, likewise
     };
     const Schedule::Rule* rule(graph::ModuleId module) const;
     bool is_reused(graph::ModuleId module, const Execution& execution) const;

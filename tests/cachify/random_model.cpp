@@ -107,7 +107,7 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
         if (module.outputs.empty() || !chance(density)) continue;
         Schedule::Rule rule;
         rule.module = static_cast<graph::ModuleId>(m);
-        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 4)(random)) {
+        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 6)(random)) {
             case 1:
                 rule.store = {module.inputs.empty() ? Store::Rule::output : Store::Rule::delta};
                 break;
@@ -119,6 +119,11 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
                 break;
             case 4:
                 rule.store = {Store::Rule::mean};
+                break;
+            case 5:
+            case 6:
+                rule.store = {module.inputs.empty() ? Store::Rule::forecast : Store::Rule::delta_forecast,
+                              std::uniform_int_distribution<int>(1, 2)(random)};
                 break;
             default:
                 break;
