@@ -6,6 +6,7 @@
 
 #include "graph/graph.h"
 #include "reprise/policies.h"
+#include "reprise/running_policies.h"
 
 namespace reprise::cachify {
 
@@ -17,6 +18,13 @@ struct PolicyContext {
 
 Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options);
 Config attention_broadcast(const PolicyContext& context, const AttentionBroadcastOptions& options);
+Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOptions& options);
+Config mag_cache(const PolicyContext& context, const Profile& profile, const MagCacheOptions& options);
+Config tea_cache(const PolicyContext& context, const Profile& profile, const TeaCacheOptions& options);
+
+/// An entry about the modules of these names.
+Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
+               const std::vector<ModuleKind>& kinds, Store store = {});
 
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);
