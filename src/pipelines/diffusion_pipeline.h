@@ -12,6 +12,7 @@
 #include "io/model_folder.h"
 #include "pipelines/guided_denoiser.h"
 #include "reprise/pipeline.h"
+#include "reprise/profile.h"
 #include "schedulers/scheduler.h"
 
 namespace reprise::pipelines {
@@ -51,6 +52,8 @@ class DiffusionPipeline {
     GuidedDenoiser& denoiser() { return *parts_.denoiser; }
     const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
     const Engine& engine() const { return parts_.engine; }
+    /// What files that were found for this denoiser are told apart by.
+    cachify::DenoiserIdentity identity() const;
     RunReport last_report() const;
     void forget_report();
 

@@ -110,9 +110,10 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     RunShape shape = asked;
     if (shape.mode == GuidanceMode::automatic && wants_two_passes()) shape.mode = GuidanceMode::split;
     const DenoiserShape wanted = graph_shape(shape);
-    const graph::Graph bare =
-        structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr) : graph::Graph{};
-    const graph::Graph& graph = structure_only ? bare : this->graph(wanted);
+    const graph::Graph own = structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr)
+                             : watch ? WatchPoints(this->graph(wanted), *watch).exposed(this->graph(wanted))
+                                     : graph::Graph{};
+    const graph::Graph& graph = structure_only || watch ? own : this->graph(wanted);
     const int branches = shape.guidance && shape.mode == GuidanceMode::split ? 2 : 1;
     cachify::PlanRequest request;
     request.varying_inputs.assign(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs));
@@ -225,6 +226,7 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
 GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
                                           const std::vector<Branches>& pictures,
                                           const std::function<void(std::string_view)>& on_phase) const {
+    if (watch && preparation) failure("a pipeline that reuses is to be watched; unprepare it first");
     RunShape resolved = shape;
     resolved.mode = resolve(shape, evaluations, on_phase);
     Run run;
@@ -233,6 +235,7 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     run.evaluations_ = evaluations;
     run.mode_ = resolved.mode;
     run.reuse_ = reuses();
+    if (watch) run.watched_.emplace(this->graph(graph_shape(resolved)), *watch);
     run.full_flops_ = run.plan().cost_of_full().flops;
     const models::DenoiserTraits traits = denoiser_->traits();
     for (const Branches& branches : pictures) {
@@ -275,7 +278,18 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (is_varying(graph[graph.inputs[i]].attrs<graph::InputAttrs>().name))
                 generations_[picture].bind(sequence[x].branch, i, inputs[i]);
-        predictions[b] = generations_[picture].run().front().clone();
+        const auto outputs = generations_[picture].run();
+        predictions[b] = outputs.front().clone();
+        if (watched_)
+            watched_->show({picture,
+                            sequence[x].evaluation,
+                            sequence[x].step,
+                            sequence[x].branch,
+                            {},
+                            {},
+                            two_in_one ? joined(own, own) : own,
+                            predictions[b]},
+                           outputs);
     }
     if (two_in_one) return {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
     if (reuse_)

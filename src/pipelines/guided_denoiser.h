@@ -11,6 +11,7 @@
 #include "cachify/branch_memory.h"
 #include "cachify/executor.h"
 #include "models/denoiser.h"
+#include "pipelines/watch.h"
 #include "reprise/cachify.h"
 #include "reprise/pipeline.h"
 #include "schedulers/scheduler.h"
@@ -32,7 +33,7 @@ struct Engine {
 };
 
 /// A denoiser with guidance and reuse: plans, compiles, and runs evaluations. The only place where pipelines
-/// and reuse meet. Thread-safe but for `preparation`.
+/// and reuse meet. Thread-safe but for `preparation` and `watch`.
 class GuidedDenoiser {
   public:
     /// `weights` may be null: then it plans but does not run.
@@ -42,6 +43,8 @@ class GuidedDenoiser {
     const models::Denoiser& model() const { return *denoiser_; }
     const std::string& class_name() const { return class_name_; }
     std::optional<Preparation> preparation;
+    /// What looks at modules while they run; needs a pipeline that is not prepared.
+    std::optional<Watch> watch;
     /// Whether a prepared configuration is in force.
     bool reuses() const { return preparation && preparation->enabled; }
 
@@ -100,6 +103,7 @@ class GuidedDenoiser {
         std::vector<std::vector<std::vector<Tensor>>>
             bound_;  ///< [picture][branch]: keeps bound inputs alive
         std::vector<Evaluation> evaluations_;
+        std::optional<WatchPoints> watched_;
         GuidanceMode mode_ = GuidanceMode::batched;
         bool reuse_ = false;
         std::size_t next_ = 0;       ///< evaluation
