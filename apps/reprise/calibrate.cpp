@@ -73,7 +73,12 @@ void run(Context& context, const Options& o) {
 
     Outputs files;
     files.add(o.out, cachify::to_json(profile));
-    if (!o.cache_out.empty()) files.add(o.cache_out, cachify::to_json(config, profile.model, profile.run));
+    if (!o.cache_out.empty())
+        files.add(o.cache_out,
+                  cachify::to_json(config, cachify::Evidence{profile.model,
+                                                             profile.run,
+                                                             {{"threshold", o.threshold}},
+                                                             {{"made by", "reprise calibrate"}}}));
     files.commit();
     if (o.output.json) {
         print(cachify::to_json(profile));

@@ -13,6 +13,7 @@ void add_compare(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);
 void add_modules(CLI::App& app, Context& context);
 void add_calibrate(CLI::App& app, Context& context);
+void add_tune(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_schedulers(CLI::App& app, Context& context);
 void add_policies(CLI::App& app, Context& context);

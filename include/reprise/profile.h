@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,9 +77,20 @@ std::vector<double> fit_polynomial(const std::vector<double>& inputs, const std:
                                    int degree);
 double evaluate_polynomial(const std::vector<double>& polynomial, double x);
 
-/// A configuration's JSON form with what it was made from as evidence: taken for that denoiser and that
-/// number of steps only. Error (usage) when an entry holds a C++ function.
-std::string to_json(const Config& config, const DenoiserIdentity& model, const MeasuredRun& run);
+/// What a configuration was made from, and what was measured of it.
+struct Evidence {
+    DenoiserIdentity model;
+    MeasuredRun run;
+    std::map<std::string, double> figures;
+    std::map<std::string, std::string> notes;
+
+    friend bool operator==(const Evidence&, const Evidence&) = default;
+};
+/// A configuration's JSON form with its evidence: taken for that denoiser and that number of steps only.
+/// Error (usage) when an entry holds a C++ function.
+std::string to_json(const Config& config, const Evidence& evidence);
+/// The evidence of such a file. Error (usage) naming the file when it has none.
+Evidence parse_evidence(std::string_view json, std::string_view origin);
 
 /// Block Caching (Wimbauer et al., arXiv 2312.03209): each module runs again where its change, summed up
 /// since it last ran, exceeds the threshold. Its scale-shift correction needs training and is left out.

@@ -6,6 +6,7 @@
 #include "cachify/expression.h"
 #include "cachify/filter.h"
 #include "cachify/policies.h"
+#include "cachify/profile_json.h"
 #include "cachify/step_mask.h"
 #include "io/json.h"
 #include "io/printable.h"

@@ -43,6 +43,9 @@ constexpr PolicyParameter kTaylorSeer[] = {
     {"order", 1, "of the extrapolation, 1 or 2"},
     {"attention", 0, "1: attention layers instead of whole blocks"},
 };
+constexpr PolicyParameter kAuto[] = {
+    {"speedup", 2, "of the denoiser; the nearest of what was tuned is taken"},
+};
 constexpr PolicyParameter kBlockCaching[] = {
     {"profile", "a file that reprise calibrate wrote"},
     {"threshold", 0.2, "change that a module may gather before it runs again; more is faster"},
@@ -96,6 +99,10 @@ Config make_block_caching(const PolicyContext& context, const PolicyValues& valu
     return block_caching(profile, options);
 }
 
+Config make_auto(const PolicyContext& context, const PolicyValues& values) {
+    return tuned_config(context, values.real("speedup"));
+}
+
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
     return default_config(context.denoiser_class, context.graph);
 }
@@ -108,6 +115,7 @@ Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*
 
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
     {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
+    {"auto", "what reprise tune left in the model's folder", kAuto, make_auto},
     {"pixart-original",
      "NVIDIA Model Optimizer, cache_diffusion, as its example is written",
      {},

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@ struct PolicyContext {
     const graph::Graph& graph;  ///< the denoiser's structure
     /// Asked for where a file says which denoiser it is for. Empty: only the class can be compared.
     std::function<DenoiserIdentity()> identity = {};
+    std::filesystem::path folder = {};  ///< of the model: where `auto` looks for what was tuned
 };
 
 /// Error (usage), in which `origin` names the file, unless what was found for that denoiser may be used here.
@@ -24,6 +26,10 @@ void check_identity(const DenoiserIdentity& found, const PolicyContext& context,
 
 Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options);
 Config attention_broadcast(const PolicyContext& context, const AttentionBroadcastOptions& options);
+
+/// The configuration in the model's folder whose speedup is nearest to that (reprise/tuned-*.json). Error
+/// (usage) when there is none.
+Config tuned_config(const PolicyContext& context, double speedup);
 
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include "cachify/profile_json.h"
 #include "io/json.h"
-#include "io/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -13,7 +13,6 @@ namespace reprise::cachify {
 namespace {
 
 constexpr int kVersion = 1;
-constexpr std::size_t kMostSteps = 100'000;
 
 /// Six digits say all that was measured.
 Json number(double value) {
@@ -30,23 +29,6 @@ std::string text_of(const Json& json) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Json json_of(const DenoiserIdentity& model) {
-    return {{"class", model.class_name}, {"config", model.config}, {"weights", model.weights}};
-}
-
-Json json_of(const MeasuredRun& run) {
-    Json seeds = Json::array();
-    for (const auto seed : run.seeds) seeds.push_back(static_cast<std::int64_t>(seed));
-    return {{"scheduler", run.scheduler},
-            {"steps", run.num_inference_steps},
-            {"width", run.width},
-            {"height", run.height},
-            {"guidance_scale", run.guidance_scale},
-            {"precision", run.precision},
-            {"prompts", run.prompts},
-            {"seeds", seeds}};
-}
-
 /// Reads one profile; every error names the file.
 class Reader {
   public:
@@ -58,11 +40,8 @@ class Reader {
         if (version != kVersion)
             usage_error("{}: a profile of version {}; expected {}", origin_, version, kVersion);
         Profile profile;
-        const Json& model = object(json, "model");
-        profile.model = {require<std::string>(model, "class", origin_),
-                         require<std::string>(model, "config", origin_),
-                         require<std::string>(model, "weights", origin_)};
-        profile.run = run(object(json, "run"));
+        profile.model = identity_from_json(object(json, "model"), origin_);
+        profile.run = run_from_json(object(json, "run"), origin_);
         steps_ = static_cast<std::size_t>(profile.run.num_inference_steps);
         for (const Json& module : require<std::vector<Json>>(json, "modules", origin_))
             profile.modules.push_back(this->module(module));
@@ -84,21 +63,6 @@ class Reader {
             usage_error("{}: '{}' is missing or no object; expected a profile that reprise calibrate wrote",
                         origin_, key);
         return json[key];
-    }
-    MeasuredRun run(const Json& json) const {
-        MeasuredRun run;
-        run.scheduler = require<std::string>(json, "scheduler", origin_);
-        run.num_inference_steps = require<int>(json, "steps", origin_);
-        if (run.num_inference_steps < 1 || static_cast<std::size_t>(run.num_inference_steps) > kMostSteps)
-            usage_error("{}: {} steps; expected 1 to {}", origin_, run.num_inference_steps, kMostSteps);
-        run.width = require<int>(json, "width", origin_);
-        run.height = require<int>(json, "height", origin_);
-        run.guidance_scale = require<double>(json, "guidance_scale", origin_);
-        run.precision = require<std::string>(json, "precision", origin_);
-        run.prompts = require<std::vector<std::string>>(json, "prompts", origin_);
-        for (const auto seed : require<std::vector<std::int64_t>>(json, "seeds", origin_))
-            run.seeds.push_back(static_cast<std::uint64_t>(seed));
-        return run;
     }
     Profile::Module module(const Json& json) const {
         return {require<std::string>(json, "name", origin_),
@@ -128,9 +92,30 @@ class Reader {
 
 }  // namespace
 
-std::string to_json(const Config& config, const DenoiserIdentity& model, const MeasuredRun& run) {
-    return fmt::format("{{\n\"entries\": {},\n\"evidence\": {{\n  \"model\": {},\n  \"run\": {}\n}}\n}}\n",
-                       to_json(config), text_of(json_of(model)), text_of(json_of(run)));
+std::string to_json(const Config& config, const Evidence& evidence) {
+    Json figures = Json::object();
+    for (const auto& [name, value] : evidence.figures) figures[name] = number(value);
+    return fmt::format(
+        "{{\n\"entries\": {},\n\"evidence\": {{\n  \"model\": {},\n  \"run\": {},\n  \"figures\": {},\n"
+        "  \"notes\": {}\n}}\n}}\n",
+        to_json(config), to_json_text(evidence.model), to_json_text(evidence.run), text_of(figures),
+        text_of(evidence.notes));
+}
+
+Evidence parse_evidence(std::string_view json, std::string_view origin) {
+    const Json whole = parse_json(json, origin);
+    for (const char* key : {"model", "run", "figures", "notes"})
+        if (!whole.is_object() || !whole.contains("evidence") || !whole["evidence"].is_object() ||
+            !whole["evidence"].contains(key) || !whole["evidence"][key].is_object())
+            usage_error("{}: its evidence has no '{}'; expected what reprise tune wrote", origin, key);
+    const Json& found = whole["evidence"];
+    Evidence evidence{
+        identity_from_json(found["model"], origin), run_from_json(found["run"], origin), {}, {}};
+    for (const auto& [name, value] : found["figures"].items())
+        evidence.figures[name] = require<double>(found["figures"], name, origin);
+    for (const auto& [name, value] : found["notes"].items())
+        evidence.notes[name] = require<std::string>(found["notes"], name, origin);
+    return evidence;
 }
 
 std::string to_json(const Profile& profile) {
@@ -146,7 +131,7 @@ std::string to_json(const Profile& profile) {
         "{{\n  \"reprise_profile\": {},\n  \"model\": {},\n  \"run\": {},\n  \"modules\": [{}\n  ],\n"
         "  \"block_ratios\": {},\n  \"denoiser_ratios\": {},\n  \"input_changes\": {},\n"
         "  \"output_changes\": {},\n  \"polynomial\": {},\n  \"polynomial_error\": {}\n}}\n",
-        kVersion, text_of(json_of(profile.model)), text_of(json_of(profile.run)), modules,
+        kVersion, to_json_text(profile.model), to_json_text(profile.run), modules,
         text_of(numbers(profile.block_ratios)), text_of(numbers(profile.denoiser_ratios)),
         text_of(numbers(profile.input_changes)), text_of(numbers(profile.output_changes)),
         text_of(numbers(profile.polynomial)), text_of(number(profile.polynomial_error)));

@@ -144,7 +144,7 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     const int num_steps = count == cachify::Count::steps ? request.steps_of_evaluations.back() + 1
                                                          : static_cast<int>(evaluations.size());
     if (preparation)
-        for (const auto& mode : preparation->modes) config = config + mode;
+        for (const auto& mode : preparation->modes) config.insert(config.end(), mode.begin(), mode.end());
     const auto units = cachify::with_units(own, config, models::kVaryingInputs[0]);
     const graph::Graph& graph = units ? units->graph : own;
     if (preparation && !preparation->modes.empty()) {
@@ -370,8 +370,8 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
 
 void GuidedDenoiser::Run::skip() {
     for (auto& generation : generations_)
-        for (const auto* now = generation.next(); now != nullptr && now->evaluation == static_cast<int>(next_);
-             now = generation.next())
+        for (const auto* now = generation.next();
+             now != nullptr && now->evaluation == static_cast<int>(next_); now = generation.next())
             generation.skip();
     ++next_;
 }

@@ -40,7 +40,8 @@ Config for_pipeline(const Pipeline& pipe, const Make& make) {
     const auto& implementation = pipe.implementation();
     const auto& denoiser = implementation.denoiser();
     const auto graph = denoiser.structure(implementation.outlook({}).shape);
-    return make(PolicyContext{denoiser.class_name(), graph, [&] { return implementation.identity(); }});
+    return make(PolicyContext{denoiser.class_name(), graph, [&] { return implementation.identity(); },
+                              implementation.folder().path()});
 }
 
 pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {

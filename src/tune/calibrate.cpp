@@ -31,8 +31,10 @@ class Unprepared {
 }  // namespace
 
 const std::vector<std::string>& default_prompts() {
-    static const std::vector<std::string> prompts = {"red apple", "a dog", "a house by the sea",
-                                                     "a face of a smiling woman"};
+    static const std::vector<std::string> prompts = {
+        "red apple",         "a dog",     "a house by the sea", "a smiling face", "a yellow flower",
+        "a car on a street", "blue book", "a cat on a chair",   "an old bicycle", "a slice of pizza",
+        "crescent moon",     "a sailboat"};
     return prompts;
 }
 
@@ -46,7 +48,8 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
                     generate.num_images_per_prompt);
     const bool from_pictures = denoiser.model().traits().frames > 0;
     const auto& prompts = from_pictures             ? std::vector<std::string>{""}
-                          : options.prompts.empty() ? default_prompts()
+                          : options.prompts.empty() ? std::vector<std::string>(default_prompts().begin(),
+                                                                               default_prompts().begin() + 4)
                                                     : options.prompts;
     if (options.seeds.empty()) usage_error("no seeds to calibrate with; give at least one");
 

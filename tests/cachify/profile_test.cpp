@@ -156,7 +156,8 @@ TEST(Polynomials, HaveASmallerDegreeWithFewInputs) {
 
 TEST(Evidence, IsHeldAgainstTheDenoiser) {
     const Profile profile = some_profile();
-    const std::string json = to_json(block_caching(profile, {.threshold = 0.35}), profile.model, profile.run);
+    const std::string json =
+        to_json(block_caching(profile, {.threshold = 0.35}), Evidence{profile.model, profile.run, {}, {}});
     const auto graph = blocks();
     DenoiserIdentity own = profile.model;
     PolicyContext context = {"PixArtTransformer2DModel", graph, [&] { return own; }};

@@ -188,7 +188,9 @@ TEST(Identity, AFileForAnotherDenoiserIsRefused) {
     const auto profile = calibrate(pipe, two_runs());
     const auto path = std::filesystem::path(testing::TempDir()) / "block-caching.json";
     FILE* file = std::fopen(path.c_str(), "w");
-    std::fputs(cachify::to_json(cachify::block_caching(profile, {0.5}), profile.model, profile.run).c_str(),
+    std::fputs(cachify::to_json(cachify::block_caching(profile, {0.5}),
+                                cachify::Evidence{profile.model, profile.run, {}, {}})
+                   .c_str(),
                file);
     std::fclose(file);
     EXPECT_NO_THROW(cachify::load_config(pipe, path.string()));
