@@ -213,7 +213,7 @@ TEST(Tune, GoesOnFromItsStateToTheSameEnd) {
 TEST(Tune, RefusesWhatItCannotDo) {
     auto pipe = open("tiny-sdxl");
     auto options = small_search();
-    options.generate.scheduler = "euler-ancestral";
+    options.generate.scheduler = "euler_a";
     try {
         tune(pipe, options);
         FAIL();
