@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "report/labels.h"
+#include "report/marker.h"
 #include "report/svg.h"
 
 namespace reprise::report {
@@ -14,6 +15,9 @@ namespace reprise::report {
 namespace {
 
 using svg::Box, svg::number;
+
+/// How much wider bold text is.
+constexpr double kBold = 1.14;
 
 /// A round distance between marks that makes about so many of them.
 double tick_step(double range, int about) {
@@ -163,14 +167,14 @@ class Painter {
         std::vector<std::string> styles;
         for (std::size_t i = 0; i < chart_.points.size(); ++i)
             if (std::isfinite(chart_.points[i].value)) {
-                wanted.push_back({svg::fitted(chart_.points[i].label, 12, area_.width * 0.62),
-                                  place(chart_.points[i]), 12, 10});
+                const std::string text = svg::fitted(chart_.points[i].label, 13, area_.width * 0.62);
+                wanted.push_back({text, place(chart_.points[i]), svg::text_width(text, 12) * kBold, 14, 11});
                 styles.emplace_back("font-weight=\"600\"");
             }
         for (const auto& point : chart_.curve)
             if (std::isfinite(point.value)) {
                 curve.push_back(place(point));
-                wanted.push_back({point.label, curve.back(), 10.5, 6});
+                wanted.push_back({point.label, curve.back(), svg::text_width(point.label, 10.5), 12, 7});
                 styles.emplace_back("class=\"soft\" font-size=\"10.5\"");
             }
         const auto placed =
@@ -183,7 +187,7 @@ class Painter {
                 const double y = std::clamp(wanted[i].at.y, box.y, box.bottom());
                 lines += svg::line(wanted[i].at, {x, y}, "class=\"edge\" stroke-width=\"0.7\"");
             }
-            texts += svg::text({box.center_x(), box.center_y() + wanted[i].font_size * 0.36}, wanted[i].text,
+            texts += svg::text({box.center_x(), box.center_y() + wanted[i].height * 0.31}, wanted[i].text,
                                styles[i] + " text-anchor=\"middle\"");
         }
         return lines + texts;
@@ -197,73 +201,7 @@ class Painter {
     Axis across_, down_;
 };
 
-/// A path through the corners of a star or polygon.
-std::string corners(double x, double y, const std::vector<std::pair<double, double>>& points,
-                    const std::string& attributes) {
-    std::string d;
-    for (const auto& [dx, dy] : points)
-        d += fmt::format("{}{} {}", d.empty() ? "M" : " L", number(x + dx), number(y + dy));
-    return svg::path(d + " Z", attributes);
-}
-
 }  // namespace
-
-std::string marker(std::size_t n, double x, double y, double size, const std::string& attributes) {
-    const double s = size, t = size / 3;
-    switch (n % 8) {
-        case 0:
-            return fmt::format("<circle cx=\"{}\" cy=\"{}\" r=\"{}\" {}/>\n", number(x), number(y),
-                               number(s * 0.92), attributes);
-        case 1:
-            return svg::rect({x - s * 0.85, y - s * 0.85, s * 1.7, s * 1.7}, attributes);
-        case 2:
-            return corners(x, y, {{0, -s * 1.1}, {s, s * 0.75}, {-s, s * 0.75}}, attributes);
-        case 3:
-            return corners(x, y, {{0, -s * 1.2}, {s * 1.1, 0}, {0, s * 1.2}, {-s * 1.1, 0}}, attributes);
-        case 4:
-            return corners(x, y, {{0, s * 1.1}, {s, -s * 0.75}, {-s, -s * 0.75}}, attributes);
-        case 5:  // a plus
-            return corners(x, y,
-                           {{-t, -s},
-                            {t, -s},
-                            {t, -t},
-                            {s, -t},
-                            {s, t},
-                            {t, t},
-                            {t, s},
-                            {-t, s},
-                            {-t, t},
-                            {-s, t},
-                            {-s, -t},
-                            {-t, -t}},
-                           attributes);
-        case 6: {  // a star
-            std::vector<std::pair<double, double>> points;
-            for (int i = 0; i < 10; ++i) {
-                const double angle = i * 0.62831853 - 1.57079633, reach = i % 2 == 0 ? s * 1.25 : s * 0.5;
-                points.emplace_back(reach * std::cos(angle), reach * std::sin(angle));
-            }
-            return corners(x, y, points, attributes);
-        }
-        default: {  // a cross
-            const double a = s * 0.95, b = s * 0.4;
-            return corners(x, y,
-                           {{-a, -a + b},
-                            {-a + b, -a},
-                            {0, -b},
-                            {a - b, -a},
-                            {a, -a + b},
-                            {b, 0},
-                            {a, a - b},
-                            {a - b, a},
-                            {0, b},
-                            {-a + b, a},
-                            {-a, a - b},
-                            {-b, 0}},
-                           attributes);
-        }
-    }
-}
 
 std::string speed_chart(const SpeedChart& chart, double width, bool framed) {
     return Painter(chart, width, framed).draw();

@@ -25,7 +25,4 @@ struct SpeedChart {
 /// and value (standard error). Points that are not finite are left out. `framed`: on a background of its own.
 std::string speed_chart(const SpeedChart& chart, double width, bool framed);
 
-/// The n-th of the shapes that points have, around (x, y), as an SVG element with these attributes.
-std::string marker(std::size_t n, double x, double y, double size, const std::string& attributes);
-
 }  // namespace reprise::report

@@ -79,6 +79,31 @@ Spread Way::speedup() const {
     return spread.high == 0 ? Spread{1, 1, 1} : spread;
 }
 
+std::vector<WayStep> Way::steps() const {
+    std::vector<WayStep> result(turns.empty() ? 0 : turns.front().report.steps.size());
+    for (std::size_t s = 0; s < result.size(); ++s) {
+        WayStep& step = result[s];
+        std::vector<double> seconds, shares;
+        for (const auto& turn : turns) {
+            const StepInfo& info = turn.report.steps.at(s);
+            seconds.push_back(info.seconds / calls_pictures);
+            shares.push_back(info.flops_share);
+            step.reused = step.reused || info.reused;
+        }
+        step.seconds = spread_of(std::move(seconds)).median;
+        step.flops_share = mean_of(shares).mean;
+    }
+    return result;
+}
+
+std::vector<std::vector<int>> Way::decisions() const {
+    std::vector<std::vector<int>> all;
+    for (const auto& turn : turns)  // the first turns are one for each seed
+        for (const auto& steps : turn.report.decisions)
+            if (all.size() < made.size()) all.push_back(steps);
+    return all;
+}
+
 std::vector<const Way*> Comparison::ways() const {
     std::vector<const Way*> all = {&full};
     for (const auto& way : cached) all.push_back(&way);

@@ -45,6 +45,14 @@ struct Distances {
     double most_psnr = 0;  ///< that value's, for the size of the pictures
 };
 
+/// A step of a way, over its turns.
+struct WayStep {
+    double seconds = 0;  ///< the median, a picture
+    double flops_share =
+        1;                ///< computed, of a full step's work; the mean, for it may be decided while running
+    bool reused = false;  ///< something, in some turn
+};
+
 /// One way of making the same pictures.
 struct Way {
     enum class Kind { full, cached, fewer } kind = Kind::full;
@@ -65,6 +73,9 @@ struct Way {
     Spread end_to_end() const;  ///< seconds of text, denoising and decoding, compiling left out, a picture
     /// The full run's time in the denoiser over this one's, each by the full run beside it. 1 without time.
     Spread speedup() const;
+    std::vector<WayStep> steps() const;
+    /// By pair: the steps at which it was decided, while running, to reuse. Empty where that is no question.
+    std::vector<std::vector<int>> decisions() const;
 };
 
 /// Full against ways of reuse against fewer steps.

@@ -18,7 +18,7 @@ p { margin: .4rem 0; max-width: 48rem; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 svg { display: block; max-width: 100%; height: auto; }
 .card, .bars svg, .chart { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
-svg.chart { margin: 0; } svg.wide { display: block; } svg.narrow { display: none; }
+svg.chart { margin: 0; } svg.wide { display: block; width: 100%; } svg.narrow { display: none; }
 .tabs { display: flex; flex-wrap: wrap; gap: .4rem; border: 0; padding: 0; margin: .75rem 0; }
 .tabs input { position: absolute; opacity: 0; }
 .tabs label, .controls button, .controls select { display: inline-block; padding: .3rem .8rem; font: inherit; font-size: .9rem;
@@ -28,7 +28,7 @@ svg.chart { margin: 0; } svg.wide { display: block; } svg.narrow { display: none
 .chosen { display: none; }
 .charts:has(#by0:checked) .chosen0, .charts:has(#by1:checked) .chosen1, .charts:has(#by2:checked) .chosen2 { display: block; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; background: var(--card); font-size: .92rem;
+table { border-collapse: separate; border-spacing: 0; border-top: 0; font-variant-numeric: tabular-nums; background: var(--card); font-size: .92rem;
   border: 1px solid var(--line); }
 th, td { padding: .35rem .8rem; text-align: right; white-space: nowrap; border-top: 1px solid var(--line); }
 thead th { border-top: 0; vertical-align: bottom; white-space: normal; }
@@ -69,9 +69,10 @@ figcaption b { display: block; overflow-wrap: anywhere; }
 .bars > div { overflow-x: auto; } .bars svg { min-width: 30rem; width: 100%; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .15rem 1.25rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 44rem) { body { padding: 1.25rem .8rem 3rem; } svg.wide { display: none; } svg.narrow { display: block; }
+@media (max-width: 44rem) { body { padding: 1.25rem .8rem 3rem; } svg.wide { display: none; } svg.narrow { display: block; width: 100%; }
   .viewer { grid-template-columns: minmax(0, 1fr); padding: .7rem; } h1 { font-size: 1.3rem; }
   .strip { grid-auto-columns: minmax(7.5rem, 46%); }
+  tbody th { white-space: normal; min-width: 7.5rem; max-width: 9.5rem; } th, td { padding: .35rem .6rem; }
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .4rem; } }
 @media (prefers-reduced-motion: reduce) { .picture.video img { animation: none; } .picture.video { overflow-x: auto; } }
 @media print { .viewer, .tabs { display: none !important; } .chosen { display: block !important; } .strip { overflow: visible; }

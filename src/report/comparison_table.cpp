@@ -61,18 +61,14 @@ Json json_of(const Mean& m) {
             {"max", number(m.high)}};
 }
 
-/// Per step: the middle time of a picture, whether something was reused, and the work done.
 Json steps_of(const Way& way) {
     Json steps = Json::array();
-    if (way.turns.empty()) return steps;
-    const auto& first = way.turns.front().report.steps;
-    for (std::size_t s = 0; s < first.size(); ++s) {
-        std::vector<double> seconds;
-        for (const auto& turn : way.turns) seconds.push_back(turn.report.steps.at(s).seconds);
-        Json step = {{"seconds", spread_of(std::move(seconds)).median / way.calls_pictures},
-                     {"flops_share", first[s].flops_share},
-                     {"variant", first[s].reused ? "reused" : "full"}};
-        if (s < way.reused.size() && !way.reused[s].empty()) step["reused"] = way.reused[s];
+    for (const WayStep& one : way.steps()) {
+        Json step = {{"seconds", one.seconds},
+                     {"flops_share", one.flops_share},
+                     {"variant", one.reused ? "reused" : "full"}};
+        if (const std::size_t s = steps.size(); s < way.reused.size() && !way.reused[s].empty())
+            step["reused"] = way.reused[s];
         steps.push_back(std::move(step));
     }
     return steps;
@@ -103,6 +99,7 @@ Json json_of(const Comparison& comparison, const Way& way) {
                                             {"latent_error", number(beside->latent_error)}};
     if (way.score) one["score"] = *way.score;
     one["per_step"] = steps_of(way);
+    if (const auto decisions = way.decisions(); !decisions.empty()) one["decisions"] = decisions;
     return one;
 }
 

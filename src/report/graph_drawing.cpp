@@ -53,9 +53,9 @@ const char* class_of(State state) {
 std::string words_for(const GraphDrawing::BlockState& block) {
     switch (block.state) {
         case State::computed:
-            return "computed";
+            return block.detail.empty() ? "computed" : "computed, " + block.detail;
         case State::partly:
-            return percent(block.share) + " computed";
+            return percent(block.share) + " computed" + (block.detail.empty() ? "" : ", " + block.detail);
         case State::reused:
             return block.detail.empty() ? "reused" : block.detail;
         case State::unneeded:

@@ -36,10 +36,8 @@ struct GraphDrawing {
     struct BlockState {
         State state = State::computed;
         double share = 1;                            ///< of its work that is computed
-        std::string detail = {};                     ///< such as "its last change added"
+        std::string detail = {};                     ///< such as "last change added", "98.3 kB kept"
         std::vector<std::vector<State>> units = {};  ///< [units][module]
-
-        bool operator==(const BlockState&) const = default;
     };
     struct LinkState {
         bool live = false;           ///< something computed at this step passes

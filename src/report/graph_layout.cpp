@@ -20,7 +20,7 @@ bool has_units(const GraphDrawing& drawing) {
 
 GraphLayout u_of(const GraphDrawing& drawing) {
     GraphLayout layout;
-    const double width = has_units(drawing) ? 196 : 148, between = 104, gap = 26;
+    const double width = has_units(drawing) ? 196 : 164, between = 104, gap = 36;
     std::vector<std::size_t> downs, ups, bottom;
     for (std::size_t b = 0; b < drawing.blocks.size(); ++b) {
         const auto& name = drawing.blocks[b].name;

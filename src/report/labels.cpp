@@ -42,7 +42,7 @@ struct Candidate {
 };
 
 std::vector<Candidate> candidates_of(const Label& label) {
-    const double width = svg::text_width(label.text, label.font_size), height = label.font_size * 1.15;
+    const double width = label.width, height = label.height;
     std::vector<Candidate> all;
     constexpr int kDirections = 16;
     for (const double far : {0.0, 8.0, 18.0, 32.0, 50.0, 75.0, 105.0})

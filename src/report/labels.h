@@ -10,8 +10,9 @@ namespace reprise::report {
 /// A text that belongs to a point of a chart.
 struct Label {
     std::string text;
-    svg::Point at;  ///< what it names
-    double font_size = 12;
+    svg::Point at;        ///< what it names
+    double width = 0;     ///< of the text
+    double height = 14;   ///< likewise
     double distance = 9;  ///< from the point's middle, at the nearest
 };
 

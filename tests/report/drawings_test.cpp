@@ -10,6 +10,7 @@
 #include "report/chart.h"
 #include "report/heat_map.h"
 #include "report/labels.h"
+#include "report/marker.h"
 #include "report/step_bars.h"
 #include "report/svg.h"
 #include "reprise/error.h"
