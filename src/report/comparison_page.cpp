@@ -86,7 +86,9 @@ std::string figures(const Comparison& comparison) {
     }
     return html +
            "</tbody></table></div>\n<p class=\"soft\">Times are of one picture. “Over fewer steps” is the "
-           "PSNR above what the line of fewer steps has at the same measured time.</p>\n";
+           "PSNR above what the line of fewer steps has at the same measured time, pair by pair. After ±: "
+           "the "
+           "standard error of a mean over pairs.</p>\n";
 }
 
 std::string steps(const Comparison& comparison) {
