@@ -32,8 +32,8 @@ void draw(const Options& o, const cachify::Plan& plan, const report::PlanView& v
           const std::string& class_name) {
     std::size_t left_out = 0;
     report::GraphDrawing drawing = report::drawing_of(plan, kMostPanels, left_out);
-    drawing.title =
-        fmt::format("{}, {}", model_name(o.model), o.cache.off() ? "nothing reused" : o.cache.cache);
+    drawing.title = fmt::format("{}, {}", model_name(o.model),
+                                o.cache.off() ? "nothing reused" : short_cache_name(o.cache.cache));
     drawing.subtitle =
         fmt::format("{}, {} steps{}; {} of the work saved, {} kept between steps{}", class_name,
                     view.num_steps, view.num_branches > 1 ? ", guidance as two passes" : "",
