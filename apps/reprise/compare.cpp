@@ -114,8 +114,9 @@ void describe(report::Comparison& comparison, const Options& o, const BoutOption
     const Image& first = comparison.full.made.front().frames.front();
     std::string seeds;
     for (const auto seed : bout.seeds) seeds += fmt::format("{}{}", seeds.empty() ? "" : ", ", seed);
-    comparison.title =
+    const std::string asked =
         bout.prompts.size() == 1 ? bout.prompts.front() : fmt::format("{} prompts", bout.prompts.size());
+    comparison.title = model_name(o.model) + ": " + asked;
     comparison.settings = {
         {"model", model_name(o.model)},
         {"steps", fmt::format("{}", o.sampling.steps)},

@@ -62,6 +62,10 @@ class Painter {
             }
         if (low > high) low = 0, high = 1;
         if (!chart_.more_is_better) low = 0;
+        if (const double lacking = chart_.least_range - (high - low); lacking > 0) {
+            low -= lacking / 2;
+            high += lacking / 2;
+        }
         area_ = {54, 44, width_ - 54 - 16, height_ - 44 - 56};
         across_ = axis_over(low_speed, high_speed, area_.x, area_.right(), width_ < 500 ? 4 : 8);
         down_ = axis_over(low, high, area_.bottom(), area_.y, 6);
