@@ -41,6 +41,7 @@ struct Case {
         schedule = random_schedule(random, graph, decisions, num_branches, count);
         request.cut.max_segments = 1 + below(12);
         request.cut.variant_budget_bytes = below(3) == 0 ? 1e9 : -1;
+        if (below(3) == 0) request.cut.piece_bytes = 1 + below(2000);
     }
     std::mt19937 random;
     graph::Graph graph;
