@@ -119,7 +119,7 @@ def other_rows(name: str, size: str, precision: str) -> list[tuple]:
 
 
 OTHERS = [("PixArt-XL", "pixart", "512x512"), ("Stable Diffusion 3 medium", "sd3", "512x512"),
-          ("Stable Video Diffusion", "svd", "8 frames of 256x448")]  # fmt: skip
+          ("Stable Video Diffusion", "svd", "8 frames of 192x320")]  # fmt: skip
 
 
 def twenty_steps(part: dict, prefix: str) -> float | None:
