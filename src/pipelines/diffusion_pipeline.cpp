@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "pipelines/identity.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 
@@ -14,6 +15,10 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }
 
 DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {}
+
+cachify::DenoiserIdentity DiffusionPipeline::identity() const {
+    return denoiser_identity(folder(), load_options().variant);
+}
 
 Engine DiffusionPipeline::engine(DType precision) const {
     Engine engine = parts_.engine;
@@ -82,6 +87,7 @@ void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport
     report.kept_bytes = program.kept_bytes() + run.branch_bytes();
     report.prologue_bytes = program.prologue_bytes();
     report.scratch_bytes = program.scratch_bytes();
+    report.decisions = run.decisions();
     report.complaints = run.complaints();
     report.summary = summary(report, plan);
 }
