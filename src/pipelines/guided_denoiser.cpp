@@ -307,18 +307,26 @@ const cachify::Sequence& GuidedDenoiser::Run::sequence() const {
 void GuidedDenoiser::Run::account() {
     const cachify::Plan& made = plan();
     const auto& sequence = this->sequence();
-    const auto branches = static_cast<std::size_t>(made.schedule.num_branches);
-    const std::size_t first = execution_;
+    const auto& rules = made.schedule.rules;
+    std::vector<bool> reused(rules.size());
     double flops = 0;
-    reused_ = false;
+    reused_modules_.clear();
+    if (reuse_)
+        for (const auto& rule : made.schedule.branch_rules)
+            if (rule.reuse.at(static_cast<std::size_t>(sequence[execution_].decision)))
+                reused_modules_.emplace_back(rule.branch == 0 ? "unconditional" : "conditional");
     for (; execution_ < sequence.size() && sequence[execution_].evaluation == static_cast<int>(next_);
          ++execution_) {
         flops += reuse_ ? made.cost_of_execution(execution_).flops : full_flops_;
-        for (std::size_t r = 0; reuse_ && r < made.schedule.rules.size(); ++r)
-            reused_ = reused_ || made.analysis.is_reused(made.extended, made.schedule, execution_, r);
+        for (std::size_t r = 0; reuse_ && r < rules.size(); ++r)
+            if (made.analysis.is_reused(made.extended, made.schedule, execution_, r)) reused[r] = true;
     }
-    reused_ = reused_ || execution_ - first < branches;
-    flops_share_ = full_flops_ == 0 ? 1 : flops / (full_flops_ * static_cast<double>(branches));
+    for (std::size_t r = 0; r < rules.size(); ++r)
+        if (reused[r])
+            reused_modules_.push_back(
+                made.extended.graph.modules[static_cast<std::size_t>(rules[r].module)].name);
+    const auto branches = static_cast<double>(made.schedule.num_branches);
+    flops_share_ = full_flops_ == 0 ? 1 : flops / (full_flops_ * branches);
     flops_run_ += flops;
 }
 

@@ -78,7 +78,9 @@ class GuidedDenoiser {
         std::vector<std::string> complaints() const;
         /// Share of a full evaluation's FLOPs, and whether a module is reused, at the evaluation made last.
         double flops_share() const { return flops_share_; }
-        bool reused() const { return reused_; }
+        bool reused() const { return !reused_modules_.empty(); }
+        /// Names of modules and halves of guidance that were reused there.
+        const std::vector<std::string>& reused_modules() const { return reused_modules_; }
         double flops_run() const { return flops_run_; }
 
         /// What is kept of the halves of guidance for where one is not evaluated, one picture.
@@ -107,7 +109,7 @@ class GuidedDenoiser {
         double full_flops_ = 0;      ///< of one execution without reuse
         double flops_share_ = 1;
         double flops_run_ = 0;
-        bool reused_ = false;
+        std::vector<std::string> reused_modules_;
     };
     Run start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
               const std::vector<Branches>& pictures,
