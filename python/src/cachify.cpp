@@ -9,7 +9,6 @@
 
 #include "bindings.h"
 #include "cachify/analysis.h"
-#include "cachify/filter.h"
 #include "cachify/policies.h"
 #include "cachify/program.h"
 #include "cachify/schedule.h"
@@ -17,6 +16,7 @@
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/error.h"
 #include "reprise/policies.h"
+#include "schedulers/registry.h"
 
 namespace reprise::python {
 
@@ -67,6 +67,7 @@ ModuleFilter filter_of(const nb::handle& value, std::size_t number) {
         if (dict.contains("regex") && nb::isinstance<nb::str>(dict["regex"]))
             return ModuleFilter::regex(nb::cast<std::string>(dict["regex"]));
     }
+    if (nb::isinstance<ModuleFilter>(value)) return nb::cast<ModuleFilter>(value);
     if (PyCallable_Check(value.ptr()) != 0)
         return [function = Held(nb::borrow(value))](std::string_view name) {
             const nb::gil_scoped_acquire lock;
@@ -102,6 +103,7 @@ bool takes_two(const nb::handle& function) {
 
 StepFunction steps_of(const nb::handle& value, std::size_t number) {
     if (nb::isinstance<nb::str>(value)) return nb::cast<std::string>(value);
+    if (nb::isinstance<StepFunction>(value)) return nb::cast<StepFunction>(value);
     if (PyCallable_Check(value.ptr()) != 0) {
         const bool two = takes_two(value);
         return [function = Held(nb::borrow(value)), two](int step, int num_steps) {
@@ -332,7 +334,17 @@ void bind_modules(nb::module_& m) {
         "diffusers_class"_a);
     m.def("forecast_weights", &cachify::forecast_weights, "when"_a, "now"_a, "order"_a,
           "Weights of a module's last outputs, newest first, that extrapolate them to evaluation `now`.");
-    m.def("fnmatch", &cachify::fnmatch, "name"_a, "pattern"_a);
+    m.def(
+        "steps_of_evaluations",
+        [](const std::string& scheduler_config, int num_inference_steps) {
+            const auto scheduler = make_scheduler(parse_json(scheduler_config, "scheduler"), "scheduler");
+            std::vector<int> steps;
+            for (const auto& evaluation : scheduler->start(num_inference_steps)->evaluations())
+                steps.push_back(evaluation.step);
+            return steps;
+        },
+        "scheduler_config"_a, "num_inference_steps"_a,
+        "For each evaluation of a scheduler, by its JSON configuration, the sampler's step.");
 }
 
 void bind_policies(nb::module_& m) {
@@ -397,15 +409,10 @@ nb::list entries_of(const Config& config) {
         nb::dict dict;
         const ModuleFilter& filter = entry.wildcard_or_filter_func;
         dict["wildcard_or_filter_func"] =
-            filter.text() == "function"
-                ? nb::cpp_function([filter](std::string_view name) { return filter.matches(name); }, "name"_a)
-                : from_json(filter.text());
+            filter.text() == "function" ? nb::cast(filter) : from_json(filter.text());
         const StepFunction& steps = entry.select_cache_step_func;
         dict["select_cache_step_func"] =
-            steps.text() == "function"
-                ? nb::cpp_function([steps](int step, int num_steps) { return steps(step, num_steps); },
-                                   "step"_a, "num_steps"_a)
-                : from_json(steps.text());
+            steps.text() == "function" ? nb::cast(steps) : from_json(steps.text());
         if (entry.kinds != std::vector{ModuleKind::block}) {
             nb::list kinds;
             for (const ModuleKind kind : entry.kinds) kinds.append(name_of(kind));
@@ -430,6 +437,11 @@ cachify::Count count_of(const std::string& name) {
 }
 
 void bind_cachify(nb::module_& m) {
+    nb::class_<ModuleFilter>(m, "ModuleFilter", "A function of a module's name, of the library's.")
+        .def("__call__", &ModuleFilter::matches, "name"_a);
+    nb::class_<StepFunction>(m, "StepFunction",
+                             "A function of the step and the number of steps, of the library's.")
+        .def("__call__", &StepFunction::operator(), "step"_a, "num_steps"_a);
     bind_modules(m);
     bind_policies(m);
     m.def(

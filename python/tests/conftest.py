@@ -18,12 +18,21 @@ def quiet(pipe):
     return pipe
 
 
-@pytest.fixture
-def pipe():
-    """tiny-sdxl in f32, as opened."""
+@pytest.fixture(scope="session")
+def opened():
     import reprise
 
     return quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f32"))
+
+
+@pytest.fixture
+def pipe(opened):
+    """tiny-sdxl in f32, not prepared. One for all tests, which so compile less."""
+    from reprise import cachify
+
+    yield opened
+    cachify.unprepare(opened)
+    cachify.reset_status(opened)
 
 
 @pytest.fixture

@@ -1,14 +1,15 @@
 """Reuse from Python: the original's configurations, policies, plans."""
 
+import gc
 import json
 import logging
 import re
+import weakref
 
 import numpy
 import pytest
-from conftest import PIPELINES, RUN, STEPS, quiet
-
 import reprise
+from conftest import PIPELINES, RUN, STEPS
 from reprise import cachify
 
 #: As the documentation of the original has them.
@@ -243,7 +244,7 @@ def test_plans(pipe):
     assert plan.total_flops < plan.full_total_flops
     assert "step" in str(plan).lower()
     shown = plan.to_dict()
-    assert [e["step"] for e in shown["executions"] if e["branch"] == 0] == list(range(STEPS))
+    assert [e["step"] for e in shown["executions"] if e["pass"] == 0] == list(range(STEPS))
     assert json.dumps(shown)
 
 
@@ -272,10 +273,19 @@ def test_other_numbers_of_steps_are_planned_anew_with_the_functions(pipe):
     assert set(asked) == {STEPS, 9}
 
 
-def test_a_pipeline_may_go_before_its_functions(pipe):
-    cachify.prepare(pipe, STEPS, ORIGINAL_SDXL)
-    other = quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f32"))
-    cachify.prepare(other, STEPS, ORIGINAL_SDXL)
-    expected = latents(pipe)
-    del pipe
-    assert numpy.array_equal(latents(other), expected)
+def test_functions_are_held_as_long_as_they_may_be_called(pipe):
+    def prepared():
+        def when(step):
+            return step % 2 != 0
+
+        cachify.prepare(pipe, STEPS, [{"wildcard_or_filter_func": lambda n: True, "select_cache_step_func": when}])
+        return weakref.ref(when)
+
+    when = prepared()
+    gc.collect()
+    assert when() is not None
+    latents(pipe, num_inference_steps=7)
+    assert reused_steps(pipe) == [1, 3, 5]
+    cachify.unprepare(pipe)
+    gc.collect()
+    assert when() is None

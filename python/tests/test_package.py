@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-
 import reprise
+from conftest import ROOT
 from reprise import _core
 
 

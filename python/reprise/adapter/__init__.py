@@ -31,5 +31,3 @@ def prepared(pipe: Any, what: str) -> Reuse:
     if reuse is None:
         raise ValueError(f"{what} needs a pipeline that was prepared: call cachify.prepare first")
     return reuse
-
-

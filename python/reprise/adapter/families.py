@@ -45,7 +45,9 @@ def denoiser_of(pipe: Any) -> torch.nn.Module:
     if denoiser is None:
         denoiser = getattr(pipe, "transformer", None)
     if denoiser is None or not hasattr(pipe, "scheduler"):
-        raise TypeError(f"expected a reprise.Pipeline or a pipeline of diffusers with a denoiser, found {type(pipe).__name__}")
+        raise TypeError(
+            f"expected a reprise.Pipeline or a pipeline of diffusers with a denoiser, found {type(pipe).__name__}"
+        )
     denoiser = plain(denoiser)
     if type(denoiser).__name__ not in FAMILIES:
         raise ValueError(f"a {type(denoiser).__name__} is not known; there are {', '.join(FAMILIES)}")

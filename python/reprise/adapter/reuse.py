@@ -24,9 +24,7 @@ MOST_BRANCHES = 64
 class Reuse:
     """What `cachify.prepare` leaves on a denoiser."""
 
-    def __init__(
-        self, pipe: Any, denoiser: torch.nn.Module, modules: _core.Modules, config: list[Any], count: str
-    ) -> None:
+    def __init__(self, pipe: Any, denoiser: torch.nn.Module, modules: _core.Modules, config: list[Any], count: str) -> None:
         self.enabled = True
         self._pipe = pipe
         self._denoiser = denoiser
