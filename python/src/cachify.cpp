@@ -1,4 +1,5 @@
 // Configurations, policies, and the decisions of reuse for modules that something else runs.
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -6,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "bindings.h"
 #include "cachify/analysis.h"
@@ -59,25 +61,20 @@ std::string repr_of(const nb::handle& value) {
     return nb::cast<std::string>(nb::repr(value));
 }
 
-ModuleFilter filter_of(const nb::handle& value, std::size_t number) {
-    if (nb::isinstance<nb::str>(value)) return nb::cast<std::string>(value);
-    if (nb::isinstance<nb::dict>(value) && nb::len(value) == 1) {
-        const auto dict = nb::borrow<nb::dict>(value);
-        if (dict.contains("not")) return ModuleFilter::negation(filter_of(dict["not"], number));
-        if (dict.contains("regex") && nb::isinstance<nb::str>(dict["regex"]))
-            return ModuleFilter::regex(nb::cast<std::string>(dict["regex"]));
-    }
+/// A filter that has a function in it, or nothing for one that has a JSON form.
+std::optional<ModuleFilter> filter_with_function(const nb::handle& value) {
     if (nb::isinstance<ModuleFilter>(value)) return nb::cast<ModuleFilter>(value);
-    if (PyCallable_Check(value.ptr()) != 0)
-        return [function = Held(nb::borrow(value))](std::string_view name) {
-            const nb::gil_scoped_acquire lock;
-            return is_true(function.get()(name));
-        };
-    wrong_type(
-        "cache entry {}: wildcard_or_filter_func is {}; expected a pattern, {{\"regex\": ...}}, {{\"not\": "
-        "...}} or a "
-        "function of the name",
-        number, repr_of(value));
+    if (nb::isinstance<nb::dict>(value) && nb::len(value) == 1 &&
+        nb::borrow<nb::dict>(value).contains("not")) {
+        auto inner = filter_with_function(nb::borrow<nb::dict>(value)["not"]);
+        if (inner) return ModuleFilter::negation(std::move(*inner));
+        return {};
+    }
+    if (PyCallable_Check(value.ptr()) == 0) return {};
+    return [function = Held(nb::borrow(value))](std::string_view name) {
+        const nb::gil_scoped_acquire lock;
+        return is_true(function.get()(name));
+    };
 }
 
 /// Whether a function takes the number of steps after the step.
@@ -101,85 +98,34 @@ bool takes_two(const nb::handle& function) {
     }
 }
 
-StepFunction steps_of(const nb::handle& value, std::size_t number) {
-    if (nb::isinstance<nb::str>(value)) return nb::cast<std::string>(value);
+/// Steps by a function, or nothing for those that have a JSON form.
+std::optional<StepFunction> step_function(const nb::handle& value) {
     if (nb::isinstance<StepFunction>(value)) return nb::cast<StepFunction>(value);
-    if (PyCallable_Check(value.ptr()) != 0) {
-        const bool two = takes_two(value);
-        return [function = Held(nb::borrow(value)), two](int step, int num_steps) {
-            const nb::gil_scoped_acquire lock;
-            return is_true(two ? function.get()(step, num_steps) : function.get()(step));
-        };
-    }
-    std::vector<int> steps;
-    if ((nb::isinstance<nb::sequence>(value) || PyAnySet_Check(value.ptr()) != 0) &&
-        nb::try_cast(nb::list(nb::borrow(value)), steps)) {
-        for (const int step : steps)
-            if (step < 0)
-                usage_error("cache entry {}: select_cache_step_func lists {}; expected steps counted from 0",
-                            number, step);
-        return steps;
-    }
-    wrong_type(
-        "cache entry {}: select_cache_step_func is {}; expected a function of the step, an expression such "
-        "as 'step % "
-        "2 != 0' or a list of steps",
-        number, repr_of(value));
+    if (PyCallable_Check(value.ptr()) == 0) return {};
+    return [function = Held(nb::borrow(value)), two = takes_two(value)](int step, int num_steps) {
+        const nb::gil_scoped_acquire lock;
+        return is_true(two ? function.get()(step, num_steps) : function.get()(step));
+    };
 }
 
-Store store_of(const nb::handle& value, std::size_t number) {
-    using enum Store::Rule;
-    const std::pair<const char*, Store> plain[] = {
-        {"output", {}}, {"delta", {delta}}, {"mean", {mean}}, {"drop", {drop}}};
-    if (nb::isinstance<nb::str>(value)) {
-        const auto name = nb::cast<std::string>(value);
-        for (const auto& [known, store] : plain)
-            if (name == known) return store;
-    }
-    int order = 0;
-    if (nb::isinstance<nb::dict>(value) && nb::len(value) == 1) {
-        const auto dict = nb::borrow<nb::dict>(value);
-        if (dict.contains("forecast") && nb::try_cast(dict["forecast"], order) && (order == 1 || order == 2))
-            return {forecast, order};
-    }
-    usage_error(
-        "cache entry {}: store is {}; expected \"output\", \"delta\", \"mean\", \"drop\" or {{\"forecast\": "
-        "1 or 2}}",
-        number, repr_of(value));
-}
-
-Entry entry_of(const nb::handle& value, std::size_t number) {
-    if (!nb::isinstance<nb::dict>(value))
-        wrong_type("cache entry {} is {}; expected a dict", number, repr_of(value));
-    const auto dict = nb::borrow<nb::dict>(value);
-    for (const char* key : {"wildcard_or_filter_func", "select_cache_step_func"})
-        if (!dict.contains(key)) usage_error("cache entry {}: '{}' is missing", number, key);
-    Entry entry{filter_of(dict["wildcard_or_filter_func"], number),
-                steps_of(dict["select_cache_step_func"], number)};
-    for (const auto& [key, item] : dict) {
-        const auto name = nb::cast<std::string>(nb::str(key));
-        if (name == "wildcard_or_filter_func" || name == "select_cache_step_func") continue;
-        if (name == "kinds") {
-            entry.kinds.clear();
-            std::vector<std::string> kinds;
-            if (nb::isinstance<nb::str>(item) || !nb::try_cast(item, kinds) || kinds.empty())
-                usage_error("cache entry {}: kinds is {}; expected a list of names", number, repr_of(item));
-            for (const auto& kind : kinds) entry.kinds.push_back(module_kind(kind));
-        } else if (name == "store") {
-            entry.store = store_of(item, number);
-        } else {
-            usage_error(
-                "cache entry {}: unknown key '{}'; there are wildcard_or_filter_func, "
-                "select_cache_step_func, kinds, "
-                "store",
-                number, name);
-        }
-    }
-    return entry;
-}
+constexpr const char* kFilter = "wildcard_or_filter_func";
+constexpr const char* kSteps = "select_cache_step_func";
+// What stands for a function in the JSON form.
+constexpr const char* kAnyName = "*";
+constexpr const char* kNever = "False";
 
 nb::object from_json(const std::string& text) {
     return nb::module_::import_("json").attr("loads")(text);
+}
+
+std::string json_of(const nb::object& value) {
+    try {
+        return nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(value));
+    } catch (nb::python_error& error) {
+        if (!error.matches(PyExc_TypeError)) throw;
+        wrong_type("the cache configuration has something that is neither a function nor of JSON's kinds: {}",
+                   error.what());
+    }
 }
 
 /// The modules of a denoiser that something else runs, so that configurations and policies can be asked about
@@ -238,6 +184,10 @@ struct Decisions {
     std::vector<Rule> rules;
 };
 
+bool extrapolates(Store::Rule rule) {
+    return rule == Store::Rule::forecast || rule == Store::Rule::delta_forecast;
+}
+
 std::string_view name_of_rule(Store::Rule rule) {
     switch (rule) {
         case Store::Rule::output:
@@ -246,6 +196,8 @@ std::string_view name_of_rule(Store::Rule rule) {
             return "delta";
         case Store::Rule::forecast:
             return "forecast";
+        case Store::Rule::delta_forecast:
+            return "delta_forecast";
         case Store::Rule::mean:
             return "mean";
         case Store::Rule::drop:
@@ -254,20 +206,26 @@ std::string_view name_of_rule(Store::Rule rule) {
     return "?";
 }
 
+void refuse_what_only_pipelines_have(const Entry& entry, std::size_t number) {
+    const auto about = [&](ModuleKind kind) {
+        return std::find(entry.kinds.begin(), entry.kinds.end(), kind) != entry.kinds.end();
+    };
+    const char* what = about(ModuleKind::guidance)                ? "reuse of halves of guidance"
+                       : about(ModuleKind::denoiser)              ? "reuse of the whole denoiser"
+                       : entry.store.rule == Store::Rule::mean    ? "the mean over halves of guidance"
+                       : entry.as_one || about(ModuleKind::chain) ? "reuse of several modules as one"
+                       : entry.decide                             ? "a decision while running"
+                                                                  : nullptr;
+    if (what != nullptr)
+        usage_error("cache entry {}: {} is not supported on diffusers pipelines; Reprise's own have it",
+                    number, what);
+}
+
 Decisions decide(const Modules& modules, const nb::handle& entries,
                  const std::vector<int>& steps_of_evaluations, const std::string& count_name) {
     if (steps_of_evaluations.empty()) usage_error("a run without evaluations; expected at least one");
     const Config config = config_of(entries);
-    for (std::size_t i = 0; i < config.size(); ++i) {
-        const auto& kinds = config[i].kinds;
-        if (std::find(kinds.begin(), kinds.end(), ModuleKind::guidance) != kinds.end() ||
-            config[i].store.rule == Store::Rule::mean)
-            usage_error(
-                "cache entry {}: reuse of halves of guidance, and means over them, are not supported on "
-                "diffusers "
-                "pipelines; Reprise's own have them",
-                i);
-    }
+    for (std::size_t i = 0; i < config.size(); ++i) refuse_what_only_pipelines_have(config[i], i);
     const cachify::Count count = count_of(count_name);
     const int decisions = count == cachify::Count::steps ? steps_of_evaluations.back() + 1
                                                          : static_cast<int>(steps_of_evaluations.size());
@@ -277,8 +235,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
     for (auto& rule : schedule.rules) {
         result.rules.push_back({modules.graph().modules[static_cast<std::size_t>(rule.module)].name,
                                 std::string(name_of_rule(rule.store.rule)),
-                                rule.store.rule == Store::Rule::forecast ? rule.store.order : 0,
-                                rule.reuse.front()});
+                                extrapolates(rule.store.rule) ? rule.store.order : 0, rule.reuse.front()});
         rule.store = {};  // what is kept does not matter to the order of runs, which is checked here
     }
     const auto extended = cachify::extend(modules.graph(), schedule, {});
@@ -289,7 +246,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
 void bind_modules(nb::module_& m) {
     nb::class_<Decisions::Rule>(m, "Rule", "What is decided for one module.")
         .def_ro("module", &Decisions::Rule::module)
-        .def_ro("store", &Decisions::Rule::store, "output, delta or forecast")
+        .def_ro("store", &Decisions::Rule::store, "output, delta, forecast or delta_forecast")
         .def_ro("order", &Decisions::Rule::order, "Of a forecast, else 0.")
         .def_ro("reuse", &Decisions::Rule::reuse, "For each decision, whether it is reused.");
     nb::class_<Decisions>(m, "Decisions")
@@ -398,34 +355,53 @@ Config config_of(const nb::handle& entries) {
     if (nb::isinstance<nb::str>(entries) || nb::isinstance<nb::dict>(entries) ||
         !nb::isinstance<nb::sequence>(entries))
         wrong_type("the cache configuration is {}; expected a list of dicts", repr_of(entries));
-    Config config;
-    for (const auto& entry : nb::iter(nb::borrow(entries))) config.push_back(entry_of(entry, config.size()));
+    // All but functions has a JSON form, which the library reads; functions then take their places.
+    nb::list plain;
+    std::vector<std::optional<ModuleFilter>> filters;
+    std::vector<std::optional<StepFunction>> steps;
+    for (const auto& entry : nb::iter(nb::borrow(entries))) {
+        filters.emplace_back();
+        steps.emplace_back();
+        if (!nb::isinstance<nb::dict>(entry)) {
+            plain.append(entry);
+            continue;
+        }
+        nb::dict copy;
+        copy.update(nb::borrow<nb::dict>(entry));
+        if (copy.contains(kFilter)) {
+            filters.back() = filter_with_function(copy[kFilter]);
+            if (filters.back()) copy[kFilter] = kAnyName;
+        }
+        if (copy.contains(kSteps)) {
+            steps.back() = step_function(copy[kSteps]);
+            if (steps.back())
+                copy[kSteps] = kNever;
+            else if (PyAnySet_Check(nb::object(copy[kSteps]).ptr()) != 0)
+                copy[kSteps] = nb::list(nb::object(copy[kSteps]));
+        }
+        plain.append(copy);
+    }
+    Config config = cachify::parse_config(json_of(plain), "cache configuration");
+    for (std::size_t i = 0; i < config.size(); ++i) {
+        if (filters[i]) config[i].wildcard_or_filter_func = std::move(*filters[i]);
+        if (steps[i]) config[i].select_cache_step_func = std::move(*steps[i]);
+    }
     return config;
 }
 
 nb::list entries_of(const Config& config) {
-    nb::list entries;
-    for (const Entry& entry : config) {
-        nb::dict dict;
-        const ModuleFilter& filter = entry.wildcard_or_filter_func;
-        dict["wildcard_or_filter_func"] =
-            filter.text() == "function" ? nb::cast(filter) : from_json(filter.text());
-        const StepFunction& steps = entry.select_cache_step_func;
-        dict["select_cache_step_func"] =
-            steps.text() == "function" ? nb::cast(steps) : from_json(steps.text());
-        if (entry.kinds != std::vector{ModuleKind::block}) {
-            nb::list kinds;
-            for (const ModuleKind kind : entry.kinds) kinds.append(name_of(kind));
-            dict["kinds"] = kinds;
-        }
-        if (entry.store.rule == Store::Rule::forecast) {
-            nb::dict store;
-            store["forecast"] = entry.store.order;
-            dict["store"] = store;
-        } else if (entry.store.rule != Store::Rule::output) {
-            dict["store"] = name_of_rule(entry.store.rule);
-        }
-        entries.append(dict);
+    Config plain = config;
+    for (Entry& entry : plain) {
+        if (entry.wildcard_or_filter_func.text() == "function") entry.wildcard_or_filter_func = kAnyName;
+        if (entry.select_cache_step_func.text() == "function") entry.select_cache_step_func = kNever;
+    }
+    nb::list entries(from_json(cachify::to_json(plain)));
+    for (std::size_t i = 0; i < config.size(); ++i) {
+        nb::object entry = entries[i];
+        if (config[i].wildcard_or_filter_func.text() == "function")
+            entry[kFilter] = nb::cast(config[i].wildcard_or_filter_func);
+        if (config[i].select_cache_step_func.text() == "function")
+            entry[kSteps] = nb::cast(config[i].select_cache_step_func);
     }
     return entries;
 }

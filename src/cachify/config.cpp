@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "cachify/decision_json.h"
 #include "cachify/expression.h"
 #include "cachify/filter.h"
 #include "cachify/policies.h"
+#include "cachify/step_mask.h"
 #include "io/json.h"
 #include "io/printable.h"
 #include "reprise/cachify.h"
@@ -46,6 +48,14 @@ StepFunction::StepFunction(std::vector<int> steps) {
     };
 }
 
+StepFunction StepFunction::mask(const std::string& name) {
+    step_mask(name, 1);  // refuses an unknown one here
+    return {[name](int step, int num_steps) {
+                return step_mask(name, num_steps).at(static_cast<std::size_t>(step));
+            },
+            json_text(Json{{"mask", name}})};
+}
+
 std::string to_string(const Store& store) {
     switch (store.rule) {
         case Store::Rule::output:
@@ -54,6 +64,8 @@ std::string to_string(const Store& store) {
             return "delta";
         case Store::Rule::forecast:
             return fmt::format("forecast({})", store.order);
+        case Store::Rule::delta_forecast:
+            return fmt::format("delta_forecast({})", store.order);
         case Store::Rule::mean:
             return "mean";
         case Store::Rule::drop:
@@ -79,6 +91,9 @@ const Config SD3_DEFAULT_CONFIG = {
 };
 
 namespace {
+
+constexpr std::string_view kKeys[] = {
+    "wildcard_or_filter_func", "select_cache_step_func", "kinds", "store", "as_one", "decide"};
 
 /// Reads one configuration; every error names the file and the entry.
 class Reader {
@@ -122,18 +137,20 @@ class Reader {
     Entry entry(const Json& json) const {
         if (!json.is_object()) wrong("expected an object, found {}", json.type_name());
         for (const auto& [key, value] : json.items())
-            if (key != "wildcard_or_filter_func" && key != "select_cache_step_func" && key != "kinds" &&
-                key != "store")
-                wrong(
-                    "unknown key '{}'; there are wildcard_or_filter_func, select_cache_step_func, kinds, "
-                    "store",
-                    key);
+            if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys))
+                wrong("unknown key '{}'; there are {}", key, fmt::join(kKeys, ", "));
         for (const char* key : {"wildcard_or_filter_func", "select_cache_step_func"})
             if (!json.contains(key)) wrong("'{}' is missing", key);
         try {
             Entry result{filter(json["wildcard_or_filter_func"]), steps(json["select_cache_step_func"])};
             if (json.contains("kinds")) result.kinds = kinds(json["kinds"]);
             if (json.contains("store")) result.store = store(json["store"]);
+            if (json.contains("as_one")) {
+                if (!json["as_one"].is_boolean()) wrong("as_one is no truth value; expected true or false");
+                result.as_one = json["as_one"].get<bool>();
+            }
+            if (json.contains("decide"))
+                result.decide = decision_from(json["decide"], fmt::format("{}: entry {}", origin_, entry_));
             return result;
         } catch (const Error& error) {
             const std::string message = error.what();
@@ -153,6 +170,8 @@ class Reader {
     }
     StepFunction steps(const Json& json) const {
         if (json.is_string()) return json.get<std::string>();
+        if (json.is_object() && json.size() == 1 && json.contains("mask") && json["mask"].is_string())
+            return StepFunction::mask(json["mask"].get<std::string>());
         if (json.is_array()) {
             std::vector<int> list;
             for (const auto& step : json) {
@@ -164,8 +183,8 @@ class Reader {
             return list;
         }
         wrong(
-            "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\" or a list of "
-            "steps",
+            "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\", a list of steps "
+            "or {{\"mask\": \"fast\"}}",
             printable(json_text(json)));
     }
     std::vector<ModuleKind> kinds(const Json& json) const {
@@ -182,13 +201,16 @@ class Reader {
         if (json == "delta") return {Store::Rule::delta};
         if (json == "mean") return {Store::Rule::mean};
         if (json == "drop") return {Store::Rule::drop};
-        if (json == "forecast") return {Store::Rule::forecast};
-        if (json.is_object() && json.size() == 1 && json.contains("forecast")) {
-            const auto& order = json["forecast"];
-            if (order == 1 || order == 2) return {Store::Rule::forecast, order.get<int>()};
+        for (const auto& [name, rule] : {std::pair("forecast", Store::Rule::forecast),
+                                         std::pair("delta_forecast", Store::Rule::delta_forecast)}) {
+            if (json == name) return {rule};
+            if (!json.is_object() || json.size() != 1 || !json.contains(name)) continue;
+            const auto& order = json[name];
+            if (order == 1 || order == 2) return {rule, order.get<int>()};
         }
-        wrong(R"(store is {}; expected "output", "delta", "mean", "drop" or {{"forecast": 1}} (or 2))",
-              printable(json_text(json)));
+        wrong(
+            R"(store is {}; expected "output", "delta", "mean", "drop", {{"forecast": 1}} or {{"delta_forecast": 1}} (or 2))",
+            printable(json_text(json)));
     }
 
     std::string origin_;
@@ -221,8 +243,12 @@ std::string to_json(const Config& config) {
         for (const ModuleKind kind : entry.kinds) json["kinds"].push_back(name_of(kind));
         if (entry.store.rule == Store::Rule::forecast)
             json["store"] = {{"forecast", entry.store.order}};
+        else if (entry.store.rule == Store::Rule::delta_forecast)
+            json["store"] = {{"delta_forecast", entry.store.order}};
         else
             json["store"] = to_string(entry.store);
+        if (entry.as_one) json["as_one"] = true;
+        if (entry.decide) json["decide"] = to_json(*entry.decide);
         result.push_back(std::move(json));
     }
     return result.dump(2);

@@ -32,8 +32,12 @@ Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
       program_(reuse ? &executor_->plan().program : &executor_->plan().full_program),
       sequence_(reuse ? &executor_->plan().analysis.sequence : &executor_->plan().full_analysis.sequence),
       host_(program_->prologues.size(), std::vector<Tensor>(executor_->plan().extended.graph.inputs.size())) {
-    slots_.reserve(program_->slots.size());
-    for (const Slot& slot : program_->slots) slots_.emplace_back(slot.type, slot.shape);
+    const Plan& plan = executor_->plan();
+    if (reuse && plan.schedule.num_modes > 1) {
+        writer_.emplace(plan.extended, plan.schedule, plan.analysis, plan.partition, 0, plan.segments);
+        program_ = &writer_->program();
+    }
+    allocate();
     for (std::size_t s = 0; s < executor_->size(); ++s)
         requests_.push_back(executor_->executable(s).request());
 }
@@ -51,21 +55,61 @@ void Generation::bind(int branch, std::size_t input, const Tensor& value) {
     host_.at(static_cast<std::size_t>(branch)).at(input) = value;
 }
 
+/// Memory for slots that there were none of before.
+void Generation::allocate() {
+    for (std::size_t i = slots_.size(); i < program_->slots.size(); ++i)
+        slots_.emplace_back(program_->slots[i].type, program_->slots[i].shape);
+}
+
 void Generation::begin() {
-    position_ = 0;
+    next_ = position_ = 0;
     for (std::size_t branch = 0; branch < program_->prologues.size(); ++branch)
         execute(program_->prologues[branch], static_cast<int>(branch));
 }
 
-std::vector<Tensor> Generation::run() {
-    if (position_ >= program_->executions.size())
-        failure("{}: asked for evaluation {} of a plan for {}", executor_->plan().extended.graph.name,
-                position_ + 1, program_->executions.size());
-    const int branch = (*sequence_)[position_].branch;
-    execute(program_->executions[position_], branch);
+const Execution* Generation::next() const {
+    return next_ < sequence_->size() ? &(*sequence_)[next_] : nullptr;
+}
+
+std::vector<Tensor> Generation::execute(std::size_t execution) {
+    position_ = execution;
+    const int branch = (*sequence_)[execution].branch;
+    std::vector<Operand> places;
+    if (writer_) {
+        const auto instructions = writer_->write(execution);
+        allocate();
+        execute(instructions, branch);
+        places = writer_->outputs(execution);
+    } else {
+        execute(program_->executions[execution], branch);
+        places = program_->outputs[execution];
+    }
     std::vector<Tensor> outputs;
-    for (const Operand& output : program_->outputs[position_]) outputs.push_back(operand(output, branch));
-    ++position_;
+    for (const Operand& place : places) outputs.push_back(operand(place, branch));
+    return outputs;
+}
+
+std::vector<Tensor> Generation::probe() {
+    const Execution* now = next();
+    if (now == nullptr || now->mode != Execution::kProbe || probed_) return {};
+    probed_ = true;
+    return execute(next_);
+}
+
+std::vector<Tensor> Generation::run(int mode) {
+    const Execution* now = next();
+    if (now == nullptr)
+        failure("{}: asked for more evaluations than its plan has", executor_->plan().extended.graph.name);
+    std::size_t execution = next_;
+    const std::size_t end = alternatives_end(*sequence_, next_);
+    while (execution < end && (*sequence_)[execution].mode != mode) ++execution;
+    std::vector<Tensor> outputs;
+    if (execution < end) {
+        probe();
+        outputs = execute(execution);
+    }
+    next_ = end;
+    probed_ = false;
     return outputs;
 }
 

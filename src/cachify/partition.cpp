@@ -81,11 +81,34 @@ class Partitioner {
 
     // ---- whole executions ----
 
+    /// What a decision looks at, and all that this is computed from; empty without one.
+    std::vector<NodeId> probe_nodes() const {
+        std::vector<NodeId> nodes;
+        for (const Analysis& analysis : analyses_)
+            if (analysis.sequence.front().mode == Execution::kProbe) {
+                const auto& must = analysis.executions.front().must;
+                for (std::size_t n = 0; n < must.size(); ++n)
+                    if (must[n]) nodes.push_back(static_cast<NodeId>(n));
+                break;
+            }
+        return nodes;
+    }
+
     bool variants_fit() const {
         constexpr std::size_t kMostVariants = 6;
+        const bool probed = !probe_nodes().empty();
         std::set<std::vector<bool>> distinct;
-        for (const Column& column : columns_) distinct.insert(column.execution->must);
-        if (distinct.size() > kMostVariants) return false;
+        for (const Analysis& analysis : analyses_)
+            for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
+                const auto& must = analysis.executions[x].must;
+                // Probes must be the same everywhere, to be one segment.
+                if (analysis.sequence[x].mode == Execution::kProbe) {
+                    if (must != analyses_.front().executions.front().must) return false;
+                } else {
+                    distinct.insert(must);
+                }
+            }
+        if (distinct.size() + (probed ? 1 : 0) > kMostVariants) return false;
         double bytes = 0;
         for (const auto& must : distinct)
             for (std::size_t n = 0; n < must.size(); ++n)
@@ -95,18 +118,28 @@ class Partitioner {
 
     void cut_into_variants() {
         result_.variants = true;
+        const auto probe = probe_nodes();
+        std::vector<bool> probed(graph_.nodes.size(), false);
+        for (const NodeId id : probe) probed[static_cast<std::size_t>(id)] = true;
         std::map<std::vector<bool>, int> known;
-        for (const auto& columns : column_of_) {
+        if (!probe.empty()) {
+            result_.probe = 0;
+            result_.segments.push_back(probe);
+        }
+        for (const Analysis& analysis : analyses_) {
             auto& runs = result_.runs.emplace_back();
-            for (const int column : columns) {
-                const auto& must = columns_[static_cast<std::size_t>(column)].execution->must;
+            for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
+                auto& list = runs.emplace_back();
+                if (!probe.empty()) list.push_back(result_.probe);
+                if (analysis.sequence[x].mode == Execution::kProbe) continue;
+                const auto& must = analysis.executions[x].must;
                 const auto [entry, is_new] = known.emplace(must, static_cast<int>(result_.segments.size()));
                 if (is_new) {
                     auto& nodes = result_.segments.emplace_back();
                     for (std::size_t n = 0; n < must.size(); ++n)
-                        if (must[n]) nodes.push_back(static_cast<NodeId>(n));
+                        if (must[n] && !probed[n]) nodes.push_back(static_cast<NodeId>(n));
                 }
-                runs.push_back({entry->second});
+                list.push_back(entry->second);
             }
         }
     }

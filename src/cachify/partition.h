@@ -22,9 +22,10 @@ struct Partition {
     std::vector<std::vector<graph::NodeId>> segments;
     /// Nodes computed once per generation and branch, ascending; may be empty.
     std::vector<graph::NodeId> prologue;
-    /// [analysis][execution]: the segments to run, ascending.
+    /// [analysis][execution]: the segments to run, ascending; the probe's are among those of each mode.
     std::vector<std::vector<std::vector<int>>> runs;
-    bool variants = false;  ///< whether segments are whole executions (and may overlap)
+    bool variants = false;  ///< whether segments are whole executions (and may overlap), ...
+    int probe = -1;         ///< ... but for this one, which comes before the others where there are probes
 };
 
 /// One partition that serves every given analysis of one extended graph.

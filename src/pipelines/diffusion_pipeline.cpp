@@ -82,6 +82,7 @@ void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport
     report.kept_bytes = program.kept_bytes() + run.branch_bytes();
     report.prologue_bytes = program.prologue_bytes();
     report.scratch_bytes = program.scratch_bytes();
+    report.decisions = run.decisions();
     report.complaints = run.complaints();
     report.summary = summary(report, plan);
 }

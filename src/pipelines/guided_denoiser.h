@@ -1,14 +1,17 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/backend.h"
 #include "cachify/branch_memory.h"
+#include "cachify/decider.h"
 #include "cachify/executor.h"
 #include "models/denoiser.h"
 #include "reprise/cachify.h"
@@ -23,6 +26,10 @@ struct Preparation {
     int num_inference_steps = 0;
     cachify::Count count = cachify::Count::steps;
     bool enabled = true;
+    /// In place of `config`, several: each step is run in one of them, as `choose` says of it for a picture.
+    /// The first is for step 0.
+    std::vector<cachify::Config> modes = {};
+    std::function<int(std::size_t picture, int step)> choose = {};
 };
 
 /// Where a component runs.
@@ -82,6 +89,8 @@ class GuidedDenoiser {
         /// Names of modules and halves of guidance that were reused there.
         const std::vector<std::string>& reused_modules() const { return reused_modules_; }
         double flops_run() const { return flops_run_; }
+        /// Where it was decided while running: for each picture the steps that were reused.
+        std::vector<std::vector<int>> decisions() const;
 
         /// What is kept of the halves of guidance for where one is not evaluated, one picture.
         std::size_t branch_bytes() const;
@@ -90,13 +99,18 @@ class GuidedDenoiser {
         friend class GuidedDenoiser;
         Run() = default;
         std::vector<Tensor> predictions_of(std::size_t picture, const Tensor& own);
-        const cachify::Sequence& sequence() const;
-        void account();
+        std::optional<int> mode_without_probe(std::size_t picture, int step, const Tensor& own);
+        int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own);
+        void account(std::size_t picture, std::size_t execution);
+        void note_reused(std::string_view name);
 
         const GuidedDenoiser* owner_ = nullptr;
         std::shared_ptr<const cachify::Executor> executor_;
         std::vector<cachify::Generation> generations_;  ///< one per picture
         std::vector<cachify::BranchMemory> memories_;   ///< likewise
+        std::vector<cachify::Decider> deciders_;        ///< likewise, where it is decided while running
+        std::function<int(std::size_t picture, int step)> choose_;
+        std::vector<int> modes_;  ///< [picture]: of the step under way
         std::vector<std::vector<models::Conditioning>>
             conditioning_;  ///< [picture][branch], batched if the mode is
         std::vector<std::vector<std::vector<Tensor>>>
@@ -104,9 +118,8 @@ class GuidedDenoiser {
         std::vector<Evaluation> evaluations_;
         GuidanceMode mode_ = GuidanceMode::batched;
         bool reuse_ = false;
-        std::size_t next_ = 0;       ///< evaluation
-        std::size_t execution_ = 0;  ///< in the plan's sequence
-        double full_flops_ = 0;      ///< of one execution without reuse
+        std::size_t next_ = 0;   ///< evaluation
+        double full_flops_ = 0;  ///< of one execution without reuse
         double flops_share_ = 1;
         double flops_run_ = 0;
         std::vector<std::string> reused_modules_;

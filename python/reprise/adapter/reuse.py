@@ -231,19 +231,20 @@ class ReusedForward:
         if kept and self.rule.reuse[reuse.decision]:
             return self._reused(kept, args, kwargs)
         outputs = self._original(*args, **kwargs)
-        stored = self._differences(outputs, args, kwargs) if self.rule.store == "delta" else copied(outputs)
+        stored = self._differences(outputs, args, kwargs) if "delta" in self.rule.store else copied(outputs)
         kept.insert(0, (reuse.evaluation, stored))
         del kept[self.rule.order + 1 :]
         return outputs
 
     def _reused(self, kept: list[tuple[int, Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.rule.store == "forecast":
+        if "forecast" in self.rule.store:
             when = [evaluation for evaluation, _ in kept]
             weights = _core.forecast_weights(when, self._reuse.evaluation, self.rule.order)
-            outputs = [stored for _, stored in kept[: len(weights)]]
-            return combined(lambda *values: sum(w * x for w, x in zip(weights, values, strict=True)), *outputs)
-        stored = copied(kept[0][1])
-        if self.rule.store == "output":
+            values = [value for _, value in kept[: len(weights)]]
+            stored = combined(lambda *tensors: sum(w * x for w, x in zip(weights, tensors, strict=True)), *values)
+        else:
+            stored = copied(kept[0][1])
+        if "delta" not in self.rule.store:
             return stored
         parts = parts_of(stored)
         sums = [
