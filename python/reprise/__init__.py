@@ -17,9 +17,12 @@ from reprise._engine import load_core
 load_core()
 
 from reprise import cachify  # noqa: E402
-from reprise._core import Cancelled, RunReport, StepInfo, __version__, randn  # noqa: E402
+from reprise._core import VERSION as __version__  # noqa: E402
+from reprise._core import Cancelled, RunReport, StepInfo, randn  # noqa: E402
 from reprise._pipeline import Output, Pipeline, save_video  # noqa: E402
 from reprise._report import Plan, plan, psnr, ssim  # noqa: E402
+
+Cancelled.__module__ = "reprise"
 
 __all__ = [
     "Cancelled",

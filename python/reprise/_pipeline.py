@@ -245,7 +245,7 @@ class Pipeline:
 
     def modules(self, kind: str | None = None) -> list[tuple[str, str]]:
         """Names and kinds of the denoiser's modules that a configuration can be about, in the order in which they run."""
-        everything = _core.modules_of(self._native).list()
+        everything = _core.modules_of(self._native).all()
         return [(name, its) for name, its in everything if (its == kind if kind else its != "other")]
 
     def __repr__(self) -> str:
@@ -289,10 +289,10 @@ def to_native(image: ImageLike) -> _core.Image:
         if not os.path.exists(image):
             raise FileNotFoundError(f"{os.fspath(image)}: there is no such picture")
         return _core.Image.load(os.fspath(image))
-    if hasattr(image, "convert"):
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            import PIL.Image
+    import PIL.Image
 
+    if isinstance(image, PIL.Image.Image):
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
         return _core.Image.from_rgb(image.width, image.height, image.convert("RGB").tobytes())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core
 from reprise._pipeline import GuidanceMode, Pipeline, to_native
@@ -44,7 +44,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Segments, executions and slots as plain values, as `reprise plan --json` writes them."""
-        return json.loads(self._view.to_json())
+        return cast("dict[str, Any]", json.loads(self._view.to_json()))
 
     def __str__(self) -> str:
         return self._view.to_text()

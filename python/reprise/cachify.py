@@ -217,10 +217,12 @@ def _adapter() -> Any:
 
 
 def _prepared(pipe: Any, what: str) -> Reuse:
-    return _adapter().prepared(pipe, what)
+    reuse: Reuse = _adapter().prepared(pipe, what)
+    return reuse
 
 
 def _modules(pipe: Any) -> _core.Modules:
     if isinstance(pipe, Pipeline):
         return _core.modules_of(pipe._native)
-    return _adapter().modules_of(pipe)
+    modules: _core.Modules = _adapter().modules_of(pipe)
+    return modules

@@ -56,7 +56,7 @@ class Renderer:
         self.pipe.set_progress_bar_config(disable=True)
         if job.cache is not None:
             steps = job.settings.get("num_inference_steps")
-            cachify.prepare(self.pipe, *(() if steps is None else (steps,)), cast(Any, job.cache))
+            cachify.prepare(self.pipe, steps, cast(Any, job.cache))
 
     def render(self, prompt: str, seed: int) -> bytes:
         """The picture as a PNG that says how it was made."""

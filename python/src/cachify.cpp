@@ -255,7 +255,7 @@ void bind_modules(nb::module_& m) {
     nb::class_<Modules>(m, "Modules", "A denoiser's modules by name and kind.")
         .def(nb::init<std::string, std::vector<std::pair<std::string, std::string>>>(), "denoiser_class"_a,
              "modules"_a, "(name, kind), parents before what is inside.")
-        .def("list", &Modules::list)
+        .def("all", &Modules::list, "(name, kind), in order.")
         .def("decide", &decide, "config"_a, "steps_of_evaluations"_a, "count"_a,
              "Which module is reused at which step. ValueError as for Reprise's own pipelines.")
         .def("default_config",

@@ -50,7 +50,7 @@ void bind_errors(nb::module_& m) {
     spdlog::set_default_logger(std::move(logger));
 
     static PyObject* const cancelled =
-        PyErr_NewExceptionWithDoc("reprise.Cancelled", "A run was stopped by a callback that returned False.",
+        PyErr_NewExceptionWithDoc("reprise._core.Cancelled", "A run was stopped by a callback that returned False.",
                                   PyExc_RuntimeError, nullptr);
     m.attr("Cancelled") = nb::borrow(cancelled);
     nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
@@ -69,7 +69,7 @@ void bind_errors(nb::module_& m) {
 
 NB_MODULE(_core, m) {
     m.doc() = "The C++ library behind the package `reprise`; use that.";
-    m.attr("__version__") = REPRISE_VERSION;
+    m.attr("VERSION") = REPRISE_VERSION;
     reprise::python::bind_errors(m);
     reprise::python::bind_pipeline(m);
     reprise::python::bind_cachify(m);

@@ -164,7 +164,7 @@ class _Hook:
     def __init__(self, function: Any = None) -> None:
         self._function = function
 
-    @torch.compiler.disable(recursive=False)
+    @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call,untyped-decorator]
     def __call__(self, *args: Any) -> None:
         if self._function is not None:
             self._function(*args)
@@ -197,7 +197,7 @@ class ReusedForward:
             return
         self._original = self._module.forward
         self._had_its_own = "forward" in self._module.__dict__
-        self._module.forward = self  # type: ignore[method-assign, assignment]
+        self._module.forward = self
 
     def remove(self) -> None:
         """Takes itself out, and leaves what was put around it since."""
@@ -218,7 +218,7 @@ class ReusedForward:
             forward = getattr(forward, "__wrapped__", None)
         return False
 
-    @torch.compiler.disable(recursive=False)
+    @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call,untyped-decorator]
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         reuse = self._reuse
         if not reuse.inside:

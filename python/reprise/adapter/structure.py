@@ -39,11 +39,12 @@ def parts_of(value: Any) -> list[Any] | None:
 
 def with_parts(like: Any, parts: list[Any]) -> Any:
     """A structure like that one with other parts."""
+    made: Any = type(like)
     if dataclasses.is_dataclass(like):
         names = [field.name for field in dataclasses.fields(like)]
-        return type(like)(**dict(zip(names, parts, strict=True)))  # type: ignore[operator]
+        return made(**dict(zip(names, parts, strict=True)))
     if isinstance(like, dict):
-        return type(like)(zip(like, parts, strict=True))
+        return made(zip(like, parts, strict=True))
     if hasattr(like, "_fields"):  # a named tuple
-        return type(like)(*parts)
-    return type(like)(parts)
+        return made(*parts)
+    return made(parts)

@@ -110,7 +110,7 @@ def test_the_bundled_model_on_both_roads(cache):
 @pytest.mark.parametrize("folder", CLASSES)
 def test_modules_have_the_names_and_kinds_that_the_library_gives_them(folder):
     ours = reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32")
-    theirs = cachify._modules(pipeline(folder)).list()
+    theirs = cachify._modules(pipeline(folder)).all()
     assert sorted(theirs) == sorted(ours.modules())
 
 
@@ -527,7 +527,7 @@ def test_other_families(name, store):
     With deltas, a step whose blocks are all reused still follows its input."""
     model, call = family_denoiser(name)
     pipe = Bare(model)
-    blocks = cachify._modules(pipe).list()
+    blocks = cachify._modules(pipe).all()
     assert sum(kind == "block" for _, kind in blocks) >= 2
     everything = [{"wildcard_or_filter_func": "*", "select_cache_step_func": "step % 2 != 0", "store": store}]
     cachify.prepare(pipe, 4, everything)
