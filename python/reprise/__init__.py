@@ -22,8 +22,6 @@ from reprise._core import Cancelled, RunReport, StepInfo, randn  # noqa: E402
 from reprise._pipeline import Output, Pipeline, save_video  # noqa: E402
 from reprise._report import Plan, plan, psnr, ssim  # noqa: E402
 
-Cancelled.__module__ = "reprise"
-
 __all__ = [
     "Cancelled",
     "Output",

@@ -8,9 +8,11 @@ import numpy
 import numpy.typing
 from numpy.typing import NDArray
 
-class Cancelled(RuntimeError): ...
-VERSION: str = "0.1.0"
 
+VERSION: str = '0.1.0'
+
+class Cancelled(RuntimeError):
+    """A run was stopped by a callback that returned False."""
 
 class Image:
     """A picture of 8-bit RGB pixels, row by row from the top left."""
@@ -436,7 +438,8 @@ class Modules:
     def __init__(self, denoiser_class: str, modules: Sequence[tuple[str, str]]) -> None:
         """(name, kind), parents before what is inside."""
 
-    def all(self) -> list[tuple[str, str]]: ...
+    def all(self) -> list[tuple[str, str]]:
+        """(name, kind), in order."""
 
     def decide(self, config: object, steps_of_evaluations: Sequence[int], count: str) -> Decisions:
         """

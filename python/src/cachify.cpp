@@ -296,7 +296,8 @@ void bind_modules(nb::module_& m) {
         [](const std::string& scheduler_config, int num_inference_steps) {
             const auto scheduler = make_scheduler(parse_json(scheduler_config, "scheduler"), "scheduler");
             std::vector<int> steps;
-            for (const auto& evaluation : scheduler->start(num_inference_steps)->evaluations())
+            const auto sampler = scheduler->start(num_inference_steps);
+            for (const auto& evaluation : sampler->evaluations())
                 steps.push_back(evaluation.step);
             return steps;
         },

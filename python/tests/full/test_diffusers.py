@@ -17,6 +17,8 @@ from reprise.adapter.families import FAMILIES, denoiser_of, named_modules  # noq
 from reprise.adapter.steps import steps_of_evaluations  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+torch.set_num_threads(1)  # for operations as small as these
+
 CLASSES = {
     "tiny-sdxl": "StableDiffusionXLPipeline",
     "tiny-sd": "StableDiffusionPipeline",
