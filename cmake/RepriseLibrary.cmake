@@ -47,6 +47,7 @@ reprise_folder(models nlohmann_json::nlohmann_json)
 reprise_folder(schedulers nlohmann_json::nlohmann_json)
 reprise_folder(cachify PkgConfig::PCRE2 nlohmann_json::nlohmann_json)
 reprise_folder(pipelines nlohmann_json::nlohmann_json)
+reprise_folder(tune nlohmann_json::nlohmann_json)
 reprise_folder(report nlohmann_json::nlohmann_json)
 
 # The library is shared: it carries what it is built on (OpenVINO, ICU, PCRE2, ...) inside, so that users link

@@ -116,12 +116,16 @@ std::vector<std::string> PromptOptions::prompts() const {
 
 void PromptOptions::apply_to(GenerateOptions& options) const {
     options.prompts = prompts();
+    options.num_images_per_prompt = images;
+    apply_settings_to(options);
+}
+
+void PromptOptions::apply_settings_to(GenerateOptions& options) const {
     options.prompt_2 = prompt_2;
     options.prompt_3 = prompt_3;
     options.negative_prompt = negative_prompt;
     options.negative_prompt_2 = negative_prompt_2;
     options.negative_prompt_3 = negative_prompt_3;
-    options.num_images_per_prompt = images;
     options.clip_skip = clip_skip;
     options.max_sequence_length = max_sequence_length;
     options.clean_caption = clean_caption;

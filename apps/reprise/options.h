@@ -67,6 +67,8 @@ struct PromptOptions {
     /// The one prompt, or the lines of the file that are not blank. Error (usage) when there are none.
     std::vector<std::string> prompts() const;
     void apply_to(GenerateOptions& options) const;
+    /// All but the prompts themselves and how many pictures.
+    void apply_settings_to(GenerateOptions& options) const;
 };
 
 /// Which picture to animate, and how.

@@ -68,7 +68,9 @@ class StepFunction {
     /// Error (usage) when the expression does not parse.
     StepFunction(const char* expression) : StepFunction(std::string(expression)) {}
     StepFunction(const std::string& expression);
-    StepFunction(std::vector<int> steps);
+    /// Steps of a run of any number, or of `num_steps` alone: asked about another number, the function throws
+    /// an Error (usage).
+    StepFunction(std::vector<int> steps, int num_steps = 0);
     // NOLINTEND(google-explicit-constructor)
 
     /// One of cache-dit's step masks: "slow", "medium", "fast", "ultra". Error (usage) for another.
@@ -147,6 +149,8 @@ extern const Config SD3_DEFAULT_CONFIG;
 Config parse_config(std::string_view json, std::string_view origin);
 /// Error (usage) when the file cannot be read or parsed.
 Config load_config(const std::string& path);
+/// The same; only so are configurations taken that name policies or the denoiser that they were found for.
+Config load_config(const Pipeline& pipe, const std::string& path);
 /// The JSON form; Error (usage) when an entry holds a C++ function, which has none.
 std::string to_json(const Config& config);
 

@@ -6,6 +6,7 @@
 #include "cachify/expression.h"
 #include "cachify/filter.h"
 #include "cachify/policies.h"
+#include "cachify/profile_json.h"
 #include "cachify/step_mask.h"
 #include "io/json.h"
 #include "io/printable.h"
@@ -40,10 +41,13 @@ ModuleFilter ModuleFilter::negation(ModuleFilter filter) {
 StepFunction::StepFunction(const std::string& expression)
     : function_(parse_condition(expression)), text_(json_text(expression)) {}
 
-StepFunction::StepFunction(std::vector<int> steps) {
+StepFunction::StepFunction(std::vector<int> steps, int num_steps) {
     std::sort(steps.begin(), steps.end());
     text_ = json_text(steps);
-    function_ = [steps = std::move(steps)](int step, int) {
+    function_ = [steps = std::move(steps), num_steps](int step, int asked) {
+        if (num_steps > 0 && asked != num_steps)
+            usage_error("this configuration is for {} steps; asked for {}: make one for that, or run {}",
+                        num_steps, asked, num_steps);
         return std::binary_search(steps.begin(), steps.end(), step);
     };
 }
@@ -103,6 +107,7 @@ class Reader {
 
     Config read(std::string_view text) {
         Json json = parse_json(text, origin_);
+        if (json.is_object() && json.contains("evidence")) check_evidence(json["evidence"]);
         if (json.is_object() && json.contains("entries")) json = Json(json["entries"]);
         if (!json.is_array())
             usage_error("{}: expected a list of entries, found {}", origin_, json.type_name());
@@ -121,6 +126,22 @@ class Reader {
     template <class... Args>
     [[noreturn]] void wrong(fmt::format_string<Args...> format, Args&&... args) const {
         usage_error("{}: entry {}: {}", origin_, entry_, fmt::format(format, std::forward<Args>(args)...));
+    }
+
+    /// Refuses a configuration that was found for another denoiser; its steps are those of that run.
+    void check_evidence(const Json& json) {
+        if (!json.is_object() || !json.contains("model") || !json["model"].is_object() ||
+            !json.contains("run") || !json["run"].is_object())
+            usage_error("{}: its evidence names no model and no run; expected what reprise tune wrote",
+                        origin_);
+        if (context_ == nullptr)
+            usage_error("{}: it was found for one denoiser: use load_config with the pipeline", origin_);
+        const Json& model = json["model"];
+        check_identity(
+            {require<std::string>(model, "class", origin_), require<std::string>(model, "config", origin_),
+             require<std::string>(model, "weights", origin_)},
+            *context_, origin_);
+        num_steps_ = require<int>(json["run"], "steps", origin_);
     }
 
     Config policy(const Json& json) const {
@@ -180,7 +201,7 @@ class Reader {
                           printable(json_text(step)));
                 list.push_back(step.get<int>());
             }
-            return list;
+            return {std::move(list), num_steps_};
         }
         wrong(
             "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\", a list of steps "
@@ -216,9 +237,24 @@ class Reader {
     std::string origin_;
     const PolicyContext* context_;
     std::size_t entry_ = 0;
+    int num_steps_ = 0;  ///< of lists of steps; 0: any
 };
 
 }  // namespace
+
+void check_identity(const DenoiserIdentity& found, const PolicyContext& context, std::string_view origin) {
+    if (found.class_name != context.denoiser_class)
+        usage_error("{}: it is for a {}; this model's denoiser is a {}", origin, printable(found.class_name),
+                    context.denoiser_class);
+    if (!context.identity) return;
+    const DenoiserIdentity own = context.identity();
+    if (found.config != own.config)
+        usage_error("{}: it is for a {} of other sizes (configuration {}; this model's is {})", origin,
+                    printable(found.class_name), printable(found.config), own.config);
+    if (!own.weights.empty() && found.weights != own.weights)
+        usage_error("{}: it is for a {} of these sizes with other weights ({}; this model's are {})", origin,
+                    printable(found.class_name), printable(found.weights), own.weights);
+}
 
 Config parse_config(std::string_view json, std::string_view origin) {
     return Reader(origin, nullptr).read(json);

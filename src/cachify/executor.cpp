@@ -67,6 +67,22 @@ void Generation::begin() {
         execute(program_->prologues[branch], static_cast<int>(branch));
 }
 
+void Generation::skip() {
+    next_ = alternatives_end(*sequence_, next_);
+    probed_ = false;
+}
+
+void Generation::restart() {
+    next_ = position_ = 0;
+    probed_ = false;
+    if (!writer_) return;
+    const Plan& plan = executor_->plan();
+    writer_.emplace(plan.extended, plan.schedule, plan.analysis, plan.partition, 0, plan.segments);
+    program_ = &writer_->program();
+    slots_.resize(static_cast<std::size_t>(program_->prologue_slots));
+    allocate();
+}
+
 const Execution* Generation::next() const {
     return next_ < sequence_->size() ? &(*sequence_)[next_] : nullptr;
 }

@@ -53,6 +53,10 @@ class Generation {
     /// Runs the next one in that mode; yields the graph's outputs, valid until the next call. Nothing where
     /// the branch is left out in that mode.
     std::vector<Tensor> run(int mode = 0);
+    /// Leaves the next one out. What follows must not read what it would have kept.
+    void skip();
+    /// Begins again after the prologues, whose values stay.
+    void restart();
     /// In the plan's sequence, of what `run` ran last.
     std::size_t position() const { return position_; }
     /// Modules in whose kept values a NaN was seen, with the step.

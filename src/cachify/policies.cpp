@@ -43,6 +43,14 @@ constexpr PolicyParameter kTaylorSeer[] = {
     {"order", 1, "of the extrapolation, 1 or 2"},
     {"attention", 0, "1: attention layers instead of whole blocks"},
 };
+constexpr PolicyParameter kAuto[] = {
+    {"speedup", 2, "of the denoiser; the nearest of what was tuned is taken"},
+};
+constexpr PolicyParameter kBlockCaching[] = {
+    {"profile", "a file that reprise calibrate wrote"},
+    {"threshold", 0.2, "change that a module may gather before it runs again; more is faster"},
+    {"attention", 0, "1: the transformers and attentions of the profile instead of whole blocks"},
+};
 constexpr PolicyParameter kGuidanceReuse[] = {
     {"interval", 2, "one step in so many evaluates both halves"},
     {"before", 2, "steps at the beginning that all do"},
@@ -81,6 +89,20 @@ Config make_guidance_reuse(const PolicyContext& /*context*/, const PolicyValues&
     return guidance_reuse({values.whole("interval", 1), values.whole("before", 1)});
 }
 
+Config make_block_caching(const PolicyContext& context, const PolicyValues& values) {
+    const Profile profile = load_profile(values.text("profile"));
+    check_identity(profile.model, context, values.text("profile"));
+    BlockCachingOptions options{values.real("threshold")};
+    if (values.whole("attention", 0) != 0)
+        options.kinds = {ModuleKind::transformer, ModuleKind::self_attention, ModuleKind::cross_attention,
+                         ModuleKind::joint_attention};
+    return block_caching(profile, options);
+}
+
+Config make_auto(const PolicyContext& context, const PolicyValues& values) {
+    return tuned_config(context, values.real("speedup"));
+}
+
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
     return default_config(context.denoiser_class, context.graph);
 }
@@ -93,11 +115,13 @@ Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*
 
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
     {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
+    {"auto", "what reprise tune left in the model's folder", kAuto, make_auto},
     {"pixart-original",
      "NVIDIA Model Optimizer, cache_diffusion, as its example is written",
      {},
      make_pixart_original},
     {"deepcache", "arXiv 2312.00858", kDeepCache, make_deep_cache},
+    {"blockcache", "arXiv 2312.03209", kBlockCaching, make_block_caching},
     {"tgate", "arXiv 2404.02747", kTGate, make_t_gate},
     {"pab", "arXiv 2408.12588", kAttentionBroadcast, make_attention_broadcast},
     {"taylorseer", "arXiv 2503.06923", kTaylorSeer, make_taylor_seer},
@@ -118,7 +142,7 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
     : policy_(std::move(policy)) {
     std::vector<std::string_view> known;
     for (const auto& parameter : parameters) {
-        values_.emplace_back(parameter.name, parameter.otherwise);
+        values_.push_back({&parameter, parameter.otherwise, ""});
         known.push_back(parameter.name);
     }
     while (!text.empty()) {
@@ -132,18 +156,30 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
                         known.empty()
                             ? "it has none"
                             : fmt::format("there are {}, each as name=value", fmt::join(known, ", ")));
-        const std::string_view number = one.substr(equals + 1);
-        double& value = values_[static_cast<std::size_t>(found - known.begin())].second;
-        const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-        if (error != std::errc() || end != number.data() + number.size() || !std::isfinite(value))
-            usage_error("{}: {} is '{}'; expected a number", policy_, name, printable(number));
+        const std::string_view given = one.substr(equals + 1);
+        Value& value = values_[static_cast<std::size_t>(found - known.begin())];
+        value.text = given;
+        if (value.parameter->type == PolicyParameter::Type::text) continue;
+        const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value.number);
+        if (error != std::errc() || end != given.data() + given.size() || !std::isfinite(value.number))
+            usage_error("{}: {} is '{}'; expected a number", policy_, name, printable(given));
     }
 }
 
-double PolicyValues::real(std::string_view name) const {
-    for (const auto& [known, value] : values_)
-        if (known == name) return value;
+const PolicyValues::Value& PolicyValues::value(std::string_view name) const {
+    for (const Value& value : values_)
+        if (value.parameter->name == name) return value;
     failure("{}: no parameter {}", policy_, name);
+}
+
+double PolicyValues::real(std::string_view name) const {
+    return value(name).number;
+}
+
+const std::string& PolicyValues::text(std::string_view name) const {
+    const Value& found = value(name);
+    if (found.text.empty()) usage_error("{}: give {}=..., {}", policy_, name, found.parameter->meaning);
+    return found.text;
 }
 
 int PolicyValues::whole(std::string_view name, int least) const {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "pipelines/identity.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 
@@ -14,6 +15,10 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }
 
 DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {}
+
+cachify::DenoiserIdentity DiffusionPipeline::identity() const {
+    return denoiser_identity(folder(), load_options().variant);
+}
 
 Engine DiffusionPipeline::engine(DType precision) const {
     Engine engine = parts_.engine;

@@ -62,6 +62,18 @@ cachify::Config without_guidance(cachify::Config config) {
     return config;
 }
 
+/// The entries of several configurations, one after the other, as these configurations again.
+std::vector<cachify::Config> of_modes(const cachify::Config& all, const std::vector<cachify::Config>& modes) {
+    std::vector<cachify::Config> result;
+    auto entry = all.begin();
+    for (const auto& mode : modes) {
+        const auto end = entry + static_cast<std::ptrdiff_t>(mode.size());
+        result.emplace_back(entry, end);
+        entry = end;
+    }
+    return result;
+}
+
 double weight_bytes(const cachify::Plan& plan) {
     double bytes = 0;
     for (const auto& segment : plan.segments) bytes += segment.cost.weight_bytes;
@@ -115,9 +127,10 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     RunShape shape = asked;
     if (shape.mode == GuidanceMode::automatic && wants_two_passes()) shape.mode = GuidanceMode::split;
     const DenoiserShape wanted = graph_shape(shape);
-    const graph::Graph bare =
-        structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr) : graph::Graph{};
-    const graph::Graph& own = structure_only ? bare : this->graph(wanted);
+    const graph::Graph made = structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr)
+                              : watch ? WatchPoints(this->graph(wanted), *watch).exposed(this->graph(wanted))
+                                      : graph::Graph{};
+    const graph::Graph& own = structure_only || watch ? made : this->graph(wanted);
     const int branches = shape.guidance && shape.mode == GuidanceMode::split ? 2 : 1;
     cachify::PlanRequest request;
     request.varying_inputs.assign(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs));
@@ -130,12 +143,15 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     }
     const int num_steps = count == cachify::Count::steps ? request.steps_of_evaluations.back() + 1
                                                          : static_cast<int>(evaluations.size());
-    if (preparation && !preparation->modes.empty()) {
-        const auto schedule = cachify::make_schedule_of_modes(own, preparation->modes, num_steps, branches);
-        return std::make_shared<const cachify::Plan>(cachify::make_plan(own, schedule, request));
-    }
+    if (preparation)
+        for (const auto& mode : preparation->modes) config.insert(config.end(), mode.begin(), mode.end());
     const auto units = cachify::with_units(own, config, models::kVaryingInputs[0]);
     const graph::Graph& graph = units ? units->graph : own;
+    if (preparation && !preparation->modes.empty()) {
+        const auto modes = of_modes(units ? units->config : config, preparation->modes);
+        const auto schedule = cachify::make_schedule_of_modes(graph, modes, num_steps, branches);
+        return std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
+    }
     const auto schedule =
         cachify::make_schedule(graph, units ? units->config : config, num_steps, branches, count);
     return std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
@@ -237,6 +253,7 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
 GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
                                           const std::vector<Branches>& pictures,
                                           const std::function<void(std::string_view)>& on_phase) const {
+    if (watch && preparation) failure("a pipeline that reuses is to be watched; unprepare it first");
     RunShape resolved = shape;
     resolved.mode = resolve(shape, evaluations, on_phase);
     Run run;
@@ -245,6 +262,7 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     run.evaluations_ = evaluations;
     run.mode_ = resolved.mode;
     run.reuse_ = reuses();
+    if (watch) run.watched_.emplace(this->graph(graph_shape(resolved)), *watch);
     run.full_flops_ = run.plan().cost_of_full().flops;
     if (run.reuse_) run.choose_ = preparation->choose;
     run.modes_.assign(pictures.size(), 0);
@@ -324,6 +342,16 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
         const auto outputs = generation.run(*mode);
         if (outputs.empty()) continue;
         predictions[b] = outputs.front().clone();
+        if (watched_)
+            watched_->show({picture,
+                            static_cast<int>(next_),
+                            step,
+                            static_cast<int>(b),
+                            {},
+                            {},
+                            two_in_one ? joined(own, own) : own,
+                            predictions[b]},
+                           outputs);
         account(picture, generation.position());
     }
     modes_[picture] = *mode;
@@ -338,6 +366,25 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
             plan().schedule.count == cachify::Count::steps ? step : static_cast<int>(next_), *mode);
     if (!deciders_.empty()) deciders_[picture].gave(predictions.front());
     return predictions;
+}
+
+void GuidedDenoiser::Run::skip() {
+    for (auto& generation : generations_)
+        for (const auto* now = generation.next();
+             now != nullptr && now->evaluation == static_cast<int>(next_); now = generation.next())
+            generation.skip();
+    ++next_;
+}
+
+void GuidedDenoiser::Run::restart() {
+    next_ = 0;
+    flops_run_ = 0;
+    for (std::size_t p = 0; p < generations_.size(); ++p) {
+        generations_[p].restart();
+        memories_[p] = cachify::BranchMemory(plan().schedule);
+        if (deciders_.empty()) continue;
+        deciders_[p] = cachify::Decider(*plan().schedule.decision, plan().schedule.num_steps, p);
+    }
 }
 
 std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {

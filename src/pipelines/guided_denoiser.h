@@ -14,6 +14,7 @@
 #include "cachify/decider.h"
 #include "cachify/executor.h"
 #include "models/denoiser.h"
+#include "pipelines/watch.h"
 #include "reprise/cachify.h"
 #include "reprise/pipeline.h"
 #include "schedulers/scheduler.h"
@@ -39,7 +40,7 @@ struct Engine {
 };
 
 /// A denoiser with guidance and reuse: plans, compiles, and runs evaluations. The only place where pipelines
-/// and reuse meet. Thread-safe but for `preparation`.
+/// and reuse meet. Thread-safe but for `preparation` and `watch`.
 class GuidedDenoiser {
   public:
     /// `weights` may be null: then it plans but does not run.
@@ -49,6 +50,8 @@ class GuidedDenoiser {
     const models::Denoiser& model() const { return *denoiser_; }
     const std::string& class_name() const { return class_name_; }
     std::optional<Preparation> preparation;
+    /// What looks at modules while they run; needs a pipeline that is not prepared.
+    std::optional<Watch> watch;
     /// Whether a prepared configuration is in force.
     bool reuses() const { return preparation && preparation->enabled; }
 
@@ -78,6 +81,13 @@ class GuidedDenoiser {
         /// Predictions, each (pictures, C, H, W), of videos (videos, F, C, H, W), of the unconditional and
         /// the conditional half, or one without guidance. `sample` is of that shape too, scaled already.
         std::vector<Tensor> evaluate(const Tensor& sample);
+
+        /// Leaves an evaluation out: what comes after must not need it.
+        void skip();
+        /// Begins again with the first evaluation; what depends on the text alone is kept.
+        void restart();
+        /// Says in which mode a picture's steps are run from now on, where the plan has several.
+        void choose(std::function<int(std::size_t picture, int step)> mode) { choose_ = std::move(mode); }
 
         const cachify::Plan& plan() const { return executor_->plan(); }
         GuidanceMode mode() const { return mode_; }
@@ -116,6 +126,7 @@ class GuidedDenoiser {
         std::vector<std::vector<std::vector<Tensor>>>
             bound_;  ///< [picture][branch]: keeps bound inputs alive
         std::vector<Evaluation> evaluations_;
+        std::optional<WatchPoints> watched_;
         GuidanceMode mode_ = GuidanceMode::batched;
         bool reuse_ = false;
         std::size_t next_ = 0;   ///< evaluation

@@ -1,6 +1,7 @@
 #include "reprise/pipeline.h"
 
 #include "cachify/policies.h"
+#include "io/json.h"
 #include "pipelines/registry.h"
 #include "reprise/cachify.h"
 #include "reprise/error.h"
@@ -39,7 +40,8 @@ Config for_pipeline(const Pipeline& pipe, const Make& make) {
     const auto& implementation = pipe.implementation();
     const auto& denoiser = implementation.denoiser();
     const auto graph = denoiser.structure(implementation.outlook({}).shape);
-    return make(PolicyContext{denoiser.class_name(), graph});
+    return make(PolicyContext{denoiser.class_name(), graph, [&] { return implementation.identity(); },
+                              implementation.folder().path()});
 }
 
 pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {
@@ -75,6 +77,12 @@ Config attention_broadcast(const Pipeline& pipe, const AttentionBroadcastOptions
 }
 Config make_policy(const Pipeline& pipe, std::string_view text) {
     return for_pipeline(pipe, [&](const PolicyContext& context) { return make_policy(context, text); });
+}
+
+Config load_config(const Pipeline& pipe, const std::string& path) {
+    return for_pipeline(pipe, [&](const PolicyContext& context) {
+        return parse_config(read_text_file(path), path, context);
+    });
 }
 
 void prepare(Pipeline& pipe, int num_inference_steps) {
