@@ -20,20 +20,26 @@ from reprise import cachify  # noqa: E402
 from reprise._core import VERSION as __version__  # noqa: E402
 from reprise._core import Cancelled, RunReport, StepInfo, randn  # noqa: E402
 from reprise._pipeline import Output, Pipeline, save_video  # noqa: E402
-from reprise._report import Plan, plan, psnr, ssim  # noqa: E402
+from reprise._report import Comparison, Plan, compare, plan, psnr, ssim  # noqa: E402
+from reprise._tune import Profile, calibrate, tune  # noqa: E402
 
 __all__ = [
     "Cancelled",
+    "Comparison",
     "Output",
     "Pipeline",
     "Plan",
+    "Profile",
     "RunReport",
     "StepInfo",
     "__version__",
     "cachify",
+    "calibrate",
+    "compare",
     "plan",
     "psnr",
     "randn",
     "save_video",
     "ssim",
+    "tune",
 ]

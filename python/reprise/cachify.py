@@ -25,6 +25,7 @@ from reprise import _core
 from reprise._pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from reprise._tune import Profile
     from reprise.adapter.reuse import Reuse
 
 Filter = str | dict[str, Any] | Callable[[str], Any]
@@ -208,6 +209,12 @@ def guidance_reuse(*, interval: int = 2, before: int = 2) -> Config:
     """The unconditional half of guidance at one step in `interval` only, its difference to the other kept (as in
     FasterCache, Lv et al., arXiv 2410.19355, there by frequency bands)."""
     return _core.guidance_reuse(interval, before)
+
+
+def block_caching(profile: Profile, *, threshold: float = 0.2, kinds: Sequence[str] = ("block",)) -> Config:
+    """Block Caching (Wimbauer et al., arXiv 2312.03209): each module runs again where its change, summed up since it last
+    ran, exceeds the threshold; more is faster. `reprise.calibrate` makes the profile."""
+    return _core.block_caching(profile._json, threshold, list(kinds))
 
 
 def _adapter() -> Any:

@@ -297,8 +297,7 @@ void bind_modules(nb::module_& m) {
             const auto scheduler = make_scheduler(parse_json(scheduler_config, "scheduler"), "scheduler");
             std::vector<int> steps;
             const auto sampler = scheduler->start(num_inference_steps);
-            for (const auto& evaluation : sampler->evaluations())
-                steps.push_back(evaluation.step);
+            for (const auto& evaluation : sampler->evaluations()) steps.push_back(evaluation.step);
             return steps;
         },
         "scheduler_config"_a, "num_inference_steps"_a,

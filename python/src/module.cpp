@@ -49,9 +49,9 @@ void bind_errors(nb::module_& m) {
     logger->set_level(spdlog::level::debug);
     spdlog::set_default_logger(std::move(logger));
 
-    static PyObject* const cancelled =
-        PyErr_NewExceptionWithDoc("reprise._core.Cancelled", "A run was stopped by a callback that returned False.",
-                                  PyExc_RuntimeError, nullptr);
+    static PyObject* const cancelled = PyErr_NewExceptionWithDoc(
+        "reprise._core.Cancelled", "A run was stopped by a callback that returned False.", PyExc_RuntimeError,
+        nullptr);
     m.attr("Cancelled") = nb::borrow(cancelled);
     nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
         try {

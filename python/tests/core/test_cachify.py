@@ -248,6 +248,65 @@ def test_plans(pipe):
     assert json.dumps(shown)
 
 
+def test_plans_are_drawn(pipe):
+    cachify.prepare(pipe, STEPS)
+    svg = reprise.plan(pipe, STEPS)._repr_svg_()
+    assert svg.lstrip().startswith("<svg") and "down_blocks.0" in svg and "StableDiffusionXLPipeline" in svg
+
+
+def test_comparisons(pipe, tmp_path):
+    cachify.prepare(pipe, STEPS, cachify.SDXL_DEFAULT_CONFIG)
+    before = latents(pipe)
+    ways = {"every other": cachify.SDXL_DEFAULT_CONFIG, "deep": "deepcache:interval=2"}
+    options = {"num_inference_steps": STEPS, "guidance_scale": 5.0, "guidance_mode": "batched"}
+    result = reprise.compare(pipe, ["red apple", "a dog"], ways, seeds=(42,), fewer=(2, 4), **options)
+    assert numpy.array_equal(latents(pipe), before)  # prepared as before
+    numbers = json.dumps(result.to_dict())
+    assert all(name in numbers and name in result.to_csv() for name in ("every other", "deep", "2 steps", "4 steps"))
+    assert result.grid().width > 4 * 64 and result.grid().height > 2 * 64
+    assert "data:image/png" in result._repr_html_() and "every other" in result._repr_html_()
+    result.save(tmp_path / "page.html")
+    assert "<html" in (tmp_path / "page.html").read_text()
+
+
+def test_calibrating_and_block_caching(pipe, tmp_path):
+    runs = []
+    profile = reprise.calibrate(
+        pipe, ["red apple"], seeds=(0,), num_inference_steps=STEPS, progress=lambda run, of: runs.append((run, of))
+    )
+    assert runs == [(0, 1)]
+    assert any(module["name"] == "mid_block" for module in profile.to_dict()["modules"])
+    profile.save(tmp_path / "profile.json")
+    config = cachify.block_caching(reprise.Profile.load(tmp_path / "profile.json"), threshold=5.0)
+    cachify.prepare(pipe, STEPS, config)
+    latents(pipe)
+    assert reused_steps(pipe)
+    with pytest.raises(ValueError, match="profile"):
+        reprise.Profile("[]")
+
+    def stop(_run, _of):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        reprise.calibrate(pipe, ["red apple"], num_inference_steps=STEPS, progress=stop)
+
+
+def test_tuning(pipe, tmp_path):
+    said = []
+    options = {"prompts": ["red apple", "a dog"], "pairs": 1, "trials": 4, "num_inference_steps": STEPS}
+    (tuned,) = reprise.tune(pipe, [1.3], progress=said.append, **options)
+    assert tuned.speedup == 1.3 and said
+    assert {"measured_speedup", "distance"} <= tuned.figures.keys()
+    path = tmp_path / "tuned.json"
+    path.write_text(tuned.to_json())
+    assert cachify.load_config(path) == tuned.config
+    cachify.prepare(pipe, STEPS, tuned.config)
+    latents(pipe)
+    assert reused_steps(pipe)
+    with pytest.raises(reprise.Cancelled):
+        reprise.tune(pipe, [1.3], progress=lambda what: False, **options)
+
+
 def test_modules(pipe):
     modules = pipe.modules()
     assert ("mid_block", "block") in modules
