@@ -1,6 +1,7 @@
 #include "cachify/extend.h"
 
 #include <algorithm>
+#include <map>
 
 #include "reprise/error.h"
 
@@ -177,6 +178,28 @@ class Extender {
         return renamed(module.outputs[module.inputs.size() - 1]);
     }
 
+    /// Whether a decision is about the module or one around it.
+    bool is_decided_on(ModuleId module) const {
+        for (; module > 0; module = source_.modules[static_cast<std::size_t>(module)].parent) {
+            const auto rule = result_.rule_of[static_cast<std::size_t>(module)];
+            if (rule >= 0 && !schedule_.rules[static_cast<std::size_t>(rule)].modes.empty()) return true;
+        }
+        return false;
+    }
+
+    /// The same value, computed outside of what a decision is about.
+    NodeId beside(NodeId id) {
+        Node node = result_.graph[id];
+        if (result_.role(id) != Role::computed || !is_decided_on(node.module)) return id;
+        const auto known = beside_.find(id);
+        if (known != beside_.end()) return known->second;
+        for (NodeId& input : node.inputs) input = beside(input);
+        node.module = 0;
+        const NodeId copy = append(std::move(node), Role::computed);
+        beside_[id] = copy;
+        return copy;
+    }
+
     void add_probe(const Decision& decision) {
         if (decision.probe != Decision::Probe::residual && decision.probe != Decision::Probe::modulated)
             return;
@@ -192,9 +215,11 @@ class Extender {
             const ModuleId attention =
                 first_inside(first, {ModuleKind::self_attention, ModuleKind::joint_attention});
             // In a block without attention the timestep comes in with the first resnet.
+            // It lies within what may be reused: computed beside it, which costs a norm or a resnet.
             value = attention >= 0 ? renamed(with_stream(attention).inputs.front())
                                    : given_by(std::max(first, first_inside(first, {ModuleKind::resnet})));
         }
+        if (decision.probe == Decision::Probe::modulated) value = beside(value);
         if (result_.role(value) != Role::computed)
             usage_error("a decision looks at a value of '{}' that is the same at every step",
                         source_.modules[static_cast<std::size_t>(first)].name);
@@ -219,6 +244,7 @@ class Extender {
     Extended result_;
     std::vector<NodeId> renamed_;
     std::vector<std::size_t> has_delta_;
+    std::map<NodeId, NodeId> beside_;
 };
 
 }  // namespace

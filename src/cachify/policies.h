@@ -9,6 +9,7 @@
 #include "graph/graph.h"
 #include "reprise/policies.h"
 #include "reprise/profile.h"
+#include "reprise/running_policies.h"
 
 namespace reprise::cachify {
 
@@ -26,6 +27,13 @@ void check_identity(const DenoiserIdentity& found, const PolicyContext& context,
 
 Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options);
 Config attention_broadcast(const PolicyContext& context, const AttentionBroadcastOptions& options);
+Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOptions& options);
+Config mag_cache(const PolicyContext& context, const Profile& profile, const MagCacheOptions& options);
+Config tea_cache(const PolicyContext& context, const Profile& profile, const TeaCacheOptions& options);
+
+/// An entry about the modules of these names.
+Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
+               const std::vector<ModuleKind>& kinds, Store store = {});
 
 /// The configuration in the model's folder whose speedup is nearest to that (reprise/tuned-*.json). Error
 /// (usage) when there is none.

@@ -43,7 +43,7 @@ class Reader {
         profile.model = identity_from_json(object(json, "model"), origin_);
         profile.run = run_from_json(object(json, "run"), origin_);
         steps_ = static_cast<std::size_t>(profile.run.num_inference_steps);
-        for (const Json& module : require<std::vector<Json>>(json, "modules", origin_))
+        for (const Json& module : list_from_json(json, "modules", origin_))
             profile.modules.push_back(this->module(module));
         profile.block_ratios = per_step(json, "block_ratios");
         profile.denoiser_ratios = per_step(json, "denoiser_ratios");

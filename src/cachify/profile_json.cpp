@@ -52,4 +52,10 @@ MeasuredRun run_from_json(const Json& json, std::string_view origin) {
     return run;
 }
 
+Json list_from_json(const Json& json, std::string_view key, std::string_view origin) {
+    Json list = require<Json>(json, key, origin);
+    if (!list.is_array()) usage_error("{}: {} is {}; expected a list", origin, key, list.type_name());
+    return list;
+}
+
 }  // namespace reprise::cachify

@@ -14,5 +14,7 @@ std::string to_json_text(const DenoiserIdentity& model);
 std::string to_json_text(const MeasuredRun& run);
 DenoiserIdentity identity_from_json(const Json& json, std::string_view origin);
 MeasuredRun run_from_json(const Json& json, std::string_view origin);
+/// The value of a key, which has to be a list.
+Json list_from_json(const Json& json, std::string_view key, std::string_view origin);
 
 }  // namespace reprise::cachify

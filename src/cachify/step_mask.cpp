@@ -25,18 +25,19 @@ std::vector<bool> step_mask(std::string_view name, int num_steps) {
     const auto found = std::find(kStepMasks.begin(), kStepMasks.end(), name);
     if (found == kStepMasks.end())
         usage_error("'{}' is no step mask; there are {}", printable(name), fmt::join(kStepMasks, ", "));
+    if (num_steps < 1) failure("a step mask for {} steps", num_steps);
     std::vector<bool> mask(static_cast<std::size_t>(num_steps), false);
+    int made_for = 0;  // steps so far, of those that the mask was made for
     int begin = 0;
     bool reuse = false;
     for (const int count : kBins[static_cast<std::size_t>(found - kStepMasks.begin())]) {
-        const auto place = [&](int step) {
-            return std::lround(static_cast<double>(step) * num_steps / kMadeFor);
-        };
-        for (long step = place(begin); step < place(begin + count); ++step)
-            mask[static_cast<std::size_t>(step)] = reuse && step > 0;
-        begin += count;
+        made_for += count;
+        int end = static_cast<int>(std::lround(static_cast<double>(made_for) * num_steps / kMadeFor));
+        if (!reuse && count > 0) end = std::min(std::max(end, begin + 1), num_steps);
+        for (; begin < end; ++begin) mask[static_cast<std::size_t>(begin)] = reuse && begin > 0;
         reuse = !reuse;
     }
+    mask.back() = false;
     return mask;
 }
 

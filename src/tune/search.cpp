@@ -305,18 +305,30 @@ Found search(Runner& runner, Record& record, const SearchOptions& options, const
     }
     const double by_model = trials.distance();
 
+    // Of changes by one move first; by more where those no longer help (variable neighbourhood search,
+    // Mladenovic and Hansen 1997).
+    constexpr std::size_t kPatience = 30, kMostMoves = 6;
+    constexpr std::size_t kMostDraws = 500;  // of schedules that cost too much or were tried
     Neighbours neighbours(record.table, options.seed);
-    constexpr std::size_t kMostDraws = 1000;  // of neighbours that cost too much or were tried
+    std::size_t moves = 1, in_vain = 0;
     for (std::size_t i = 0; i < options.trials && num_steps > 1; ++i) {
         if (options.enough && options.enough()) break;
         std::optional<Modes> next;
-        for (std::size_t draw = 0; draw < kMostDraws && !next; ++draw) {
-            Modes modes = neighbours.of(trials.best());
+        for (std::size_t draw = 0; draw < kMostDraws * kMostMoves && !next; ++draw) {
+            if (draw > 0 && draw % kMostDraws == 0) moves = moves % kMostMoves + 1;
+            Modes modes = trials.best();
+            for (std::size_t move = 0; move < moves; ++move) modes = neighbours.of(std::move(modes));
             if (trials.is_new(modes) && trials.affordable(modes)) next = std::move(modes);
         }
         if (!next) break;
         tell(progress, {Progress::Stage::trials, i, options.trials, trials.distance()});
-        trials.run(*next);
+        if (trials.run(*next)) {
+            moves = 1;
+            in_vain = 0;
+        } else if (++in_vain == kPatience) {
+            moves = moves % kMostMoves + 1;
+            in_vain = 0;
+        }
     }
     return {trials.best(), trials.distance(), record.table.cost(trials.best()),
             predicted_distance(record, trials.best()), by_model};

@@ -42,9 +42,8 @@ class Reader {
              state.record.table.batched_seconds.size() != modes))
             usage_error("{}: {} modes with {} and {} costs; expected as many", origin_, modes,
                         state.record.table.seconds.size(), state.record.table.batched_seconds.size());
-        for (const Json& block : require<std::vector<Json>>(json, "blocks", origin_))
-            read_block(block, state);
-        for (const Json& run : require<std::vector<Json>>(json, "distances", origin_)) {
+        for (const Json& block : cachify::list_from_json(json, "blocks", origin_)) read_block(block, state);
+        for (const Json& run : cachify::list_from_json(json, "distances", origin_)) {
             const auto schedule = require<std::vector<int>>(run, "modes", origin_);
             check_modes(schedule, state);
             state.record.distances[schedule] = finite<double>(run, "by_pair");
@@ -81,7 +80,7 @@ class Reader {
             usage_error("{}: a block of {}; expected begin, mode and length within the run", origin_,
                         numbers(place));
         auto& deviations = state.record.blocks[{place[0], place[1], place[2]}];
-        for (const Json& one : require<std::vector<Json>>(json, "deviations", origin_)) {
+        for (const Json& one : cachify::list_from_json(json, "deviations", origin_)) {
             std::vector<float>& deviation = deviations.emplace_back();
             for (const Json& value : one) {
                 if (!value.is_number()) usage_error("{}: a deviation is no number", origin_);
