@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "commands.h"
 #include "outputs.h"
+#include "report/heat_map.h"
 #include "report/text.h"
 #include "reprise/tune.h"
 #include "session.h"
@@ -18,7 +21,7 @@ struct Options {
     AnimationOptions animation;
     SamplingOptions sampling;
     OutputOptions output;
-    std::string out = "profile.json", cache_out;
+    std::string out = "profile.json", cache_out, svg;
     std::vector<std::string> kinds;
     int seeds = 2;
     double threshold = 0.2;
@@ -44,10 +47,33 @@ std::string table(const cachify::Profile& profile, const cachify::Config& config
     return table.text();
 }
 
+/// The profile as a drawing, with a dot where Block Caching reuses.
+std::string drawing(const Options& o, const cachify::Profile& profile, const cachify::Config& config) {
+    report::HeatMap map;
+    map.title = fmt::format("{}: change from step to step, {} steps, {}", model_name(o.model),
+                            profile.run.num_inference_steps, profile.run.scheduler);
+    map.quantity = "change of what a module adds, relative";
+    map.mark_meaning = fmt::format("reused by Block Caching at threshold {:g}", o.threshold);
+    for (const auto& module : profile.modules) {
+        map.names.push_back(module.name);
+        auto& values = map.values.emplace_back();
+        for (const double change : module.change) values.push_back(std::min(1.0, change));
+        values.front() = std::numeric_limits<double>::quiet_NaN();
+        auto& marked = map.marked.emplace_back(module.change.size(), false);
+        for (const auto& entry : config)
+            if (entry.wildcard_or_filter_func.matches(module.name))
+                for (std::size_t step = 0; step < marked.size(); ++step)
+                    marked[step] =
+                        entry.select_cache_step_func(static_cast<int>(step), profile.run.num_inference_steps);
+    }
+    return report::heat_map(map);
+}
+
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     check_writable(o.out);
     if (!o.cache_out.empty()) check_writable(o.cache_out);
+    if (!o.svg.empty()) check_writable(o.svg);
     tune::CalibrateOptions options;
     options.generate = o.sampling.generate_options();
     if (o.animation.given())
@@ -79,6 +105,7 @@ void run(Context& context, const Options& o) {
                                                              profile.run,
                                                              {{"threshold", o.threshold}},
                                                              {{"made by", "reprise calibrate"}}}));
+    if (!o.svg.empty()) files.add(o.svg, drawing(o, profile, config));
     files.commit();
     if (o.output.json) {
         print(cachify::to_json(profile));
@@ -117,6 +144,9 @@ void add_calibrate(CLI::App& app, Context& context) {
     command->add_option("--cache-out", options->cache_out, "A configuration by Block Caching, for --cache")
         ->group("Output")
         ->type_name("FILE.json");
+    command->add_option("--svg", options->svg, "A drawing of the profile: modules by steps")
+        ->group("Output")
+        ->type_name("FILE.svg");
     add_output_options(*command, options->output);
     command->footer(
         "\nNothing is reused while it measures. Without prompts it takes generic ones.\n"
