@@ -172,8 +172,8 @@ def compare(
         runs |= {("fewer", f"{count} steps"): (None, count) for count in sorted(counts)}
         outputs: dict[tuple[str, str], list[_core.GenerateOutput]] = {way: [] for way in runs}
         for pair in pairs:
-            for way, (config, num_steps) in runs.items():
-                outputs[way].append(run(pair, config, num_steps))
+            for way, (used, num_steps) in runs.items():
+                outputs[way].append(run(pair, used, num_steps))
     finally:
         pipe._progress_bar_config = bar
         _core.restore_preparation(pipe._native, before)

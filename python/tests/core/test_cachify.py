@@ -291,20 +291,18 @@ def test_calibrating_and_block_caching(pipe, tmp_path):
         reprise.calibrate(pipe, ["red apple"], num_inference_steps=STEPS, progress=stop)
 
 
-def test_tuning(pipe, tmp_path):
+def test_tuning_is_stopped_by_its_callback(pipe):
     said = []
-    options = {"prompts": ["red apple", "a dog"], "pairs": 1, "trials": 4, "num_inference_steps": STEPS}
-    (tuned,) = reprise.tune(pipe, [1.3], progress=said.append, **options)
-    assert tuned.speedup == 1.3 and said
-    assert {"measured_speedup", "distance"} <= tuned.figures.keys()
-    path = tmp_path / "tuned.json"
-    path.write_text(tuned.to_json())
-    assert cachify.load_config(path) == tuned.config
-    cachify.prepare(pipe, STEPS, tuned.config)
-    latents(pipe)
-    assert reused_steps(pipe)
+
+    def stop(what):
+        said.append(what)
+        return False
+
     with pytest.raises(reprise.Cancelled):
-        reprise.tune(pipe, [1.3], progress=lambda what: False, **options)
+        reprise.tune(pipe, [1.3], prompts=["red apple"], pairs=1, num_inference_steps=STEPS, progress=stop)
+    assert len(said) == 1 and isinstance(said[0], str)
+    with pytest.raises(ValueError):
+        reprise.tune(pipe, [0.5], prompts=["red apple"], pairs=1, num_inference_steps=STEPS)
 
 
 def test_modules(pipe):
