@@ -263,7 +263,7 @@ def test_comparisons(pipe, tmp_path):
     assert numpy.array_equal(latents(pipe), before)  # prepared as before
     numbers = json.dumps(result.to_dict())
     assert all(name in numbers and name in result.to_csv() for name in ("every other", "deep", "2 steps", "4 steps"))
-    assert result.grid().width > 4 * 64 and result.grid().height > 2 * 64
+    assert result.grid().width >= 4 * 64 and result.grid().height > 2 * 64
     assert "data:image/png" in result._repr_html_() and "every other" in result._repr_html_()
     result.save(tmp_path / "page.html")
     assert "<html" in (tmp_path / "page.html").read_text()
