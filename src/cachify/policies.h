@@ -65,6 +65,8 @@ class PolicyValues {
     int whole(std::string_view name, int least) const;
     /// Error (usage) when it is not given.
     const std::string& text(std::string_view name) const;
+    /// Empty when it is not given.
+    const std::string& optional_text(std::string_view name) const;
 
   private:
     struct Value {

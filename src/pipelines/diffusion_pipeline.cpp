@@ -125,17 +125,23 @@ Tensor DiffusionPipeline::denoise(const Start& start, RunReport& report) const {
         latents = sampler->step(start.guide(halves), static_cast<int>(e), latents, &start.generator);
         share += run.flops_share();
         ++share_count;
-        info.reused = info.reused || run.reused();
+        if (run.reused()) {
+            info.reused = true;
+            info.reused_modules = run.reused_modules();
+        }
         if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
         info.step = evaluations[e].step;
         info.seconds = seconds_since(step_begin);
         info.flops_share = share / share_count;
         report.steps.push_back(info);
+        info.latents = latents;
         if (options.callback_on_step_end && !options.callback_on_step_end(info))
             throw Error(ErrorKind::cancelled,
                         fmt::format("stopped after step {} of {}", info.step + 1, info.num_steps));
         step_begin = Clock::now();
+        info.latents = {};
         info.reused = false;
+        info.reused_modules.clear();
         share = 0;
         share_count = 0;
     }
