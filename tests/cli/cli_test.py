@@ -788,6 +788,13 @@ class Tuning(CommandTest):
         self.assert_refused(self.generate("--steps", 5, "--cache", "c.json", model=self.model("tiny-sd")), USAGE,
                             "c.json", "UNet2DConditionModel of other sizes", files=found)  # fmt: skip
 
+    def test_calibrate_draws_the_changes(self):
+        self.ok(self.calibrate("--out", "p.json", "--svg", "p.svg"))
+        texts = [element.text for element in ElementTree.parse(self.work / "p.svg").iter("{http://www.w3.org/2000/svg}text")]
+        blocks = [module["name"] for module in json.loads((self.work / "p.json").read_text())["modules"]]
+        self.assertIn("mid_block", blocks)
+        self.assertEqual([text for text in texts if text in blocks], blocks)
+
     def test_calibrate_refuses(self):
         self.assert_refused(self.calibrate("--kinds", "brick"), USAGE, "brick")
         self.assert_refused(self.calibrate("--out", "nowhere/p.json"), USAGE, "nowhere")
