@@ -778,7 +778,9 @@ class Tuning(CommandTest):
                                 "--pairs", 1, "--trials", 3, "--precision", "f32", *arguments)  # fmt: skip
 
     def test_calibrate_writes_a_profile_that_a_policy_takes(self):
-        result = self.ok(self.calibrate("--kinds", "transformer", "--out", "p.json", "--cache-out", "c.json"))
+        result = self.ok(self.calibrate("--kinds", "transformer", "--out", "p.json", "--cache-out", "c.json",
+                                        "--svg", "p.svg"))  # fmt: skip
+        self.assertIn("up_blocks.2", (self.work / "p.svg").read_text())
         self.assertRegex(result.stdout, r"down_blocks\.0 +block +0\.\d+")
         profile = json.loads((self.work / "p.json").read_text())
         kinds = {module["kind"] for module in profile["modules"]}
@@ -788,7 +790,7 @@ class Tuning(CommandTest):
             "--steps", 5, "--cache", "blockcache:profile=p.json,threshold=100", "--json", "--out", "a.png")).stdout)  # fmt: skip
         self.assertEqual([step["variant"] for step in report["steps"]], ["full"] + ["reused"] * 4)
         self.ok(self.generate("--steps", 5, "--cache", "c.json", "--out", "b.png"))
-        found = ("p.json", "c.json", "a.png", "b.png")
+        found = ("p.json", "c.json", "p.svg", "a.png", "b.png")
         self.assert_refused(self.generate("--steps", 6, "--cache", "c.json"), USAGE, "for 5 steps", "asked for 6",
                             files=found)  # fmt: skip
         self.assert_refused(self.generate("--steps", 5, "--cache", "c.json", model=self.model("tiny-sd")), USAGE,
