@@ -728,6 +728,12 @@ class Drawing(CommandTest):
         self.assertIn("steps 0-2", texts)
         self.assertIn("everything computed", texts)
 
+    def test_decided_while_running(self):
+        texts = self.texts("--steps", 4, "--cache", "easycache")
+        self.assertEqual([text for text in texts if text.startswith("step")], ["steps 0-3", "steps 1-3"])
+        self.assertEqual(texts.count("change added, as one"), 7)
+        self.assertTrue(any("up to" in text for text in texts))
+
     def test_halves_of_guidance(self):
         texts = self.texts("--steps", 4, "--cache", "guidance:before=1")
         self.assertIn("steps 0-3", texts)
