@@ -107,7 +107,7 @@ void run(Context& context, const Options& o) {
     options.generate = o.sampling.generate_options();
     if (o.animation.given())
         o.animation.apply_to(options.generate);
-    else if (o.prompts.prompt || !o.prompts.prompts_file.empty())
+    else if (!o.prompts.prompt.empty() || !o.prompts.prompts_file.empty())
         options.prompts = o.prompts.prompts();
     o.prompts.apply_settings_to(options.generate);
     options.pairs = static_cast<std::size_t>(o.pairs);

@@ -44,6 +44,12 @@ struct StepInfo {
     double seconds = 0;      ///< of this step
     bool reused = false;     ///< whether any module was reused
     double flops_share = 1;  ///< of a full step's FLOPs
+    /// The modules that were reused, and "unconditional" or "conditional" for a half of guidance that was
+    /// not evaluated.
+    std::vector<std::string> reused_modules = {};
+    /// After the step, of GenerateOutput::latents' shape; only while the callback runs. Shared, not copied:
+    /// it may be kept, and must not be written to.
+    Tensor latents = {};
 };
 
 /// What to generate. Names and defaults are diffusers'; an option that the model cannot honour is refused.

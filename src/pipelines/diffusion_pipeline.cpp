@@ -75,6 +75,9 @@ std::string summary(const RunReport& report, const cachify::Plan& plan) {
         kilobytes < 100 ? fmt::format("{:.1f} kB", kilobytes) : fmt::format("{:.1f} MB", kilobytes / 1e3));
 }
 
+/// Below so many steps (as distilled few-step models take) reuse harms more than it saves.
+constexpr int kFewSteps = 8;
+
 void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport& report) {
     const cachify::Plan& plan = run.plan();
     const auto branches = static_cast<double>(plan.schedule.num_branches);
@@ -103,6 +106,9 @@ Tensor DiffusionPipeline::denoise(const Start& start, RunReport& report) const {
             "{} adds noise at every step, which reuse follows badly; euler or dpm++2m suit it better",
             chosen->name());
     const auto sampler = chosen->start(*options.num_inference_steps);
+    if (denoiser().reuses() && sampler->num_steps() < kFewSteps)
+        spdlog::warn("{} steps leave little to reuse: neighbouring steps differ too much below {}",
+                     sampler->num_steps(), kFewSteps);
     Tensor latents = start.noise;
     for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
     report.scheduler = chosen->name();
@@ -125,17 +131,23 @@ Tensor DiffusionPipeline::denoise(const Start& start, RunReport& report) const {
         latents = sampler->step(start.guide(halves), static_cast<int>(e), latents, &start.generator);
         share += run.flops_share();
         ++share_count;
-        info.reused = info.reused || run.reused();
+        if (run.reused()) {
+            info.reused = true;
+            info.reused_modules = run.reused_modules();
+        }
         if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
         info.step = evaluations[e].step;
         info.seconds = seconds_since(step_begin);
         info.flops_share = share / share_count;
         report.steps.push_back(info);
+        info.latents = latents;
         if (options.callback_on_step_end && !options.callback_on_step_end(info))
             throw Error(ErrorKind::cancelled,
                         fmt::format("stopped after step {} of {}", info.step + 1, info.num_steps));
         step_begin = Clock::now();
+        info.latents = {};
         info.reused = false;
+        info.reused_modules.clear();
         share = 0;
         share_count = 0;
     }

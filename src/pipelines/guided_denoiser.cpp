@@ -329,7 +329,6 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
         halves.size() == 1 && mode_ == GuidanceMode::batched && halves[0].encoder_hidden_states.dim(0) == 2;
     cachify::Generation& generation = generations_[picture];
     std::vector<Tensor> predictions(halves.size());
-    std::size_t evaluated = 0;
     while (const cachify::Execution* now = generation.next()) {
         if (now->evaluation != static_cast<int>(next_)) break;
         const auto b = static_cast<std::size_t>(now->branch);
@@ -354,10 +353,11 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
                             predictions[b]},
                            outputs);
         account(picture, generation.position());
-        ++evaluated;
     }
     modes_[picture] = *mode;
-    if (picture == 0 && evaluated < static_cast<std::size_t>(plan().schedule.num_branches)) reused_ = true;
+    if (picture == 0 && plan().schedule.num_branches == 2)
+        for (std::size_t b = 0; b < 2; ++b)
+            if (!predictions[b].defined()) note_reused(b == 0 ? "unconditional" : "conditional");
     if (two_in_one)
         predictions = {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
     else if (reuse_)
@@ -390,7 +390,7 @@ void GuidedDenoiser::Run::restart() {
 std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {
     std::vector<Tensor> predictions;
     flops_share_ = 0;
-    reused_ = false;
+    reused_modules_.clear();
     for (std::size_t p = 0; p < generations_.size(); ++p) {
         const auto row = static_cast<std::int64_t>(p);
         const auto own = predictions_of(p, sample.rows(row, row + 1));
@@ -413,7 +413,14 @@ void GuidedDenoiser::Run::account(std::size_t picture, std::size_t execution) {
     const auto branches = static_cast<double>(made.schedule.num_branches);
     flops_share_ += full_flops_ == 0 ? 1 / branches : flops / (full_flops_ * branches);
     for (std::size_t r = 0; reuse_ && r < made.schedule.rules.size(); ++r)
-        reused_ = reused_ || made.analysis.is_reused(made.extended, made.schedule, execution, r);
+        if (made.analysis.is_reused(made.extended, made.schedule, execution, r))
+            note_reused(
+                made.extended.graph.modules[static_cast<std::size_t>(made.schedule.rules[r].module)].name);
+}
+
+void GuidedDenoiser::Run::note_reused(std::string_view name) {
+    if (std::find(reused_modules_.begin(), reused_modules_.end(), name) == reused_modules_.end())
+        reused_modules_.emplace_back(name);
 }
 
 std::vector<std::vector<int>> GuidedDenoiser::Run::decisions() const {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/backend.h"
@@ -94,7 +95,9 @@ class GuidedDenoiser {
         std::vector<std::string> complaints() const;
         /// Share of a full evaluation's FLOPs, and whether a module is reused, at the evaluation made last.
         double flops_share() const { return flops_share_; }
-        bool reused() const { return reused_; }
+        bool reused() const { return !reused_modules_.empty(); }
+        /// Names of modules and halves of guidance that were reused there.
+        const std::vector<std::string>& reused_modules() const { return reused_modules_; }
         double flops_run() const { return flops_run_; }
         /// Where it was decided while running: for each picture the steps that were reused.
         std::vector<std::vector<int>> decisions() const;
@@ -109,6 +112,7 @@ class GuidedDenoiser {
         std::optional<int> mode_without_probe(std::size_t picture, int step, const Tensor& own);
         int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own);
         void account(std::size_t picture, std::size_t execution);
+        void note_reused(std::string_view name);
 
         const GuidedDenoiser* owner_ = nullptr;
         std::shared_ptr<const cachify::Executor> executor_;
@@ -129,7 +133,7 @@ class GuidedDenoiser {
         double full_flops_ = 0;  ///< of one execution without reuse
         double flops_share_ = 1;
         double flops_run_ = 0;
-        bool reused_ = false;
+        std::vector<std::string> reused_modules_;
     };
     Run start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
               const std::vector<Branches>& pictures,
