@@ -139,7 +139,7 @@ void Bout::choose_steps(const std::vector<double>& relative_times) {
         const auto beside = std::lower_bound(counts.begin(), counts.end(), baseline.equal[i]);
         if (beside != counts.end())
             result_.cached[i].equal_steps = *beside;
-        else if (!o_.fewer.empty())
+        else if (!counts.empty())
             result_.cached[i].equal_steps = counts.back();
     }
 }

@@ -22,6 +22,10 @@ std::optional<cachify::Config> cache_config(const std::string& name, pipelines::
                   : cachify::parse_config(read_text_file(name), name, context);
 }
 
+std::string short_cache_name(const std::string& name) {
+    return name.ends_with(".json") ? std::filesystem::path(name).stem().string() : name;
+}
+
 std::string cache_name_list() {
     std::string names;
     for (const auto& policy : cachify::policies()) (names += names.empty() ? "" : ", ") += policy.name;
@@ -35,6 +39,9 @@ std::string describe(const cachify::Config& config) {
         text += fmt::format("{} at {}", entry.wildcard_or_filter_func.text(),
                             entry.select_cache_step_func.text());
         if (entry.store != cachify::Store{}) text += fmt::format(" ({})", to_string(entry.store));
+        if (entry.decide)
+            text += fmt::format(", decided by {} below {}", name_of(entry.decide->probe),
+                                entry.decide->threshold);
     }
     return text;
 }

@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "commands.h"
 #include "outputs.h"
+#include "report/heat_map.h"
 #include "report/text.h"
 #include "reprise/tune.h"
 #include "session.h"
@@ -18,11 +21,37 @@ struct Options {
     AnimationOptions animation;
     SamplingOptions sampling;
     OutputOptions output;
-    std::string out = "profile.json", cache_out;
+    std::string out = "profile.json", cache_out, svg;
     std::vector<std::string> kinds;
     int seeds = 2;
     double threshold = 0.2;
 };
+
+/// Whether Block Caching reuses a module at a step.
+bool reuses(const cachify::Config& config, const std::string& name, int step, int num_steps) {
+    return std::any_of(config.begin(), config.end(), [&](const cachify::Entry& entry) {
+        return entry.wildcard_or_filter_func.matches(name) && entry.select_cache_step_func(step, num_steps);
+    });
+}
+
+/// The changes of all modules, with what the configuration reuses of the blocks.
+std::string drawing(const Options& o, const cachify::Profile& profile, const cachify::Config& config) {
+    const int steps = profile.run.num_inference_steps;
+    report::HeatMap map;
+    map.title = model_name(o.model) + ": how much each part changes from step to step";
+    map.quantity = "relative change";
+    map.mark_meaning = fmt::format("reused by blockcache:threshold={}", o.threshold);
+    for (const auto& module : profile.modules) {
+        map.names.push_back(module.name);
+        auto& values = map.values.emplace_back(module.change);
+        values.resize(static_cast<std::size_t>(steps), std::numeric_limits<double>::quiet_NaN());
+        if (!values.empty()) values[0] = std::numeric_limits<double>::quiet_NaN();  // nothing came before
+        auto& marked = map.marked.emplace_back();
+        for (int step = 0; step < steps; ++step)
+            marked.push_back(module.kind == ModuleKind::block && reuses(config, module.name, step, steps));
+    }
+    return report::heat_map(map);
+}
 
 std::string table(const cachify::Profile& profile, const cachify::Config& config) {
     report::Table table({{"module"},
@@ -32,10 +61,8 @@ std::string table(const cachify::Profile& profile, const cachify::Config& config
     for (const auto& module : profile.modules) {
         const double sum = std::accumulate(module.change.begin(), module.change.end(), 0.0);
         int reused = 0;
-        for (const auto& entry : config)
-            if (entry.wildcard_or_filter_func.matches(module.name))
-                for (int step = 0; step < profile.run.num_inference_steps; ++step)
-                    reused += entry.select_cache_step_func(step, profile.run.num_inference_steps) ? 1 : 0;
+        for (int step = 0; step < profile.run.num_inference_steps; ++step)
+            reused += reuses(config, module.name, step, profile.run.num_inference_steps) ? 1 : 0;
         table.add(
             {module.name, std::string(name_of(module.kind)),
              fmt::format("{:.3f}", sum / std::max<double>(1, static_cast<double>(module.change.size()) - 1)),
@@ -48,6 +75,7 @@ void run(Context& context, const Options& o) {
     set_up(context, o.output);
     check_writable(o.out);
     if (!o.cache_out.empty()) check_writable(o.cache_out);
+    if (!o.svg.empty()) check_writable(o.svg);
     tune::CalibrateOptions options;
     options.generate = o.sampling.generate_options();
     if (o.animation.given())
@@ -79,6 +107,7 @@ void run(Context& context, const Options& o) {
                                                              profile.run,
                                                              {{"threshold", o.threshold}},
                                                              {{"made by", "reprise calibrate"}}}));
+    if (!o.svg.empty()) files.add(o.svg, drawing(o, profile, config));
     files.commit();
     if (o.output.json) {
         print(cachify::to_json(profile));
@@ -117,6 +146,10 @@ void add_calibrate(CLI::App& app, Context& context) {
     command->add_option("--cache-out", options->cache_out, "A configuration by Block Caching, for --cache")
         ->group("Output")
         ->type_name("FILE.json");
+    command
+        ->add_option("--svg", options->svg, "The changes drawn: a row for each part, a column for each step")
+        ->group("Output")
+        ->type_name("FILE.svg");
     add_output_options(*command, options->output);
     command->footer(
         "\nNothing is reused while it measures. Without prompts it takes generic ones.\n"

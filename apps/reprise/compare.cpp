@@ -64,7 +64,7 @@ std::vector<Contestant> contestants_of(const Options& o, Session& session) {
     for (const std::string& cache : o.caches) {
         if (cache == "off")
             usage_error("--cache off: compare needs a configuration to compare with the full run");
-        const std::string name = cache.ends_with(".json") ? fs::path(cache).stem().string() : cache;
+        const std::string name = short_cache_name(cache);
         if (!names.insert(name).second) usage_error("--cache {}: given twice", cache);
         contestants.push_back({name, *cache_config(cache, session.pipe.implementation())});
     }
@@ -114,8 +114,9 @@ void describe(report::Comparison& comparison, const Options& o, const BoutOption
     const Image& first = comparison.full.made.front().frames.front();
     std::string seeds;
     for (const auto seed : bout.seeds) seeds += fmt::format("{}{}", seeds.empty() ? "" : ", ", seed);
-    comparison.title =
+    const std::string asked =
         bout.prompts.size() == 1 ? bout.prompts.front() : fmt::format("{} prompts", bout.prompts.size());
+    comparison.title = model_name(o.model) + ": " + asked;
     comparison.settings = {
         {"model", model_name(o.model)},
         {"steps", fmt::format("{}", o.sampling.steps)},

@@ -9,5 +9,6 @@
 #include "reprise/pipeline.h"
 #include "reprise/policies.h"
 #include "reprise/profile.h"
+#include "reprise/running_policies.h"
 #include "reprise/tensor.h"
 #include "reprise/tune.h"

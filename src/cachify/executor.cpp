@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
+#include <numeric>
+#include <thread>
 
 #include "core/half.h"
 #include "reprise/error.h"
@@ -13,11 +16,30 @@ namespace reprise::cachify {
 Executor::Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
                    const backends::CompileOptions& options,
                    const std::function<void(std::size_t, std::size_t)>& progress)
-    : plan_(std::move(plan)) {
-    for (const Segment& segment : plan_->segments) {
-        executables_.push_back(backend.compile(segment.graph, options));
-        if (progress) progress(executables_.size(), plan_->segments.size());
+    : plan_(std::move(plan)), executables_(plan_->segments.size()) {
+    // An engine compiles mostly on one thread, and what it needs meanwhile is needed for each.
+    constexpr std::size_t kMostAtOnce = 4;
+    const std::size_t cores =
+        options.threads > 0 ? static_cast<std::size_t>(options.threads) : std::thread::hardware_concurrency();
+    const std::size_t at_once = std::clamp<std::size_t>(cores, 1, kMostAtOnce);
+    const std::size_t count = executables_.size();
+    std::vector<std::size_t> order(count);  // heavy ones first
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return plan_->segments[a].cost.weight_bytes > plan_->segments[b].cost.weight_bytes;
+    });
+    std::vector<std::future<std::unique_ptr<backends::Executable>>> running(count);
+    const auto finish = [&](std::size_t i) {
+        executables_[order[i]] = running[i].get();
+        if (progress) progress(i + 1, count);
+    };
+    for (std::size_t i = 0; i < count; ++i) {
+        if (i >= at_once) finish(i - at_once);
+        running[i] = std::async(std::launch::async, [&, segment = order[i]] {
+            return backend.compile(plan_->segments[segment].graph, options);
+        });
     }
+    for (std::size_t i = count - std::min(count, at_once); i < count; ++i) finish(i);
 }
 
 Executor::Executor(std::shared_ptr<const Plan> plan, const Executor& same_cut)

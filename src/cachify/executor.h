@@ -13,7 +13,7 @@ namespace reprise::cachify {
 /// A plan with its segments compiled: immutable, shared by generations and threads.
 class Executor {
   public:
-    /// `progress` is told after each segment (done, of how many).
+    /// Compiles segments side by side. `progress` is told, on this thread, how many of how many are done.
     Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
              const backends::CompileOptions& options,
              const std::function<void(std::size_t, std::size_t)>& progress = {});

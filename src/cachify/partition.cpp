@@ -1,6 +1,7 @@
 #include "cachify/partition.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
@@ -384,10 +385,15 @@ class Partitioner {
             }
             if (order.size() == before) failure("planner: the segments of {} form a cycle", graph_.name);
         }
+        std::vector<std::vector<int>> pieces;  // of each group, as segments
         for (const int g : order) {
-            auto& nodes =
-                result_.segments.emplace_back(std::move(groups_[static_cast<std::size_t>(g)].nodes));
+            auto& nodes = groups_[static_cast<std::size_t>(g)].nodes;
             std::sort(nodes.begin(), nodes.end());
+            auto& own = pieces.emplace_back();
+            for (auto& piece : divided(std::move(nodes))) {
+                own.push_back(static_cast<int>(result_.segments.size()));
+                result_.segments.push_back(std::move(piece));
+            }
         }
         for (const auto& columns : column_of_) {
             auto& runs = result_.runs.emplace_back();
@@ -395,9 +401,49 @@ class Partitioner {
                 auto& list = runs.emplace_back();
                 for (std::size_t i = 0; i < order.size(); ++i)
                     if (groups_[static_cast<std::size_t>(order[i])].runs[static_cast<std::size_t>(column)])
-                        list.push_back(static_cast<int>(i));
+                        list.insert(list.end(), pieces[i].begin(), pieces[i].end());
             }
         }
+    }
+
+    /// The nodes of a group in pieces of about equal weights, cut where the fewest bytes are alive.
+    std::vector<std::vector<NodeId>> divided(std::vector<NodeId> nodes) const {
+        constexpr double kSlack = 0.15;     // of a piece, to either side of an equal share
+        std::vector<double> weights = {0};  // before each node
+        for (const NodeId id : nodes)
+            weights.push_back(weights.back() +
+                              cost_of(graph_, graph_.nodes[static_cast<std::size_t>(id)]).weight_bytes);
+        const double count = std::ceil(weights.back() / options_.piece_bytes);
+        if (count <= 1) return {std::move(nodes)};
+
+        std::map<NodeId, std::size_t> last_reader;
+        for (std::size_t i = 0; i < nodes.size(); ++i)
+            for_each_source(nodes[i], [&](NodeId source) { last_reader[source] = i; });
+        std::vector<double> alive(nodes.size() + 1, 0);  // before each node
+        for (std::size_t i = 0; i < nodes.size(); ++i) {
+            const auto last = last_reader.find(nodes[i]);
+            if (last == last_reader.end()) continue;
+            const auto& node = graph_[nodes[i]];
+            const double bytes =
+                static_cast<double>(element_count(node.shape)) * static_cast<double>(size_of(node.type));
+            for (std::size_t before = i + 1; before <= last->second; ++before) alive[before] += bytes;
+        }
+
+        std::vector<std::vector<NodeId>> pieces;
+        std::size_t begin = 0;
+        for (double k = 1; k < count; ++k) {
+            const double share = weights.back() / count;
+            std::optional<std::size_t> best;
+            for (std::size_t i = begin + 1; i < nodes.size(); ++i)
+                if (std::abs(weights[i] - k * share) <= kSlack * share && (!best || alive[i] < alive[*best]))
+                    best = i;
+            if (!best) continue;  // one node holds it all
+            pieces.emplace_back(nodes.begin() + static_cast<std::ptrdiff_t>(begin),
+                                nodes.begin() + static_cast<std::ptrdiff_t>(*best));
+            begin = *best;
+        }
+        pieces.emplace_back(nodes.begin() + static_cast<std::ptrdiff_t>(begin), nodes.end());
+        return pieces;
     }
 
     const Extended& extended_;

@@ -14,6 +14,8 @@ struct CutOptions {
     /// When every distinct execution compiled as a whole holds at most this many bytes of weights in all, do
     /// that instead of cutting: nothing is stitched together, at the price of weights held more than once.
     double variant_budget_bytes = 256e6;
+    /// Segments with more weights than this are divided, because pieces compile at the same time.
+    double piece_bytes = 1.5e9;
 };
 
 /// Which nodes are compiled together, and which of these pieces run when.

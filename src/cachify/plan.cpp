@@ -62,11 +62,21 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
                 make_sequence(request.steps_of_evaluations, schedule, plan.extended.num_probes > 0)),
         analyse(plan.extended, full, make_sequence(request.steps_of_evaluations, full))};
 
+    // To reuse the whole denoiser is to say so.
+    const auto is_whole = [&](std::size_t execution) {
+        for (std::size_t r = 0; r < schedule.rules.size(); ++r) {
+            const auto module = static_cast<std::size_t>(schedule.rules[r].module);
+            if (plan.extended.graph.modules[module].kind == ModuleKind::denoiser &&
+                analyses[0].is_reused(plan.extended, schedule, execution, r))
+                return true;
+        }
+        return false;
+    };
     std::set<int> blind;
     const bool sees_in_full = analyses[1].executions.front().reads_latents;
     for (std::size_t x = 0; x < analyses[0].executions.size(); ++x)
         if (sees_in_full && !analyses[0].executions[x].reads_latents &&
-            analyses[0].sequence[x].mode != Execution::kProbe)
+            analyses[0].sequence[x].mode != Execution::kProbe && !is_whole(x))
             blind.insert(analyses[0].sequence[x].step);
     if (!blind.empty())
         spdlog::warn(

@@ -39,6 +39,9 @@ Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
 /// (usage) when there is none.
 Config tuned_config(const PolicyContext& context, double speedup);
 
+/// "slow", "medium", "fast" or "ultra", for this denoiser.
+Config preset(const PolicyContext& context, std::string_view name);
+
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);
 
@@ -65,6 +68,8 @@ class PolicyValues {
     int whole(std::string_view name, int least) const;
     /// Error (usage) when it is not given.
     const std::string& text(std::string_view name) const;
+    /// Empty when it is not given.
+    const std::string& optional_text(std::string_view name) const;
 
   private:
     struct Value {

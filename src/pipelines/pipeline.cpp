@@ -75,6 +75,18 @@ Config attention_broadcast(const Pipeline& pipe, const AttentionBroadcastOptions
     return for_pipeline(pipe,
                         [&](const PolicyContext& context) { return attention_broadcast(context, options); });
 }
+Config dual_block_cache(const Pipeline& pipe, const DualBlockCacheOptions& options) {
+    return for_pipeline(pipe,
+                        [&](const PolicyContext& context) { return dual_block_cache(context, options); });
+}
+Config mag_cache(const Pipeline& pipe, const Profile& profile, const MagCacheOptions& options) {
+    return for_pipeline(pipe,
+                        [&](const PolicyContext& context) { return mag_cache(context, profile, options); });
+}
+Config tea_cache(const Pipeline& pipe, const Profile& profile, const TeaCacheOptions& options) {
+    return for_pipeline(pipe,
+                        [&](const PolicyContext& context) { return tea_cache(context, profile, options); });
+}
 Config make_policy(const Pipeline& pipe, std::string_view text) {
     return for_pipeline(pipe, [&](const PolicyContext& context) { return make_policy(context, text); });
 }

@@ -22,7 +22,10 @@ Baseline choose_baseline(int num_steps, const std::vector<double>& relative_time
         int steps = 1;
         while (steps < num_steps && evaluations(steps) < time * evaluations(num_steps)) ++steps;
         result.equal.push_back(steps);
-        if (steps < num_steps) counts.insert(steps);
+        if (steps < num_steps)
+            counts.insert(steps);
+        else if (time < 1 && num_steps > 1)
+            counts.insert(num_steps - 1);  // the next best
     }
     if (!counts.empty() && *counts.begin() > 1) counts.insert(*counts.begin() - 1);
     while (!counts.empty() && counts.size() < kMostCounts) {

@@ -62,6 +62,10 @@ class Painter {
             }
         if (low > high) low = 0, high = 1;
         if (!chart_.more_is_better) low = 0;
+        if (const double lacking = chart_.least_range - (high - low); lacking > 0) {
+            low -= lacking / 2;
+            high += lacking / 2;
+        }
         area_ = {54, 44, width_ - 54 - 16, height_ - 44 - 56};
         across_ = axis_over(low_speed, high_speed, area_.x, area_.right(), width_ < 500 ? 4 : 8);
         down_ = axis_over(low, high, area_.bottom(), area_.y, 6);
@@ -169,7 +173,7 @@ class Painter {
             if (std::isfinite(chart_.points[i].value)) {
                 const std::string text = svg::fitted(chart_.points[i].label, 13, area_.width * 0.62);
                 wanted.push_back({text, place(chart_.points[i]), svg::text_width(text, 12) * kBold, 14, 11});
-                styles.emplace_back("font-weight=\"600\"");
+                styles.push_back(fmt::format("class=\"c{}\" font-weight=\"600\"", i % svg::kColours));
             }
         for (const auto& point : chart_.curve)
             if (std::isfinite(point.value)) {

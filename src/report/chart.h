@@ -15,6 +15,7 @@ struct SpeedChart {
     std::string title;
     std::string value_axis;  ///< with its unit: "PSNR from the full result (dB)"
     bool more_is_better = true;
+    double least_range = 0;     ///< of the value axis, so that little differences look little
     bool percent = false;       ///< values are shares, shown times 100
     std::vector<Point> points;  ///< each with a shape and colour of its own
     std::vector<Point> curve;   ///< the baseline, joined by a line, by speed

@@ -54,8 +54,12 @@ Mean Distances::mean_psnr() const {
     if (std::all_of(psnr.begin(), psnr.end(), [](double one) { return std::isinf(one); }))
         return mean_of(psnr);
     std::vector<double> limited;
-    for (const double one : psnr) limited.push_back(std::min(one, most_psnr));
+    for (std::size_t p = 0; p < psnr.size(); ++p) limited.push_back(limited_psnr(p));
     return mean_of(limited);
+}
+
+double Distances::limited_psnr(std::size_t pair) const {
+    return std::min(psnr.at(pair), most_psnr);
 }
 
 Spread Way::denoise() const {
@@ -134,17 +138,9 @@ void Comparison::measure() {
 
 std::optional<Comparison::AtEqualTime> Comparison::fewer_at_time_of(const Way& way) const {
     if (way.kind != Way::Kind::cached) return std::nullopt;
-    struct At {
-        double time;
-        AtEqualTime distance;
-    };
-    std::vector<At> curve;
-    for (const auto& one : fewer) {
-        const Distances& d = one.distances;
-        curve.push_back({1 / one.speedup().median,
-                         {d.mean_psnr().mean, mean_of(d.ssim).mean, mean_of(d.latent_error).mean}});
-    }
-    std::sort(curve.begin(), curve.end(), [](const At& a, const At& b) { return a.time < b.time; });
+    std::vector<std::pair<double, const Distances*>> curve;
+    for (const auto& one : fewer) curve.emplace_back(1 / one.speedup().median, &one.distances);
+    std::sort(curve.begin(), curve.end());
     const double time = 1 / way.speedup().median;
     for (std::size_t i = 1; i < curve.size(); ++i) {
         const auto& [low, near] = curve[i - 1];
@@ -152,8 +148,14 @@ std::optional<Comparison::AtEqualTime> Comparison::fewer_at_time_of(const Way& w
         if (time < low || time > high) continue;
         const double part = high > low ? (time - low) / (high - low) : 0;
         const auto between = [&](double a, double b) { return a + part * (b - a); };
-        return AtEqualTime{between(near.psnr, far.psnr), between(near.ssim, far.ssim),
-                           between(near.latent_error, far.latent_error)};
+        std::vector<double> gains;
+        for (std::size_t p = 0; p < pairs.size(); ++p)
+            gains.push_back(way.distances.limited_psnr(p) -
+                            between(near->limited_psnr(p), far->limited_psnr(p)));
+        return AtEqualTime{between(near->mean_psnr().mean, far->mean_psnr().mean),
+                           between(mean_of(near->ssim).mean, mean_of(far->ssim).mean),
+                           between(mean_of(near->latent_error).mean, mean_of(far->latent_error).mean),
+                           mean_of(gains)};
     }
     return std::nullopt;
 }

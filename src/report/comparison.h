@@ -42,7 +42,8 @@ struct Distances {
 
     /// The mean, in which equal pictures count as if one value were off by one, unless all are equal.
     Mean mean_psnr() const;
-    double most_psnr = 0;  ///< that value's, for the size of the pictures
+    double limited_psnr(std::size_t pair) const;
+    double most_psnr = 0;  ///< with one value off by one, for the size of the pictures
 };
 
 /// A step of a way, over its turns.
@@ -98,6 +99,7 @@ struct Comparison {
     /// outside of what was measured.
     struct AtEqualTime {
         double psnr = 0, ssim = 0, latent_error = 0;
+        Mean psnr_gain;  ///< of the way over them, pair by pair
     };
     std::optional<AtEqualTime> fewer_at_time_of(const Way& way) const;
 };

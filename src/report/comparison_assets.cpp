@@ -96,6 +96,7 @@ const std::string_view kComparisonScript = R"(
       find(".right").textContent = way.selectedOptions[0].textContent;
       find(".distance").textContent = other.querySelector("small").textContent;
       stage.classList.toggle("differing", find("[name=differing]").checked);
+      for (const animation of document.getAnimations()) animation.startTime = 0;  // frames in step
       for (const one of figures) one.setAttribute("aria-pressed", String(one === other));
       cut();
     };

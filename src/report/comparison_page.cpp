@@ -24,6 +24,7 @@ SpeedChart chart_of(const Comparison& comparison, int by) {
                        : by == 1 ? "SSIM with the full result"
                                  : "latents off by (% of their length)";
     chart.more_is_better = by < 2;
+    chart.least_range = by == 0 ? 4 : by == 1 ? 0.02 : 0;
     chart.percent = by == 2;
     chart.curve_label = "fewer steps";
     const auto point = [&](const Way& way) {
@@ -86,7 +87,9 @@ std::string figures(const Comparison& comparison) {
     }
     return html +
            "</tbody></table></div>\n<p class=\"soft\">Times are of one picture. “Over fewer steps” is the "
-           "PSNR above what the line of fewer steps has at the same measured time.</p>\n";
+           "PSNR above what the line of fewer steps has at the same measured time, pair by pair. After ±: "
+           "the "
+           "standard error of a mean over pairs.</p>\n";
 }
 
 std::string steps(const Comparison& comparison) {
@@ -128,8 +131,10 @@ std::string lead(const Comparison& comparison) {
     const Way* best = nullptr;
     for (const auto& way : comparison.cached)
         if (best == nullptr || way.speedup().median > best->speedup().median) best = &way;
-    std::string text = fmt::format("{} pair{} of prompt and seed, {} steps in full", comparison.pairs.size(),
-                                   comparison.pairs.size() == 1 ? "" : "s", comparison.full.num_steps);
+    const bool video = comparison.full.made.front().frames.size() > 1;
+    std::string text = fmt::format("{} pair{} of {} and seed, {} steps in full", comparison.pairs.size(),
+                                   comparison.pairs.size() == 1 ? "" : "s", video ? "picture" : "prompt",
+                                   comparison.full.num_steps);
     if (comparison.cached.size() == 1)
         text += fmt::format("; {} is {:.2f} times as fast: {}", best->name, best->speedup().median,
                             best->summary);

@@ -33,9 +33,10 @@ std::string with_error(const Mean& mean, std::string text) {
 /// What a way gains over fewer steps in its time, in dB.
 std::string gain(const Comparison& comparison, const Way& way) {
     const auto beside = comparison.fewer_at_time_of(way);
-    const double own = way.distances.mean_psnr().mean;
-    if (!beside || !std::isfinite(own) || !std::isfinite(beside->psnr)) return "";
-    return fmt::format("{:+.1f} dB", own - beside->psnr);
+    if (!beside) return "";
+    const Mean& gain = beside->psnr_gain;
+    return gain.error > 0 ? fmt::format("{:+.1f} ± {:.1f} dB", gain.mean, gain.error)
+                          : fmt::format("{:+.1f} dB", gain.mean);
 }
 
 std::string score_text(const std::optional<double>& score) {
@@ -96,7 +97,8 @@ Json json_of(const Comparison& comparison, const Way& way) {
     if (const auto beside = comparison.fewer_at_time_of(way))
         one["fewer_steps_at_equal_time"] = {{"psnr_db", number(beside->psnr)},
                                             {"ssim", number(beside->ssim)},
-                                            {"latent_error", number(beside->latent_error)}};
+                                            {"latent_error", number(beside->latent_error)},
+                                            {"psnr_gain_db", json_of(beside->psnr_gain)}};
     if (way.score) one["score"] = *way.score;
     one["per_step"] = steps_of(way);
     if (const auto decisions = way.decisions(); !decisions.empty()) one["decisions"] = decisions;
@@ -153,7 +155,7 @@ std::string to_csv(const Comparison& comparison) {
         "way,kind,steps,pairs,runs,denoiser_seconds,denoiser_seconds_min,denoiser_seconds_max,speedup,"
         "speedup_min,speedup_max,psnr_db,psnr_standard_error,ssim,ssim_standard_error,latent_error,"
         "latent_error_standard_error,equal_time_steps,fewer_steps_psnr_db,fewer_steps_ssim,"
-        "fewer_steps_latent_error";
+        "fewer_steps_latent_error,psnr_gain_db,psnr_gain_standard_error";
     csv += comparison.score_title.empty() ? "\r\n" : "," + cell(comparison.score_title) + "\r\n";
     for (const Way* way : comparison.ways()) {
         const Spread denoise = way->denoise(), speedup = way->speedup();
@@ -179,6 +181,8 @@ std::string to_csv(const Comparison& comparison) {
         cells.push_back(beside ? cell(beside->psnr) : "");
         cells.push_back(beside ? cell(beside->ssim) : "");
         cells.push_back(beside ? cell(beside->latent_error) : "");
+        cells.push_back(beside ? cell(beside->psnr_gain.mean) : "");
+        cells.push_back(beside ? cell(beside->psnr_gain.error) : "");
         if (!comparison.score_title.empty()) cells.push_back(score_text(way->score));
         for (std::size_t c = 0; c < cells.size(); ++c) csv += (c > 0 ? "," : "") + cells[c];
         csv += "\r\n";

@@ -20,7 +20,7 @@ constexpr double kHeader = 54, kPanelGap = 26, kMargin = 20;
 
 constexpr const char* kStyle = R"(
 svg .computed { fill: #cfe3f2; stroke: #0068a8; stroke-width: 1.8; } svg .work { fill: #cfe3f2; stroke: none; }
-svg .partly { fill: #ffffff; stroke: #0068a8; stroke-width: 1.8; }
+svg .solid { fill: #0068a8; } svg .partly { fill: #ffffff; stroke: #0068a8; stroke-width: 1.8; }
 svg .reused { fill: #fff6ee; stroke: #b4530f; stroke-width: 1.8; stroke-dasharray: 6 3; }
 svg .unneeded { fill: none; stroke: #8b919a; stroke-width: 1.1; stroke-dasharray: 1.5 3; }
 svg .end { fill: none; stroke: #5d636c; } svg .panel { fill: #ffffff; stroke: #dfe1e4; }
@@ -29,7 +29,7 @@ svg .kept { stroke: #b4530f; stroke-width: 2; fill: none; stroke-dasharray: 6 3;
 svg .idle { stroke: #a9aeb5; stroke-width: 1; fill: none; stroke-dasharray: 1.5 3; }
 svg .tag { fill: #ffffff; stroke: #b4530f; }
 @media screen and (prefers-color-scheme: dark) {
-svg .computed { fill: #143a55; stroke: #56a8e0; } svg .work { fill: #143a55; } svg .partly { fill: #1d2024; stroke: #56a8e0; }
+svg .computed { fill: #143a55; stroke: #56a8e0; } svg .work { fill: #143a55; } svg .solid { fill: #56a8e0; } svg .partly { fill: #1d2024; stroke: #56a8e0; }
 svg .reused { fill: #2b2019; stroke: #f0883e; } svg .unneeded { stroke: #767d87; }
 svg .end { stroke: #a3aab4; } svg .panel { fill: #1d2024; stroke: #33373d; }
 svg .live { stroke: #e7e8ea; } svg .live-head { fill: #e7e8ea; } svg .kept { stroke: #f0883e; } svg .kept-head { fill: #f0883e; }
@@ -108,7 +108,7 @@ std::string block(const GraphLayout& layout, const Box& box, const GraphDrawing:
         const double size = layout.text_height < 20 ? 10.5 : 12,
                      y = box.y + layout.text_height / 2 + size * 0.36;
         const double room = box.width - 24 - svg::text_width(words, size - 1);
-        body += svg::text({box.x + 9, y}, svg::fitted(named.name, size, room),
+        body += svg::text({box.x + 9, y}, svg::fitted(named.name, size * 1.14, room),
                           fmt::format("{} font-size=\"{}\" font-weight=\"600\"", soft, number(size)));
         body +=
             svg::text({box.right() - 9, y}, words,

@@ -61,7 +61,7 @@ GraphLayout column_of(const GraphDrawing& drawing) {
     layout.column = true;
     const bool many = drawing.blocks.size() > 20;
     layout.text_height = many ? 17 : 24;
-    const double width = 236, gap = many ? 9 : 14;
+    const double width = 322, gap = many ? 9 : 14;
     layout.latents = {kMargin + 40, 0, width - 80, kEnd};
     double y = kEnd + gap;
     for (const auto& block : drawing.blocks) {
@@ -115,7 +115,10 @@ Route route(const GraphLayout& layout, GraphDrawing::Link link) {
     const Box &from = layout.box(link.from), &to = layout.box(link.to);
     const double drop = to.y - from.bottom(), rise = from.y - to.bottom();
     if (std::abs(from.center_x() - to.center_x()) < 1) {
-        const bool next = (drop > 0 && drop < 40) || (rise > 0 && rise < 40);
+        const double high = std::min(from.bottom(), to.bottom()), low = std::max(from.y, to.y);
+        const bool next = std::none_of(layout.blocks.begin(), layout.blocks.end(), [&](const Box& box) {
+            return std::abs(box.center_x() - from.center_x()) < 1 && box.y >= high && box.bottom() <= low;
+        });
         if (next && drop > 0) return straight({from.center_x(), from.bottom()}, {to.center_x(), to.y});
         if (next) return straight({from.center_x(), from.y}, {to.center_x(), to.bottom()});
         const double out = from.right() + 30;  // around what lies between

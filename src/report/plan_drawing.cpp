@@ -67,14 +67,13 @@ class Reader {
     }
 
     std::string label_of(std::size_t block, ModuleKind kind, const std::vector<std::size_t>& rules) const {
-        constexpr std::size_t kNamed = 3;
-        if (rules.size() <= kNamed) {
-            std::vector<std::string> names;
-            for (const std::size_t r : rules)
-                names.push_back(module(plan_.schedule.rules[r].module)
-                                    .name.substr(module(blocks_[block]).name.size() + 1));
-            return joined_names(names);
-        }
+        constexpr std::size_t kNamed = 3, kLongest = 28;
+        std::vector<std::string> names;
+        for (const std::size_t r : rules)
+            names.push_back(
+                module(plan_.schedule.rules[r].module).name.substr(module(blocks_[block]).name.size() + 1));
+        std::string joined = joined_names(names);
+        if (rules.size() <= kNamed && joined.size() <= kLongest) return joined;
         std::string label(name_of(kind));
         std::replace(label.begin(), label.end(), '_', ' ');
         return label;
@@ -107,6 +106,7 @@ class Reader {
                 default:
                     break;
             }
+        if (as_one && text.starts_with("last ")) text.erase(0, 5);
         return as_one ? text + ", as one" : text;
     }
 

@@ -120,7 +120,7 @@ class Tuner {
         state_ = std::move(found);
     }
     void save() {
-        if (!o_.state.empty() && state_.record.table.size() > 0) write_file(o_.state, to_json(state_));
+        if (!o_.state.empty() && !state_.ladder.empty()) write_file(o_.state, to_json(state_));
         saved_ = Clock::now();
     }
 
@@ -136,20 +136,26 @@ class Tuner {
             say(fmt::format("try {} kept as {}", tried.name, to_string(store)));
             const std::size_t pairs = std::min<std::size_t>(2, o_.pairs);
             runner.use({{}, tried.config}, way(tried), pairs);
-            double sum = 0;
-            for (const std::size_t interval : {2U, 3U}) {
-                Modes modes(runner.num_steps(), 1);
-                for (std::size_t step = 0; step < modes.size(); ++step)
-                    if (step < 2 || step % interval == 0) modes[step] = 0;
-                for (std::size_t pair = 0; pair < pairs; ++pair) sum += runner.distance(pair, modes);
-            }
-            spdlog::debug("{} kept as {}: distance {:.4f}", tried.name, to_string(store), sum / 4);
-            if (least < 0 || sum < least) {
-                least = sum;
+            const double distance = at_intervals(runner, 1, pairs);
+            spdlog::debug("{} kept as {}: distance {:.4f}", tried.name, to_string(store), distance);
+            if (least < 0 || distance < least) {
+                least = distance;
                 best = store;
             }
         }
         return best;
+    }
+
+    /// The mean distance of two schedules that run every second step in a mode, and two of three.
+    static double at_intervals(PipelineRunner& runner, int mode, std::size_t pairs) {
+        double sum = 0;
+        for (const std::size_t interval : {2U, 3U}) {
+            Modes modes(runner.num_steps(), mode);
+            for (std::size_t step = 0; step < modes.size(); ++step)
+                if (step < 2 || step % interval == 0) modes[step] = 0;
+            for (std::size_t pair = 0; pair < pairs; ++pair) sum += runner.distance(pair, modes);
+        }
+        return sum / static_cast<double>(2 * pairs);
     }
 
     /// How a rung is run where it is measured.
@@ -223,18 +229,43 @@ class Tuner {
         if (guidance_ && small_ && may_batch())
             table.batched_seconds = seconds(runner, ladder, GuidanceMode::batched);
         for (const Rung& rung : ladder) table.names.push_back(rung.name);
-        const double full = table.full_cost(1);
-        for (std::size_t rung = table.size(); rung-- > 1;) {
-            const Modes one = {static_cast<int>(rung)};
-            if (table.cost(one) <= (1 - kLeastSaving) * full) continue;
-            const auto drop = [&](auto& list) {
-                list.erase(list.begin() + static_cast<std::ptrdiff_t>(rung));
-            };
-            drop(table.names);
-            drop(table.seconds);
-            if (!table.batched_seconds.empty()) drop(table.batched_seconds);
-        }
         state_.record.table = std::move(table);
+        drop_poor(runner, std::move(ladder));
+    }
+
+    /// Leaves out modes that save little, and those that another beats in cost and in distance from the full
+    /// result where every second step and where two of three are reused.
+    void drop_poor(PipelineRunner& runner, std::vector<Rung> ladder) {
+        ModeTable& table = state_.record.table;
+        const auto cost = [&](std::size_t rung) { return table.cost({static_cast<int>(rung)}); };
+        const auto drop = [&](std::size_t rung) {
+            const auto at = static_cast<std::ptrdiff_t>(rung);
+            spdlog::debug("{} is left out", table.names[rung]);
+            ladder.erase(ladder.begin() + at);
+            table.names.erase(table.names.begin() + at);
+            table.seconds.erase(table.seconds.begin() + at);
+            if (!table.batched_seconds.empty())
+                table.batched_seconds.erase(table.batched_seconds.begin() + at);
+        };
+        for (std::size_t rung = table.size(); rung-- > 1;)
+            if (cost(rung) > (1 - kLeastSaving) * table.full_cost(1)) drop(rung);
+
+        const std::size_t pairs = std::min<std::size_t>(2, o_.pairs);
+        runner.use(configs(ladder), guidance_ ? GuidanceMode::split : GuidanceMode::batched, pairs);
+        std::vector<double> distances = {0};
+        for (std::size_t rung = 1; rung < ladder.size(); ++rung) {
+            say(fmt::format("try {}", ladder[rung].name));
+            distances.push_back(at_intervals(runner, static_cast<int>(rung), pairs));
+            spdlog::debug("{}: {:.1f} % of the time, distance {:.4f}", ladder[rung].name,
+                          100 * cost(rung) / table.full_cost(1), distances.back());
+        }
+        for (std::size_t rung = table.size(); rung-- > 1;)
+            for (std::size_t other = 1; other < table.size(); ++other)
+                if (other != rung && cost(other) <= cost(rung) && distances[other] < distances[rung]) {
+                    drop(rung);
+                    distances.erase(distances.begin() + static_cast<std::ptrdiff_t>(rung));
+                    break;
+                }
     }
 
     /// The ladder of the state, with the rungs that its table has.

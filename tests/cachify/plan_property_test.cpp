@@ -42,6 +42,7 @@ struct Case {
         if (with_modes) add_random_modes(random, graph, schedule);
         request.cut.max_segments = 1 + below(12);
         request.cut.variant_budget_bytes = below(3) == 0 ? 1e9 : -1;
+        if (below(3) == 0) request.cut.piece_bytes = 1 + below(2000);
     }
     std::mt19937 random;
     graph::Graph graph;

@@ -728,6 +728,12 @@ class Drawing(CommandTest):
         self.assertIn("steps 0-2", texts)
         self.assertIn("everything computed", texts)
 
+    def test_decided_while_running(self):
+        texts = self.texts("--steps", 4, "--cache", "easycache")
+        self.assertEqual([text for text in texts if text.startswith("step")], ["steps 0-3", "steps 1-3"])
+        self.assertEqual(texts.count("change added, as one"), 7)
+        self.assertTrue(any("up to" in text for text in texts))
+
     def test_halves_of_guidance(self):
         texts = self.texts("--steps", 4, "--cache", "guidance:before=1")
         self.assertIn("steps 0-3", texts)
@@ -772,7 +778,9 @@ class Tuning(CommandTest):
                                 "--pairs", 1, "--trials", 3, "--precision", "f32", *arguments)  # fmt: skip
 
     def test_calibrate_writes_a_profile_that_a_policy_takes(self):
-        result = self.ok(self.calibrate("--kinds", "transformer", "--out", "p.json", "--cache-out", "c.json"))
+        result = self.ok(self.calibrate("--kinds", "transformer", "--out", "p.json", "--cache-out", "c.json",
+                                        "--svg", "p.svg"))  # fmt: skip
+        self.assertIn("up_blocks.2", (self.work / "p.svg").read_text())
         self.assertRegex(result.stdout, r"down_blocks\.0 +block +0\.\d+")
         profile = json.loads((self.work / "p.json").read_text())
         kinds = {module["kind"] for module in profile["modules"]}
@@ -782,11 +790,18 @@ class Tuning(CommandTest):
             "--steps", 5, "--cache", "blockcache:profile=p.json,threshold=100", "--json", "--out", "a.png")).stdout)  # fmt: skip
         self.assertEqual([step["variant"] for step in report["steps"]], ["full"] + ["reused"] * 4)
         self.ok(self.generate("--steps", 5, "--cache", "c.json", "--out", "b.png"))
-        found = ("p.json", "c.json", "a.png", "b.png")
+        found = ("p.json", "c.json", "p.svg", "a.png", "b.png")
         self.assert_refused(self.generate("--steps", 6, "--cache", "c.json"), USAGE, "for 5 steps", "asked for 6",
                             files=found)  # fmt: skip
         self.assert_refused(self.generate("--steps", 5, "--cache", "c.json", model=self.model("tiny-sd")), USAGE,
                             "c.json", "UNet2DConditionModel of other sizes", files=found)  # fmt: skip
+
+    def test_calibrate_draws_the_changes(self):
+        self.ok(self.calibrate("--out", "p.json", "--svg", "p.svg"))
+        texts = [element.text for element in ElementTree.parse(self.work / "p.svg").iter("{http://www.w3.org/2000/svg}text")]
+        blocks = [module["name"] for module in json.loads((self.work / "p.json").read_text())["modules"]]
+        self.assertIn("mid_block", blocks)
+        self.assertEqual([text for text in texts if text in blocks], blocks)
 
     def test_calibrate_refuses(self):
         self.assert_refused(self.calibrate("--kinds", "brick"), USAGE, "brick")

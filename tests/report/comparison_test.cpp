@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "markup.h"
@@ -101,6 +102,12 @@ TEST(Comparison, FewerStepsAtEqualTimeLieBetweenTwoCounts) {
     ASSERT_TRUE(beside);
     const auto psnr = [&](std::size_t i) { return comparison.fewer[i].distances.mean_psnr().mean; };
     EXPECT_NEAR(beside->psnr, (psnr(0) + psnr(1)) / 2, 1e-9);
+    const auto gain = [&](std::size_t pair) {
+        const auto of = [&](const Way& way) { return way.distances.limited_psnr(pair); };
+        return of(comparison.cached[1]) - (of(comparison.fewer[0]) + of(comparison.fewer[1])) / 2;
+    };
+    EXPECT_NEAR(beside->psnr_gain.low, std::min(gain(0), gain(1)), 1e-9);
+    EXPECT_NEAR(beside->psnr_gain.high, std::max(gain(0), gain(1)), 1e-9);
     EXPECT_FALSE(comparison.fewer_at_time_of(comparison.cached[0]));  // slower than all of them
     EXPECT_FALSE(comparison.fewer_at_time_of(comparison.fewer[0]));
 }

@@ -164,6 +164,9 @@ TEST(Baseline, OfAWayThatSavesNothingIsTheFullRun) {
     EXPECT_THAT(baseline.equal, ElementsAre(4));
     EXPECT_THAT(baseline.counts, IsEmpty());
     EXPECT_THAT(choose_baseline(1, {0.5}, same).counts, IsEmpty());
+    const auto little = choose_baseline(4, {0.9}, same);  // a little: one step less is the nearest there is
+    EXPECT_THAT(little.equal, ElementsAre(4));
+    EXPECT_EQ(little.counts.back(), 3);
 }
 
 TEST(Baseline, CountsEvaluationsOfHeun) {
