@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import shutil
 from functools import partial
@@ -199,7 +200,7 @@ def main() -> None:
     training = commands.add_parser("train")
     add_options(training, "pixart", minutes=35.0, batch=24)
     growth.add_options(training, DEPTH)
-    training.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
+    training.add_argument("--focus", type=float, default=math.inf, help="how often familiar things are drawn")
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="pixart", help="name of the checkpoint")
     exporting.add_argument("--out", type=Path, required=True)

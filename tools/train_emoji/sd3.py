@@ -1,6 +1,6 @@
 """emoji-sd3: Stable Diffusion 3's transformer without T5, on a 16-channel autoencoder.
 
-    python sd3.py vae --minutes 12            # WORK/sd3 (autoencoder, scaled latents)
+    python sd3.py vae --minutes 5            # WORK/sd3 (autoencoder, scaled latents)
     python sd3.py train --minutes 30          # WORK/sd3.ckpt
     python sd3.py export --out emoji-sd3
 
@@ -239,7 +239,8 @@ def main() -> None:
     training = commands.add_parser("train")
     add_options(training, "sd3", minutes=30.0, batch=24)
     growth.add_options(training, DEPTH)
-    training.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
+    for command in (autoencoder, training):
+        command.add_argument("--focus", type=float, default=math.inf, help="how often familiar things are drawn")
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="sd3", help="name of the checkpoint")
     exporting.add_argument("--out", type=Path, required=True)

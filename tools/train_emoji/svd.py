@@ -178,7 +178,7 @@ def _fit_layers(vae: AutoencoderKLTemporalDecoder, source: AutoencoderKL, pictur
 
 
 class VaeTask:
-    """The encoder learns emoji-sdxl's latents, the decoder the frames of short stretches of clips."""
+    """The decoder learns the frames of short stretches of clips from emoji-sdxl's latents; the encoder stays."""
 
     stretch = 4
 
@@ -192,14 +192,11 @@ class VaeTask:
             latents = self.source.encode(frames).latent_dist.mean
             noisy = latents + LATENT_NOISE * torch.rand(()) * torch.randn_like(latents)
         with mixed_precision():
-            shown = frames[:: self.stretch]
-            found = vae.encode(shown).latent_dist.mode()
             output = vae.decode(noisy, num_frames=self.stretch).sample
-        latent_error = F.mse_loss(found.float(), latents[:: self.stretch])
-        return reconstruction_loss(output.float(), frames) + 0.1 * latent_error
+        return reconstruction_loss(output.float(), frames)
 
     def train_loss(self, vae: AutoencoderKLTemporalDecoder, rng: random.Random) -> torch.Tensor:
-        """On fresh clips, with any of the motions; the first frame of each is seen by the encoder too."""
+        """On fresh clips, with any of the motions."""
         chosen, _ = self.draw(self.batch, rng)
         motions = np.random.default_rng(rng.getrandbits(32))
         parts = [Motion.draw(motions).frames(self.pictures[i], FRAMES)[-self.stretch :] for i in chosen]
@@ -212,11 +209,18 @@ class VaeTask:
         return float(np.mean([self._loss(vae, part).item() for part in frames.split(self.stretch)]))
 
 
+def fit_vae(args: argparse.Namespace) -> None:
+    """Write WORK/svd/fitted_vae."""
+    torch.set_num_threads(1)  # processes are forked later
+    torch.manual_seed(0)
+    build_vae(Dataset.load(args.work).tensor()[::60]).save_pretrained(args.work / "svd" / "fitted_vae")
+
+
 def run_vae(args: argparse.Namespace, rank: int) -> None:
-    """Build the same autoencoder in every process and train it."""
+    """Train the autoencoder that `fit_vae` wrote."""
     torch.manual_seed(0)
     task = VaeTask(args.work, args.batch)
-    vae = build_vae(task.pictures[::60])
+    vae = AutoencoderKLTemporalDecoder.from_pretrained(args.work / "svd" / "fitted_vae")
     if rank == 0:
         print(f"{sum(p.numel() for p in vae.parameters()):,} weights", flush=True)
         print(f"start: {task.fixed_loss(vae):.4f}", flush=True)
@@ -430,7 +434,7 @@ def main() -> None:
     add_options(autoencoder, "svd_vae", minutes=12.0, batch=1)
     autoencoder.set_defaults(optimizer="adamw")
     making = commands.add_parser("clips")
-    making.add_argument("--count", type=int, default=1200)
+    making.add_argument("--count", type=int, default=640)
     making.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
     training = commands.add_parser("train")
     add_options(training, "svd", minutes=25.0, batch=4)
@@ -442,8 +446,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.command in ("clips", "export"):
         (make_clips if args.command == "clips" else export)(args)
+    elif args.command == "vae":
+        if not args.resume:
+            fit_vae(args)
+        launch(run_vae, args)
     else:
-        launch(run_vae if args.command == "vae" else run, args)
+        launch(run, args)
 
 
 if __name__ == "__main__":
