@@ -19,7 +19,8 @@ import torch
 from diffusers import DiffusionPipeline, HeunDiscreteScheduler
 from PIL import Image
 from pipelines import DEFAULT, FORECAST, SD_DEFAULT, Reuse, step_map
-from sd3_pipelines import Reuse as TransformerReuse
+from pixart_pipelines import PixArtReuse
+from sd3_pipelines import Reuse as Sd3Reuse
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 PICTURE = MODELS.parent / "tests" / "fixtures" / "io" / "base.png"
@@ -69,7 +70,8 @@ def theirs(case):
     if hasattr(pipe, "unet"):
         reuse = Reuse(pipe.unet, config, case["steps"], step_map(pipe.scheduler))
     else:
-        reuse = TransformerReuse(pipe.transformer, config, case["steps"])
+        kind = PixArtReuse if "PixArt" in index["_class_name"] else Sd3Reuse
+        reuse = kind(pipe.transformer, config, case["steps"])
     options = {"num_inference_steps": case["steps"], "generator": torch.Generator().manual_seed(case["seed"]), "output_type": "np"}
     if "prompt" in case:
         options |= {"prompt": case["prompt"], "guidance_scale": 5.0, "height": 128, "width": 128}

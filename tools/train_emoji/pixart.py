@@ -62,7 +62,7 @@ def train_tokenizer(corpus: list[str], folder: Path) -> None:
 
 
 class Denoiser(nn.Module):
-    """Noisy latents, timesteps, token ids and their mask to predicted noise."""
+    """Noisy latents, timesteps, token ids and their mask to predicted v."""
 
     def __init__(self, vocab_size: int, blocks: int = DEPTH) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Task(LatentTask[Denoiser]):
 
 
 def build_scheduler() -> DPMSolverMultistepScheduler:
-    """The scheduler of PixArt-alpha."""
+    """The scheduler of PixArt-alpha, but for what the denoiser predicts."""
     return DPMSolverMultistepScheduler(
         num_train_timesteps=1000,
         beta_start=0.0001,

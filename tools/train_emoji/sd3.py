@@ -38,7 +38,7 @@ from tasks import LatentTask
 
 DEPTH = 24
 CHANNELS = 16
-HEADS, HEAD_DIM = 5, 12
+HEADS, HEAD_DIM = 7, 8
 JOINT_DIM = 192  # the two CLIP widths together are 160; the rest is padding
 T5_LENGTH = 256  # tokens of zeros that the pipeline appends for the absent T5
 SHIFT = 3.0
