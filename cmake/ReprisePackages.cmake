@@ -18,6 +18,13 @@ if(REPRISE_BACKEND_OPENVINO)
     # OpenVINO_DIR, as a CMake variable or in the environment, goes before it.
     file(STRINGS ${CMAKE_SOURCE_DIR}/scripts/openvino.txt pin REGEX "^openvino==")
     string(REGEX REPLACE "^openvino==([0-9.]+).*" "\\1" version "${pin}")
-    find_package(OpenVINO REQUIRED COMPONENTS Runtime
-                 HINTS ${CMAKE_SOURCE_DIR}/.deps/openvino-${version}/openvino/cmake)
+    set(places ${CMAKE_SOURCE_DIR}/.deps/openvino-${version}/openvino/cmake)
+    if(SKBUILD)  # a wheel is built against the package that it will run with, which pip has installed for the build
+        find_package(Python REQUIRED COMPONENTS Interpreter)
+        execute_process(COMMAND ${Python_EXECUTABLE} -c
+                                "import importlib.util as u; print(u.find_spec('openvino').submodule_search_locations[0])"
+                        OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE package ERROR_QUIET)
+        list(PREPEND places ${package}/cmake)
+    endif()
+    find_package(OpenVINO REQUIRED COMPONENTS Runtime HINTS ${places})
 endif()

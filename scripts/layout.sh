@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 status=0
-find include src apps tests examples benchmarks tools -name '*.h' -print0 -o -name '*.cpp' -print0 |
+find include src apps tests examples benchmarks tools python -name '*.h' -print0 -o -name '*.cpp' -print0 |
     xargs -0 clang-format-14 --dry-run -Werror || status=1
 shellcheck -x demo check .ci/run scripts/*.sh || status=1
 exit "$status"

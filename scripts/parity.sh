@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs a Python script that compares Reprise with diffusers: parity.sh SCRIPT [argument...]. It gets the command to
-# test in REPRISE_COMMAND. The interpreter is REPRISE_PYTHON or else a private one, into which the pinned packages
-# of tests/parity/requirements.txt (PyTorch, diffusers: gigabytes) are installed once.
+# Runs Python with what needs diffusers and the like: parity.sh SCRIPT [argument...], or only makes the interpreter
+# ready: parity.sh --install. The script gets the command to test in REPRISE_COMMAND, and finds the package of the
+# build. The interpreter is REPRISE_PYTHON or else a private one, into which the pinned packages of
+# tests/parity/requirements.txt (PyTorch, diffusers: gigabytes) are installed once.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -19,5 +20,6 @@ else
         cp "$requirements" .deps/parity-requirements.txt
     fi
 fi
-export REPRISE_COMMAND=$root/build/bin/reprise HF_HUB_OFFLINE=1
+[ "${1:-}" != --install ] || exit 0
+export REPRISE_COMMAND=$root/build/bin/reprise PYTHONPATH=$root/build/python HF_HUB_OFFLINE=1
 exec "$python" "$@"

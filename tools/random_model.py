@@ -18,14 +18,24 @@ from pathlib import Path
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLTemporalDecoder,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     PixArtTransformer2DModel,
     SD3Transformer2DModel,
     UNet2DConditionModel,
+    UNetSpatioTemporalConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    T5Config,
+    T5EncoderModel,
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 T5_TOKENIZER = REPOSITORY / "tests" / "fixtures" / "text_t5" / "both"  # fewer tokens than the encoder knows
@@ -39,8 +49,11 @@ CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12
           "hidden_act": "quick_gelu", "projection_dim": 768, "bos_token_id": 0, "eos_token_id": 2}  # fmt: skip
 CLIP_G = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20,
           "hidden_act": "gelu", "projection_dim": 1280}  # fmt: skip
+CLIP_H_VISION = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16,
+                 "hidden_act": "gelu", "projection_dim": 1024, "patch_size": 14, "image_size": 224}  # fmt: skip
 T5_XXL = {"vocab_size": 32128, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64,
           "feed_forward_proj": "gated-gelu", "is_encoder_decoder": False, "use_cache": False}  # fmt: skip
+SVD_UNET = {"sample_size": 96, "num_attention_heads": [5, 10, 20, 20], "num_frames": 25}
 TINY_CLIP = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
 SDXL_UNET = {"sample_size": 128, "block_out_channels": [320, 640, 1280], "attention_head_dim": [5, 10, 20],
              "down_block_types": [DOWN, CROSS_DOWN, CROSS_DOWN], "up_block_types": [CROSS_UP, CROSS_UP, UP],
@@ -77,6 +90,11 @@ PRESETS = {
     "sd35": SD3
     | {"transformer": SD3_TRANSFORMER
        | {"pos_embed_max_size": 384, "qk_norm": "rms_norm", "dual_attention_layers": list(range(13))}},
+    "svd": {
+        "unet": SVD_UNET,
+        "vae": {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "sample_size": 768},
+        "image_encoder": CLIP_H_VISION,
+    },
     "tiny": {
         "unet": SDXL_UNET
         | {"sample_size": 16, "block_out_channels": [32, 64, 64], "attention_head_dim": [1, 2, 2],
@@ -180,12 +198,15 @@ def make_models(preset: dict) -> dict[str, torch.nn.Module]:
     """The components with weights, on the meta device."""
     projected = "text_encoder_2" in preset
     blocks = len(preset["vae"]["block_out_channels"])
+    down = ["DownEncoderBlock2D"] * blocks
+    if "image_encoder" in preset:
+        return {
+            "vae": AutoencoderKLTemporalDecoder(down_block_types=down, **preset["vae"]),
+            "unet": UNetSpatioTemporalConditionModel(**preset["unet"]),
+            "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**preset["image_encoder"])),
+        }
     models: dict[str, torch.nn.Module] = {
-        "vae": AutoencoderKL(
-            down_block_types=["DownEncoderBlock2D"] * blocks,
-            up_block_types=["UpDecoderBlock2D"] * blocks,
-            **preset["vae"],
-        )
+        "vae": AutoencoderKL(down_block_types=down, up_block_types=["UpDecoderBlock2D"] * blocks, **preset["vae"])
     }
     if "caption_channels" in preset.get("transformer", {}):
         models["transformer"] = PixArtTransformer2DModel(**preset["transformer"])
@@ -227,7 +248,7 @@ def write_pipeline(out: Path, options) -> None:
     with torch.device("meta"):
         models = make_models(preset)
     for name, model in models.items():
-        stem = "model" if name.startswith("text_encoder") else "diffusion_pytorch_model"
+        stem = "model" if "encoder" in name else "diffusion_pytorch_model"
         write_component(out / name, model, stem, options, generator)
     index: dict = {"_diffusers_version": "0.42.1"} | write_tokenizers(out, models, options)
     if isinstance(models.get("transformer"), PixArtTransformer2DModel):
@@ -237,6 +258,18 @@ def write_pipeline(out: Path, options) -> None:
         index |= {"_class_name": "StableDiffusion3Pipeline"}
         index |= dict.fromkeys(("text_encoder_3", "tokenizer_3"), [None, None]) | index
         scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    elif "image_encoder" in models:
+        index |= {"_class_name": "StableVideoDiffusionPipeline"}
+        index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+        (out / "feature_extractor").mkdir()
+        (out / "feature_extractor" / "preprocessor_config.json").write_text(
+            json.dumps({"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 224}}, indent=1)
+        )
+        scheduler = EulerDiscreteScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",
+            use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0, timestep_type="continuous",
+            timestep_spacing="leading", steps_offset=1,
+        )  # fmt: skip
     else:
         xl = "text_encoder_2" in models
         index |= {"_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline"}
@@ -247,11 +280,11 @@ def write_pipeline(out: Path, options) -> None:
             timestep_spacing="leading",
         )  # fmt: skip
     scheduler.save_config(out / "scheduler")
-    if index["_class_name"] != "PixArtAlphaPipeline":
+    if index["_class_name"] not in ("PixArtAlphaPipeline", "StableVideoDiffusionPipeline"):
         index |= {"feature_extractor": [None, None], "image_encoder": [None, None]}
     index["scheduler"] = ["diffusers", type(scheduler).__name__]
     for name, model in models.items():
-        library = "transformers" if name.startswith("text_encoder") else "diffusers"
+        library = "transformers" if "encoder" in name else "diffusers"
         index[name] = [library, type(model).__name__]
     (out / "model_index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 

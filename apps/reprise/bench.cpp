@@ -3,8 +3,8 @@
 #include "commands.h"
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
-#include "report/comparison.h"
 #include "report/run.h"
+#include "report/spread.h"
 #include "report/text.h"
 #include "session.h"
 

@@ -16,9 +16,14 @@ std::optional<cachify::Config> cache_config(const std::string& name, pipelines::
     if (!policy && !name.ends_with(".json") && !std::filesystem::exists(name, ignored))
         usage_error("--cache {}: expected {}, or a JSON file with a configuration", name, cache_name_list());
     const auto graph = pipe.denoiser().structure(pipe.outlook({}).shape);
-    const cachify::PolicyContext context = {pipe.denoiser().class_name(), graph};
+    const cachify::PolicyContext context = {pipe.denoiser().class_name(), graph,
+                                            [&] { return pipe.identity(); }, pipe.folder().path()};
     return policy ? cachify::make_policy(context, name)
                   : cachify::parse_config(read_text_file(name), name, context);
+}
+
+std::string short_cache_name(const std::string& name) {
+    return name.ends_with(".json") ? std::filesystem::path(name).stem().string() : name;
 }
 
 std::string cache_name_list() {

@@ -15,6 +15,9 @@ namespace reprise::app {
 /// "off". Error (usage) naming what there is.
 std::optional<cachify::Config> cache_config(const std::string& name, pipelines::DiffusionPipeline& pipe);
 
+/// What to call it for people: as it was asked for, but a file without its folder and extension.
+std::string short_cache_name(const std::string& name);
+
 /// The names of policies, and "off".
 std::string cache_name_list();
 

@@ -12,6 +12,8 @@ void add_animate(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);
 void add_modules(CLI::App& app, Context& context);
+void add_calibrate(CLI::App& app, Context& context);
+void add_tune(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_schedulers(CLI::App& app, Context& context);
 void add_policies(CLI::App& app, Context& context);

@@ -1,19 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
+#include <set>
 
+#include "bout.h"
 #include "commands.h"
-#include "graph/graph.h"
-#include "io/metrics.h"
-#include "outputs.h"
+#include "compare_outputs.h"
 #include "pipelines/diffusion_pipeline.h"
-#include "report/comparison.h"
+#include "report/comparison_page.h"
 #include "report/run.h"
-#include "report/text.h"
 #include "reprise/error.h"
-#include "session.h"
 
 namespace reprise::app {
 
@@ -26,158 +23,127 @@ struct Options {
     PromptOptions prompts;
     AnimationOptions animation;
     SamplingOptions sampling;
-    CacheOptions cache;
     OutputOptions output;
-    std::string out = "comparison";
-    int runs = 3;
-    int fewer = 0;
+    std::vector<std::string> caches;
+    std::string count = "steps", seeds;
+    int runs = 0, shown = 12;
+    std::vector<int> fewer;
+    std::string out, report, csv, pictures, score;
 };
 
-struct Places {
-    fs::path sheet, page;
-    fs::path folder;  ///< of the pictures by themselves; empty: not written
-};
-
-/// Where the results go, checked (and the folder made) before anything is computed.
-Places places(const std::string& out) {
-    const fs::path path = out;
-    if (path.extension() == ".png" || path.extension() == ".webp") {
-        check_picture_path(path);
-        fs::path page = path;
-        check_writable(page.replace_extension(".html"));
-        return {path, page, {}};
+/// "0,1,2": these; "4": so many from --seed on.
+std::vector<std::uint64_t> seeds_of(const Options& o) {
+    if (o.seeds.empty()) return {o.sampling.seed};
+    std::vector<std::uint64_t> seeds;
+    for (std::size_t begin = 0; begin <= o.seeds.size();) {
+        const auto end = std::min(o.seeds.find(',', begin), o.seeds.size());
+        std::uint64_t value = 0;
+        if (!CLI::detail::lexical_cast(o.seeds.substr(begin, end - begin), value) || o.seeds[begin] == '-')
+            usage_error("--seeds {}: expected a count, or seeds with commas between", o.seeds);
+        seeds.push_back(value);
+        begin = end + 1;
     }
-    std::error_code error;
-    if (!fs::is_directory(path, error) && !fs::create_directory(path, error))
-        usage_error("cannot make the folder {}: {}", path.string(),
-                    error ? error.message() : "something else has this name");
-    check_writable(path / "comparison.png");
-    return {path / "comparison.png", path / "comparison.html", path};
+    constexpr std::uint64_t kMost = 10000;
+    if (seeds.size() == 1) {
+        const std::uint64_t count = seeds.front();
+        if (count < 1 || count > kMost)
+            usage_error("--seeds {}: expected a count from 1 to {}, or seeds with commas between", o.seeds,
+                        kMost);
+        seeds.clear();
+        for (std::uint64_t i = 0; i < count; ++i) seeds.push_back(o.sampling.seed + i);
+    }
+    if (std::set<std::uint64_t>(seeds.begin(), seeds.end()).size() < seeds.size())
+        usage_error("--seeds {}: a seed is given twice", o.seeds);
+    return seeds;
 }
 
-/// Runs the three ways by turns.
-class Bout {
-  public:
-    Bout(Context& context, const Options& options, Session& session)
-        : context_(context), o_(options), session_(session) {
-        base_ = session.pipe.implementation().with_defaults(o_.sampling.generate_options());
-        if (o_.animation.given())
-            o_.animation.apply_to(base_);
-        else
-            o_.prompts.apply_to(base_);
-        auto& pipe = session.pipe.implementation();
-        const auto graph = pipe.denoiser().structure(pipe.outlook(base_).shape);
-        const double bytes = static_cast<double>(parameter_count(graph, 0)) *
-                             static_cast<double>(size_of(pipe.engine().options.precision));
-        one_cut_ = bytes > kTwiceCompiledBytes;
+/// Each way of reuse, named as it was asked for; files without folder and extension.
+std::vector<Contestant> contestants_of(const Options& o, Session& session) {
+    std::vector<Contestant> contestants;
+    std::set<std::string> names;
+    for (const std::string& cache : o.caches) {
+        if (cache == "off")
+            usage_error("--cache off: compare needs a configuration to compare with the full run");
+        const std::string name = short_cache_name(cache);
+        if (!names.insert(name).second) usage_error("--cache {}: given twice", cache);
+        contestants.push_back({name, *cache_config(cache, session.pipe.implementation())});
     }
+    return contestants;
+}
 
-    bool one_cut() const { return one_cut_; }
-    std::string guidance() const {
-        const AnimateOptions& video = base_.video;
-        return o_.animation.given()
-                   ? fmt::format("{} to {}", video.min_guidance_scale, video.max_guidance_scale)
-                   : fmt::format("{}", *base_.guidance_scale);
-    }
+ComparisonPlaces all_places(const Options& o) {
+    if (!o.score.empty() && o.pictures.empty() && o.out.empty())
+        usage_error("--score reads the pictures: give --pictures FOLDER or --out FOLDER");
+    const bool elsewhere = !o.report.empty() || !o.csv.empty() || !o.pictures.empty();
+    ComparisonPlaces places;
+    if (!o.out.empty() || !elsewhere) places = places_of(o.out.empty() ? "comparison" : o.out);
+    if (!o.report.empty()) places.page = o.report;
+    if (!o.csv.empty()) places.csv = o.csv;
+    if (!o.pictures.empty()) places.pictures = o.pictures;
+    places.check();
+    return places;
+}
 
-    report::Comparison run() {
-        report::Comparison result;
-        result.full.num_steps = result.reused.num_steps = *base_.num_inference_steps;
-        // The first runs also compile; what follows tells how many steps the third way may take.
-        const int steps = *base_.num_inference_steps;
-        double full = full_run(steps, "full, warming up").report.denoise_seconds;
-        double reused = reused_run("reused, warming up").report.denoise_seconds;
-        for (int i = 0; i < (one_cut_ ? 0 : kTrials); ++i) {
-            full = std::min(full, full_run(steps, "full, trial").report.denoise_seconds);
-            reused = std::min(reused, reused_run("reused, trial").report.denoise_seconds);
-        }
-        result.fewer.num_steps = o_.fewer > 0 ? o_.fewer : fewer_steps(full, reused);
-        if (result.fewer.num_steps != steps) full_run(result.fewer.num_steps, "fewer steps, warming up");
-        for (int r = 1; r <= o_.runs; ++r) {
-            const auto label = [&](const char* name) {
-                return fmt::format("{}, run {} of {}", name, r, o_.runs);
-            };
-            keep(result.full, full_run(result.full.num_steps, label("full")));
-            keep(result.reused, reused_run(label("reused")));
-            keep(result.fewer, full_run(result.fewer.num_steps, label("fewer steps")));
-        }
-        result.measure();
-        result.summary = result.reused.runs.back().summary;
-        return result;
-    }
+BoutOptions bout_options(const Options& o, Session& session, const std::vector<std::string>& prompts) {
+    BoutOptions bout;
+    bout.base = session.pipe.implementation().with_defaults(o.sampling.generate_options());
+    if (o.animation.given())
+        o.animation.apply_to(bout.base);
+    else
+        o.prompts.apply_to(bout.base);
+    bout.prompts = prompts;
+    bout.contestants = contestants_of(o, session);
+    bout.count = o.count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
+    bout.seeds = seeds_of(o);
+    bout.runs = o.runs > 0 ? o.runs : std::max(1, 4 - static_cast<int>(bout.seeds.size()));
+    for (const int steps : o.fewer)
+        if (steps < 1 || steps >= o.sampling.steps)
+            usage_error("--fewer-steps {}: expected 1 to {}, one less than --steps", steps,
+                        o.sampling.steps - 1);
+    bout.fewer = o.fewer;
+    return bout;
+}
 
-  private:
-    /// Runs of each way, besides the first, of which the fastest counts.
-    static constexpr int kTrials = 2;
-    /// Beyond this the full way runs over the pieces of the reused one, so that weights are compiled once.
-    static constexpr double kTwiceCompiledBytes = 1e9;
+std::string guidance(const GenerateOptions& options, bool video) {
+    return video ? fmt::format("{} to {}", options.video.min_guidance_scale, options.video.max_guidance_scale)
+                 : fmt::format("{}", *options.guidance_scale);
+}
 
-    static void keep(report::Way& way, GenerateOutput output) {
-        way.runs.push_back(std::move(output.report));
-        way.images = std::move(output.images);
-        const Shape& shape = output.latents.shape();
-        way.latents = shape.size() == 5  // of videos: a row for each frame, as for each picture
-                          ? output.latents.reshaped({shape[0] * shape[1], shape[2], shape[3], shape[4]})
-                          : output.latents;
-    }
+void describe(report::Comparison& comparison, const Options& o, const BoutOptions& bout) {
+    const RunReport& report = comparison.full.turns.back().report;
+    const Image& first = comparison.full.made.front().frames.front();
+    std::string seeds;
+    for (const auto seed : bout.seeds) seeds += fmt::format("{}{}", seeds.empty() ? "" : ", ", seed);
+    const std::string asked =
+        bout.prompts.size() == 1 ? bout.prompts.front() : fmt::format("{} prompts", bout.prompts.size());
+    comparison.title = model_name(o.model) + ": " + asked;
+    comparison.settings = {
+        {"model", model_name(o.model)},
+        {"steps", fmt::format("{}", o.sampling.steps)},
+        {"seeds", seeds},
+        {"size", fmt::format("{}x{}", first.width(), first.height())},
+        {"scheduler", report.scheduler},
+        {"precision", report.precision},
+        {"guidance", fmt::format("{}, {}", guidance(bout.base, o.animation.given()),
+                                 report::name_of(report.guidance_mode))},
+        {"engine", fmt::format("{} on {}, {} threads", o.model.backend, o.model.device,
+                               o.model.threads == 0 ? "all" : fmt::format("{}", o.model.threads))},
+        {"runs", fmt::format("{} of each way and seed, by turns, after one to warm up", bout.runs)},
+        {"version", REPRISE_VERSION}};
+}
 
-    GenerateOutput full_run(int steps, const std::string& label) {
-        if (one_cut_) {
-            if (!session_.pipe.implementation().denoiser().preparation)
-                cachify::prepare(session_.pipe, *base_.num_inference_steps, *session_.config,
-                                 o_.cache.counting());
-            cachify::disable(session_.pipe);
-        } else {
-            cachify::unprepare(session_.pipe);
-        }
-        auto options = base_;
-        options.num_inference_steps = steps;
-        return session_.run(context_, options, label);
-    }
-
-    GenerateOutput reused_run(const std::string& label) {
-        auto& denoiser = session_.pipe.implementation().denoiser();
-        if (one_cut_)
-            cachify::enable(session_.pipe);
-        else
-            denoiser.preparation = pipelines::Preparation{*session_.config, *base_.num_inference_steps,
-                                                          o_.cache.counting(), true};
-        return session_.run(context_, base_, label);
-    }
-
-    /// The fewest steps whose time is not below the reused run's, by the time of one evaluation.
-    int fewer_steps(double full_seconds, double reused_seconds) const {
-        const auto evaluations = [&](int steps) {
-            auto options = base_;
-            options.num_inference_steps = steps;
-            return static_cast<double>(session_.pipe.implementation().outlook(options).evaluations.size());
-        };
-        const double one = full_seconds / evaluations(*base_.num_inference_steps);
-        int steps = 1;
-        while (steps < *base_.num_inference_steps && evaluations(steps) * one < reused_seconds) ++steps;
-        return steps;
-    }
-
-    Context& context_;
-    const Options& o_;
-    Session& session_;
-    GenerateOptions base_;
-    bool one_cut_ = false;
-};
-
-void write(const Places& places, const report::Comparison& comparison, Outputs& files) {
-    files.add(places.sheet, report::contact_sheet(comparison), {});
-    files.add(places.page, report::to_html(comparison));
-    if (!places.folder.empty()) {
-        const auto add = [&](const char* name, const report::Way& way) {
-            const auto paths = picture_paths((places.folder / name).string() + ".png", way.images.size(), 0);
-            for (std::size_t i = 0; i < paths.size(); ++i) files.add(paths[i], way.images[i], {});
-        };
-        add("full", comparison.full);
-        add("reused", comparison.reused);
-        add("fewer", comparison.fewer);
-    }
+/// Everything that goes to files but single pictures.
+std::vector<std::string> write(const ComparisonPlaces& places, const report::Comparison& comparison,
+                               const nlohmann::ordered_json& json, std::size_t shown) {
+    Outputs files;
+    if (!places.sheet.empty()) files.add(places.sheet, report::contact_sheet(comparison, shown), {});
+    if (!places.page.empty()) files.add(places.page, report::to_html(comparison, shown));
+    if (!places.csv.empty()) files.add(places.csv, report::to_csv(comparison));
+    if (!places.json.empty())
+        files.add(places.json,
+                  json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
     files.commit();
+    return files.names();
 }
 
 void run(Context& context, const Options& o) {
@@ -186,52 +152,80 @@ void run(Context& context, const Options& o) {
     const bool animates = o.animation.given();
     const auto prompts =
         animates ? std::vector{fs::path(o.animation.image).filename().string()} : o.prompts.prompts();
-    if (o.cache.off()) usage_error("--cache off: compare needs a configuration to compare with the full run");
-
-    Session session(context, o.model.kept(), o.cache);
-    Bout bout(context, o, session);
-    session.prepare(context, o.cache, o.sampling.steps);
-    const Places where = places(o.out);
+    Session session(context, o.model.kept(), CacheOptions{"off", o.count});
+    const BoutOptions options = bout_options(o, session, prompts);
+    Bout bout(context, session, options);
+    const ComparisonPlaces places = all_places(o);
     if (bout.one_cut())
         context.terminal.note("the full runs go over the same compiled pieces, for the weights are large");
     report::Comparison comparison = bout.run();
+    describe(comparison, o, options);
 
-    const RunReport& report = comparison.reused.runs.back();
-    const Image& first = comparison.full.images.front();
-    if (animates)
-        for (std::size_t i = 0; i < comparison.full.images.size(); ++i)
-            comparison.captions.push_back(fmt::format("frame {}", i + 1));
-    else
-        for (const auto& prompt : prompts)
-            for (int i = 0; i < o.prompts.images; ++i) comparison.captions.push_back(prompt);
-    comparison.title = prompts.size() == 1 ? prompts.front() : fmt::format("{} prompts", prompts.size());
-    comparison.settings = {
-        {"model", model_name(o.model)},
-        {"cache", cache_text(o.cache, session.config)},
-        {"seed", fmt::format("{}", o.sampling.seed)},
-        {"size", fmt::format("{}x{}", first.width(), first.height())},
-        {"scheduler", report.scheduler},
-        {"precision", report.precision},
-        {"guidance", fmt::format("{}, {}", bout.guidance(), report::name_of(report.guidance_mode))},
-        {"engine", fmt::format("{} on {}, {} threads", o.model.backend, o.model.device,
-                               o.model.threads == 0 ? "all" : fmt::format("{}", o.model.threads))},
-        {"runs", fmt::format("{} of each, by turns, after one to warm up", o.runs)},
-        {"version", REPRISE_VERSION}};
-    Outputs files;
-    write(where, comparison, files);
+    std::vector<std::string> pictures;
+    if (!places.pictures.empty()) pictures = write_pictures(comparison, places.pictures);
+    std::exception_ptr unscored;  // thrown once everything that was measured is written
+    try {
+        if (!o.score.empty()) score(comparison, o.score, places.pictures);
+    } catch (const Error&) {
+        unscored = std::current_exception();
+    }
+    auto json = report::to_json(comparison);
+    json[animates ? "image" : "prompts"] = prompts;
+    json["memory"] = to_json(memory);
+    auto files = write(places, comparison, json, static_cast<std::size_t>(o.shown));
+    if (unscored) std::rethrow_exception(unscored);
 
-    context.terminal.note(comparison.summary);
+    for (const auto& way : comparison.cached) context.terminal.note(way.name + ": " + way.summary);
     if (o.output.json) {
-        auto json = report::to_json(comparison);
-        json[animates ? "image" : "prompts"] = prompts;
-        json["memory"] = to_json(memory);
-        json["files"] = files.names();
+        files.insert(files.end(), pictures.begin(), pictures.end());
+        json["files"] = files;
         print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
         return;
     }
     std::string text = report::to_text(comparison) + "\n";
-    for (const auto& name : files.names()) text += name + "\n";
+    for (const auto& name : files) text += name + "\n";
+    if (!pictures.empty()) text += fmt::format("{} and {} pictures\n", pictures.back(), pictures.size() - 1);
     print(text);
+}
+
+void add_comparison_options(CLI::App& command, Options& options) {
+    const auto group = [](CLI::Option* option) { return option->group("Comparison"); };
+    group(command.add_option("--seeds", options.seeds,
+                             "Seeds with commas between, or how many from --seed on (default: --seed alone)"))
+        ->type_name("N,...|COUNT");
+    group(command.add_option(
+              "--runs", options.runs,
+              "Measured runs of each way and seed, by turns, after one to warm up (default: 3 for "
+              "one seed, 2 for two, else 1)"))
+        ->check(at_least(1))
+        ->type_name("N");
+    group(
+        command.add_option("--fewer-steps", options.fewer,
+                           "Numbers of steps to compare with (default: one of about equal time for each way, "
+                           "and some that make a curve)"))
+        ->delimiter(',')
+        ->type_name("N,...");
+    group(command.add_option(
+              "--score", options.score,
+              "A command that is given the folder of pictures and prints JSON with a figure for "
+              "each way, which becomes a column: {\"title\": ..., \"ways\": {\"full\": 0.9, ...}}"))
+        ->type_name("COMMAND");
+    const auto output = [](CLI::Option* option) { return option->group("Output"); };
+    output(command.add_option(
+               "--out", options.out,
+               "Folder for everything, or a .png, beside which the page is put (default: comparison, "
+               "if no other place is given)"))
+        ->type_name("FOLDER|FILE.png");
+    output(command.add_option("--report", options.report, "The page, which carries all that it shows"))
+        ->type_name("FILE.html");
+    output(command.add_option("--csv", options.csv, "The table, in numbers without units"))
+        ->type_name("FILE.csv");
+    output(command.add_option("--pictures", options.pictures,
+                              "Folder for all pictures, with pictures.json, which says what they are"))
+        ->type_name("FOLDER");
+    output(command.add_option("--shown", options.shown, "Pairs of prompt and seed that page and sheet show"))
+        ->check(at_least(1))
+        ->capture_default_str();
 }
 
 }  // namespace
@@ -239,34 +233,24 @@ void run(Context& context, const Options& o) {
 void add_compare(CLI::App& app, Context& context) {
     auto options = std::make_shared<Options>();
     auto* command = app.add_subcommand(
-        "compare", "Draw the same picture in full, reused, and with fewer steps in the time of the reused");
+        "compare", "Draw the same pictures in full, in several ways of reuse, and with fewer steps; a page");
     add_model_options(*command, options->model);
     add_prompt_options(*command, options->prompts);
     add_animation_options(*command, options->animation, Picture::optional);
     add_sampling_options(*command, options->sampling);
-    add_cache_options(*command, options->cache);
-    command->add_option("--runs", options->runs, "Measured runs of each way, by turns, after one to warm up")
-        ->group("Comparison")
-        ->check(at_least(1))
-        ->capture_default_str();
-    command
-        ->add_option("--fewer-steps", options->fewer,
-                     "Steps of the third way; 0: as many as take no less time than the reused way")
-        ->group("Comparison")
-        ->check(at_least(0))
-        ->capture_default_str();
-    command
-        ->add_option("--out", options->out,
-                     "Folder for pictures and a page, or a .png, beside which the page is put")
-        ->group("Output")
-        ->type_name("FOLDER|FILE.png")
-        ->capture_default_str();
+    add_caches_options(*command, options->caches, options->count);
+    add_comparison_options(*command, *options);
     add_output_options(*command, options->output);
     command->footer(
-        "\nTimes are the middle of the runs; PSNR, SSIM and the latents' distance are from the full result.\n"
+        "\nTimes are of one picture, the middle of the runs; speed is by the full run beside each. PSNR, "
+        "SSIM and "
+        "the\nlatents' distance are from the full result of the same seed, the mean over pairs of prompt and "
+        "seed.\n"
         "\nExamples:\n"
         "  reprise compare --model models/emoji-sdxl --prompt rocket --steps 20 --out rocket\n"
-        "  reprise compare --model sdxl --prompts-file prompts.txt --cache mine.json --out sheet.png\n"
+        "  reprise compare --model models/emoji-sdxl --prompts-file prompts.txt --seeds 4 \\\n"
+        "      --cache default --cache deepcache:interval=2 --cache mine.json --report page.html --csv "
+        "table.csv\n"
         "  reprise compare --model svd --image boat.jpg --steps 25 --out boat");
     command->callback([options, &context] { run(context, *options); });
 }

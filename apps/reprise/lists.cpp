@@ -29,15 +29,21 @@ void list_schedulers(bool json) {
     print(table.text());
 }
 
+bool is_text(const cachify::PolicyParameter& parameter) {
+    return parameter.type == cachify::PolicyParameter::Type::text;
+}
+
 void list_policies(bool json) {
     if (json) {
         auto list = nlohmann::ordered_json::array();
         for (const auto& policy : cachify::policies()) {
             auto parameters = nlohmann::ordered_json::array();
             for (const auto& parameter : policy.parameters)
-                parameters.push_back({{"name", parameter.name},
-                                      {"default", parameter.otherwise},
-                                      {"meaning", parameter.meaning}});
+                parameters.push_back(
+                    {{"name", parameter.name},
+                     {"default", is_text(parameter) ? nlohmann::ordered_json()
+                                                    : nlohmann::ordered_json(parameter.otherwise)},
+                     {"meaning", parameter.meaning}});
             list.push_back({{"name", policy.name}, {"source", policy.source}, {"parameters", parameters}});
         }
         print(list.dump(2) + "\n");
@@ -47,7 +53,8 @@ void list_policies(bool json) {
     for (const auto& policy : cachify::policies()) {
         table.add({std::string(policy.name), "", "", std::string(policy.source)});
         for (const auto& parameter : policy.parameters)
-            table.add({"", std::string(parameter.name), fmt::format("{}", parameter.otherwise),
+            table.add({"", std::string(parameter.name),
+                       is_text(parameter) ? "" : fmt::format("{}", parameter.otherwise),
                        std::string(parameter.meaning)});
     }
     print(table.text() +

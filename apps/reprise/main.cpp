@@ -65,6 +65,8 @@ int run(int count, const char* const* arguments, Terminal& terminal) {
     add_plan(app, context);
     add_modules(app, context);
     add_bench(app, context);
+    add_calibrate(app, context);
+    add_tune(app, context);
     add_schedulers(app, context);
     add_policies(app, context);
     add_cache(app, context);

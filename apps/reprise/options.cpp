@@ -100,7 +100,7 @@ GenerateOptions SamplingOptions::generate_options() const {
 }
 
 std::vector<std::string> PromptOptions::prompts() const {
-    if (prompt) return {*prompt};
+    if (!prompt.empty()) return prompt;
     if (prompts_file.empty()) usage_error("no prompt: give --prompt TEXT or --prompts-file FILE");
     std::string text = read_text_file(prompts_file, kMaxPromptsBytes);
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
@@ -116,12 +116,16 @@ std::vector<std::string> PromptOptions::prompts() const {
 
 void PromptOptions::apply_to(GenerateOptions& options) const {
     options.prompts = prompts();
+    options.num_images_per_prompt = images;
+    apply_settings_to(options);
+}
+
+void PromptOptions::apply_settings_to(GenerateOptions& options) const {
     options.prompt_2 = prompt_2;
     options.prompt_3 = prompt_3;
     options.negative_prompt = negative_prompt;
     options.negative_prompt_2 = negative_prompt_2;
     options.negative_prompt_3 = negative_prompt_3;
-    options.num_images_per_prompt = images;
     options.clip_skip = clip_skip;
     options.max_sequence_length = max_sequence_length;
     options.clean_caption = clean_caption;
@@ -159,6 +163,19 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
         ->capture_default_str();
 }
 
+namespace {
+
+void add_count_option(CLI::App& command, std::string& count) {
+    command
+        .add_option("--count", count,
+                    "What a configuration's steps are: the sampler's, or calls of the denoiser")
+        ->group("Reuse")
+        ->check(one_of({"steps", "evaluations"}))
+        ->capture_default_str();
+}
+
+}  // namespace
+
 void add_cache_options(CLI::App& command, CacheOptions& options) {
     command
         .add_option(
@@ -167,12 +184,19 @@ void add_cache_options(CLI::App& command, CacheOptions& options) {
         ->group("Reuse")
         ->type_name("NAME|FILE.json")
         ->capture_default_str();
+    add_count_option(command, options.count);
+}
+
+void add_caches_options(CLI::App& command, std::vector<std::string>& caches, std::string& count) {
+    caches = {"default"};
     command
-        .add_option("--count", options.count,
-                    "What a configuration's steps are: the sampler's, or calls of the denoiser")
+        .add_option("--cache", caches,
+                    "What is reused between steps; may be given again (default: default): " +
+                        cache_name_list() + ", or a JSON file with a configuration")
         ->group("Reuse")
-        ->check(one_of({"steps", "evaluations"}))
-        ->capture_default_str();
+        ->allow_extra_args(false)
+        ->type_name("NAME|FILE.json");
+    add_count_option(command, count);
 }
 
 void add_run_options(CLI::App& command, SamplingOptions& options) {
@@ -248,10 +272,12 @@ void add_animation_options(CLI::App& command, AnimationOptions& options, Picture
 
 void add_prompt_options(CLI::App& command, PromptOptions& options) {
     const auto group = [](CLI::Option* option) { return option->group("Prompt"); };
-    auto* one = group(command.add_option("--prompt", options.prompt, "What to draw"))->type_name("TEXT");
+    auto* given = group(command.add_option("--prompt", options.prompt, "What to draw; may be given again"))
+                      ->allow_extra_args(false)
+                      ->type_name("TEXT");
     group(command.add_option("--prompts-file", options.prompts_file,
                              "Several prompts: a text file with one a line"))
-        ->excludes(one)
+        ->excludes(given)
         ->type_name("FILE");
     group(command.add_option("--prompt-2", options.prompt_2,
                              "For the second text encoder (default: the prompt)"))

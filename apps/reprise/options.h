@@ -57,16 +57,19 @@ struct SamplingOptions {
 /// What to draw.
 struct PromptOptions {
     std::string prompts_file;
-    std::optional<std::string> prompt, prompt_2, prompt_3;
+    std::vector<std::string> prompt;
+    std::optional<std::string> prompt_2, prompt_3;
     std::optional<std::string> negative_prompt, negative_prompt_2, negative_prompt_3;
     int images = 1;
     std::optional<int> clip_skip, max_sequence_length;
     bool clean_caption = true, use_resolution_binning = true;
     std::vector<int> skip_guidance_layers;
 
-    /// The one prompt, or the lines of the file that are not blank. Error (usage) when there are none.
+    /// The prompts given, or the lines of the file that are not blank. Error (usage) when there are none.
     std::vector<std::string> prompts() const;
     void apply_to(GenerateOptions& options) const;
+    /// All but the prompts themselves and how many pictures.
+    void apply_settings_to(GenerateOptions& options) const;
 };
 
 /// Which picture to animate, and how.
@@ -89,6 +92,8 @@ struct OutputOptions {
 
 void add_model_options(CLI::App& command, ModelOptions& options);
 void add_cache_options(CLI::App& command, CacheOptions& options);
+/// The same for several configurations; the default one alone where none is given.
+void add_caches_options(CLI::App& command, std::vector<std::string>& caches, std::string& count);
 /// Steps, size, seed, scheduler: all but guidance.
 void add_run_options(CLI::App& command, SamplingOptions& options);
 /// The same with guidance by text.

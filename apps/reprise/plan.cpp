@@ -1,10 +1,15 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "commands.h"
 #include "outputs.h"
 #include "pipelines/registry.h"
+#include "report/graph_drawing.h"
+#include "report/plan_drawing.h"
 #include "report/plan_view.h"
 #include "report/run.h"
+#include "report/text.h"
 #include "session.h"
 
 namespace reprise::app {
@@ -16,11 +21,33 @@ struct Options {
     SamplingOptions sampling;
     CacheOptions cache;
     OutputOptions output;
+    std::string svg;
     int frames = 0;
 };
 
+/// Kinds of step that are drawn at most.
+constexpr std::size_t kMostPanels = 8;
+
+void draw(const Options& o, const cachify::Plan& plan, const report::PlanView& view,
+          const std::string& class_name) {
+    std::size_t left_out = 0;
+    report::GraphDrawing drawing = report::drawing_of(plan, kMostPanels, left_out);
+    drawing.title = fmt::format("{}, {}", model_name(o.model),
+                                o.cache.off() ? "nothing reused" : short_cache_name(o.cache.cache));
+    drawing.subtitle =
+        fmt::format("{}, {} steps{}; {} of the work saved, {} kept between steps{}", class_name,
+                    view.num_steps, view.num_branches > 1 ? ", guidance as two passes" : "",
+                    report::percent(1 - view.total_flops / std::max(1.0, view.full_total_flops)),
+                    report::human_bytes(static_cast<double>(view.kept_bytes)),
+                    left_out > 0 ? fmt::format("; {} rarer kinds of step are not shown", left_out) : "");
+    Outputs files;
+    files.add(o.svg, report::graph_drawing(drawing));
+    files.commit();
+}
+
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
+    if (!o.svg.empty()) check_writable(o.svg);
     const auto opened = pipelines::open_pipeline(o.model.model, o.model.load_options(), true);
     auto& pipe = *opened;
     const auto config = o.cache.config(pipe);
@@ -32,6 +59,7 @@ void run(Context& context, const Options& o) {
         denoiser.preparation = pipelines::Preparation{*config, o.sampling.steps, o.cache.counting(), true};
     const auto plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
     const auto view = report::view_of(*plan);
+    if (!o.svg.empty()) draw(o, *plan, view, denoiser.class_name());
     const bool split = plan->schedule.num_branches > 1;
     const char* guidance = !ahead.shape.guidance ? "no guidance"
                            : split               ? "guidance as two passes"
@@ -69,10 +97,16 @@ void add_plan(CLI::App& app, Context& context) {
     add_cache_options(*command, options->cache);
     add_sampling_options(*command, options->sampling);
     add_output_options(*command, options->output);
+    command
+        ->add_option(
+            "--svg", options->svg,
+            "Also draw the denoiser's blocks: what is computed, reused and kept at each kind of step")
+        ->group("Output")
+        ->type_name("FILE.svg");
     command->footer(
         "\nNo weights are read: it takes a moment for models of any size.\n"
         "\nExamples:\n"
-        "  reprise plan --model models/emoji-sdxl --steps 20\n"
+        "  reprise plan --model models/emoji-sdxl --steps 20 --svg plan.svg\n"
         "  reprise plan --model sdxl --cache mine.json --steps 30 --width 1024 --height 1024 "
         "--guidance-mode split");
     command->callback([options, &context] { run(context, *options); });

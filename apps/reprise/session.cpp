@@ -34,9 +34,7 @@ void Session::prepare(Context& context, const CacheOptions& cache, int num_steps
     if (config) cachify::prepare(pipe, num_steps, *config, cache.counting());
 }
 
-GenerateOutput Session::run(Context& context, GenerateOptions options, std::string title) {
-    const auto& preparation = pipe.implementation().denoiser().preparation;
-    const bool reuses = preparation && preparation->enabled;
+void Session::watch(Context& context, GenerateOptions& options) {
     options.on_phase = [&context](std::string_view name) {
         stop_if_interrupted();
         context.terminal.phase(name);
@@ -45,6 +43,12 @@ GenerateOutput Session::run(Context& context, GenerateOptions options, std::stri
         context.terminal.step(info);
         return (!user || user(info)) && !interrupted();
     };
+}
+
+GenerateOutput Session::run(Context& context, GenerateOptions options, std::string title) {
+    const auto& preparation = pipe.implementation().denoiser().preparation;
+    const bool reuses = preparation && preparation->enabled;
+    watch(context, options);
     context.terminal.begin_run(expected_reuse(reuses ? config : std::nullopt, *options.num_inference_steps),
                                std::move(title));
     try {

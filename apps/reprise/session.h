@@ -21,6 +21,8 @@ struct Session {
 
     /// Prepares the pipeline for the configuration, if there is one, and says what it is.
     void prepare(Context& context, const CacheOptions& cache, int num_steps);
+    /// Gives options progress on the terminal and the stop at Ctrl-C, for what runs the pipeline itself.
+    static void watch(Context& context, GenerateOptions& options);
     /// Runs with progress on the terminal. Stops at Ctrl-C with an Error of kind `cancelled`.
     /// `title` names one of several runs.
     GenerateOutput run(Context& context, GenerateOptions options, std::string title = {});

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Converts diffusers' own UNet, and the part of it that a reused step still runs, with openvino.convert_model.
+"""Converts diffusers' own denoiser with openvino.convert_model, and of SDXL's the part that a reused step still
+runs.
 
-    convert.py --model SDXL --out DIR
+    convert.py --model FOLDER --height 64 --width 64 --out DIR
 
-Writes DIR/full.xml and DIR/rest.xml with f32 weights, sizes of the latents left open. The weights are
-mapped files throughout (DIR/unet-f32.safetensors is written first and removed at the end), so that little
-memory does.
+Writes DIR/full.xml (and DIR/rest.xml) with f32 weights. The sizes of a UNet's latents are left open; a
+transformer, whose positions are constants once traced, and a video's are those given. The weights are mapped
+files throughout (DIR/f32.safetensors is written first and removed at the end), so that little memory does.
 """
 
 import argparse
@@ -15,28 +16,9 @@ from pathlib import Path
 
 import openvino
 import torch
+from denoisers import Sdxl, open_denoiser, read_header, weights_of
 from diffusers import UNet2DConditionModel
 from safetensors import safe_open
-
-TOKENS = 77
-TRACED = 16  # side of the latents that the tracing run sees
-
-
-class Full(torch.nn.Module):
-    """The UNet with plain tensors as inputs."""
-
-    def __init__(self, unet: UNet2DConditionModel) -> None:
-        super().__init__()
-        self.unet = unet
-
-    def forward(self, sample, timestep, encoder_hidden_states, text_embeds, time_ids):
-        return self.unet(
-            sample,
-            timestep,
-            encoder_hidden_states,
-            added_cond_kwargs={"text_embeds": text_embeds, "time_ids": time_ids},
-            return_dict=False,
-        )[0]
 
 
 class Rest(torch.nn.Module):
@@ -60,12 +42,6 @@ class Rest(torch.nn.Module):
         return self.conv_out(self.act(self.norm(hidden)))
 
 
-def read_header(path: Path) -> tuple[dict, int]:
-    with path.open("rb") as file:
-        size = struct.unpack("<Q", file.read(8))[0]
-        return json.loads(file.read(size)), 8 + size
-
-
 def write_f32(source: Path, target: Path) -> None:
     """The same tensors in f32, one after another."""
     old, _ = read_header(source)
@@ -83,48 +59,44 @@ def write_f32(source: Path, target: Path) -> None:
             file.write(weights.get_tensor(name).float().contiguous().view(-1).view(torch.uint8).numpy())
 
 
-def load_unet(folder: Path, weights: Path) -> UNet2DConditionModel:
-    """The module over mapped f32 weights."""
-    with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder))
-    with safe_open(weights, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}
-    unet.load_state_dict(state, assign=True)
-    return unet.eval()
-
-
-def example_inputs(unet: UNet2DConditionModel) -> dict[str, dict[str, torch.Tensor]]:
-    config = unet.config
-    channels = config.block_out_channels
-    pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-    common = {"sample": torch.randn(1, config.in_channels, TRACED, TRACED), "timestep": torch.tensor(500.0)}
+def rest_inputs(unet: UNet2DConditionModel, common: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    channels = unet.config.block_out_channels
+    sides = common["sample"].shape[2:]
     return {
-        "full": common
-        | {"encoder_hidden_states": torch.randn(1, TOKENS, config.cross_attention_dim),
-           "text_embeds": torch.randn(1, pooled), "time_ids": torch.zeros(1, 6)},
-        "rest": common
-        | {"added_embedding": torch.randn(1, channels[0] * 4),
-           "hidden": torch.randn(1, channels[1], TRACED, TRACED),
-           "skip_1": torch.randn(1, channels[0], TRACED, TRACED),
-           "skip_2": torch.randn(1, channels[0], TRACED, TRACED)},
-    }  # fmt: skip
+        "sample": common["sample"],
+        "timestep": common["timestep"],
+        "added_embedding": torch.randn(1, channels[0] * 4),
+        "hidden": torch.randn(1, channels[1], *sides),
+        "skip_1": torch.randn(1, channels[0], *sides),
+        "skip_2": torch.randn(1, channels[0], *sides),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="pipeline folder")
+    parser.add_argument("--height", type=int, required=True, help="of the latents")
+    parser.add_argument("--width", type=int, required=True)
+    parser.add_argument("--frames", type=int, default=0, help="of a video")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    weights = options.out / "unet-f32.safetensors"
-    write_f32(options.model / "unet" / "diffusion_pytorch_model.safetensors", weights)
-    unet = load_unet(options.model / "unet", weights)
-    for name, module in {"rest": Rest(unet), "full": Full(unet)}.items():
-        example = example_inputs(unet)[name]
-        open_sides = {key: openvino.PartialShape([1, value.shape[1], -1, -1]) if value.dim() == 4 else value.shape
-                      for key, value in example.items()}  # fmt: skip
+    folder, source = weights_of(options.model)
+    weights = options.out / "f32.safetensors"
+    write_f32(source, weights)
+    denoiser = open_denoiser(folder, weights)
+    is_unet = isinstance(denoiser, Sdxl)
+    if is_unet:  # any size will do for tracing
+        options.height = options.width = 16
+    inputs = denoiser.inputs(options.height, options.width, options.frames)
+    modules = {"full": (denoiser, inputs)}
+    if is_unet:
+        modules = {"rest": (Rest(denoiser.module), rest_inputs(denoiser.module, inputs))} | modules
+    for name, (module, example) in modules.items():
+        shapes = {key: openvino.PartialShape([1, value.shape[1], -1, -1]) if is_unet and value.dim() == 4
+                  else value.shape for key, value in example.items()}  # fmt: skip
         with torch.no_grad():
-            model = openvino.convert_model(module, example_input=example, input=list(open_sides.items()))
+            model = openvino.convert_model(module, example_input=example, input=list(shapes.items()))
         openvino.save_model(model, options.out / f"{name}.xml", compress_to_fp16=False)
         print(f"converted {name}: {len(model.get_ops())} operations", flush=True)
     weights.unlink()

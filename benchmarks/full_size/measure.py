@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Measures Reprise on SDXL's true shapes beside other engines, as ratios with their spread.
+"""Measures Reprise on models of true shapes beside other engines, as ratios with their spread.
 
     measure.py --work /big/disk/bench --build build --results results/my-machine
 
-Makes what it needs in the work folder first (about 45 GB: a pipeline with random weights, diffusers' UNet
-converted for OpenVINO, the same as one file for stable-diffusion.cpp, Reprise's converted weights). Engines
-take turns step by step where both fit into memory, else process by process. After each part the results so
-far are written as JSON and as a table; --only names parts to measure (again), the others are kept.
+Makes what a part needs in the work folder first: a pipeline with random weights, diffusers' denoiser converted
+for OpenVINO, SDXL as one file for stable-diffusion.cpp, Reprise's converted weights. With --tidy what belongs to
+one model is removed before the next is measured (SDXL needs about 45 GB, the others less). Engines take turns
+step by step where both fit into memory, else process by process. After each part the results so far are written
+as JSON and as a table; --only names parts to measure (again), the others are kept.
 """
 
 import argparse
@@ -17,204 +18,328 @@ import shutil
 import subprocess
 import sys
 import traceback
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import report
-from workers import Others, Worker, now, run_json, spread
+from workers import Others, Worker, now, read_json, spread
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BOTH_FIT = {"bf16"}  # two denoisers of 5.1 GB; in f32 they are 10.3 GB each
+BOTH_FIT = 6e9  # bytes of a denoiser's weights up to which two engines hold them at once
+PLANNED = ["kept_bytes", "once_bytes", "scratch_bytes"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model at a size."""
+
+    name: str
+    preset: str  # of tools/random_model.py
+    weights: float  # of the denoiser
+    height: int  # of the latents
+    width: int
+    frames: int = 0
+    period: int = 2  # steps after which the default configuration repeats
+    dtype: str = "f16"  # of the files
+
+    def fits_twice(self, precision: str) -> bool:
+        return self.weights * (2 if precision == "bf16" else 4) <= BOTH_FIT
+
+    def at(self, scale: float) -> "Subject":
+        return replace(self, height=round(self.height * scale), width=round(self.width * scale))
+
+
+SDXL = Subject("sdxl", "sdxl", 2.57e9, 64, 64)
+PIXART = Subject("pixart", "pixart-512-t5-4", 0.61e9, 64, 64, period=3, dtype="bf16")  # 4 of T5-XXL's 24 layers
+SD3 = Subject("sd3", "sd3", 2.03e9, 64, 64)
+SVD = Subject("svd", "svd", 1.52e9, 24, 40, frames=8)  # 192x320; true is 576x1024 with 25 frames
 
 
 class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.work, self.threads, self.rounds = options.work, options.threads, options.rounds
-        self.model = options.model or options.work / "sdxl"
-        self.converted = options.work / "openvino"
         self.ldm = options.work / "sdxl-ldm.safetensors"
         self.reprise = options.build / "bin" / "reprise"
         self.stepper = options.build / "bin" / "reprise_stepper"
         self.log = options.work / "log"
-        self.environment = {"XDG_CACHE_HOME": str(options.work / "cache")}
-        self.side = options.side  # of the large latents: 64 for pictures of 512
-        self.small = options.small
+        self.cache = options.work / "cache"
 
     # What has to be there.
 
-    def make(self) -> None:
-        self.work.mkdir(parents=True, exist_ok=True)
+    def model(self, subject: Subject) -> Path:
+        return self.work / subject.name
 
-        def script(path: Path, *words) -> None:
-            subprocess.run([sys.executable, path, *words], check=True)
+    def converted(self, subject: Subject) -> Path:
+        return self.work / f"{subject.name}-openvino"
 
-        if not self.model.exists():
-            script(ROOT / "tools" / "random_model.py", "--preset", "sdxl", "--out", self.model)
-        if not (self.converted / "full.xml").exists():
-            script(HERE / "convert.py", "--model", self.model, "--out", self.converted)
+    def script(self, path: Path, *words) -> None:
+        subprocess.run([sys.executable, path, *map(str, words)], check=True)
+
+    def make(self, subject: Subject) -> None:
+        if not self.model(subject).exists():
+            self.script(ROOT / "tools" / "random_model.py", "--preset", subject.preset, "--dtype", subject.dtype,
+                        "--out", self.model(subject))  # fmt: skip
+
+    def convert(self, subject: Subject) -> None:
+        if not (self.converted(subject) / "full.xml").exists():
+            self.script(HERE / "convert.py", "--model", self.model(subject), *self.size(subject),
+                        "--out", self.converted(subject))  # fmt: skip
+
+    def tidy(self, subject: Subject) -> None:
+        for folder in [self.model(subject), self.converted(subject), self.cache]:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.ldm.unlink(missing_ok=True)
 
     def warm(self, *folders: Path) -> None:
         """Reads files into the page cache."""
         for folder in folders:
-            for file in sorted(folder.rglob("*.safetensors")) if folder.is_dir() else [folder]:
+            for file in sorted(folder.rglob("*.safetensors")):
                 subprocess.run(["cat", file], stdout=subprocess.DEVNULL, check=True)
 
     # The engines.
 
-    def ours(self, side: int, precision: str, isa: str = "", cache: str = "default", steps: int = 100) -> Worker:
-        return Worker("reprise", [self.stepper, "--model", self.model, "--width", side * 8, "--height", side * 8,
-                                  "--precision", precision, "--threads", self.threads, "--cache", cache,
-                                  "--steps", steps], self.environment | self.isa(isa), self.log)  # fmt: skip
+    @staticmethod
+    def size(subject: Subject) -> list:
+        return ["--height", subject.height, "--width", subject.width, "--frames", subject.frames]
 
-    def theirs(self, side: int, precision: str, isa: str = "") -> Worker:
-        return Worker("openvino", [sys.executable, HERE / "openvino_worker.py", "--models", self.converted,
-                                   "--run", "full,rest", "--side", side, "--precision", precision,
+    def ours(self, subject: Subject, precision: str, *words, isa: str = "", cache: str | Path = "default",
+             steps: int = 100, weight_cache: Path | None = None) -> Worker:  # fmt: skip
+        return Worker("reprise", [self.stepper, "--model", self.model(subject), "--width", subject.width * 8,
+                                  "--height", subject.height * 8, "--frames", subject.frames, "--precision",
+                                  precision, "--threads", self.threads, "--cache", cache, "--steps", steps, *words],
+                      {"XDG_CACHE_HOME": str(weight_cache or self.cache)} | self.isa(isa), self.log)  # fmt: skip
+
+    def theirs(self, subject: Subject, names: list[str], precision: str, isa: str = "") -> Worker:
+        return Worker("openvino", [sys.executable, HERE / "openvino_worker.py", "--models", self.converted(subject),
+                                   "--run", ",".join(names), *self.size(subject)[:4], "--precision", precision,
                                    "--threads", self.threads], self.isa(isa), self.log)  # fmt: skip
+
+    def pytorch(self, subject: Subject, precision: str) -> Worker:
+        return Worker("pytorch", [sys.executable, HERE / "torch_worker.py", "--model", self.model(subject),
+                                  *self.size(subject), "--precision", precision, "--threads", self.threads],
+                      {}, self.log)  # fmt: skip
 
     @staticmethod
     def isa(limit: str) -> dict[str, str]:
         return {"ONEDNN_MAX_CPU_ISA": limit} if limit else {}
 
-    def bench(self, side: int, precision: str, steps: int, *words):
-        return run_json([self.reprise, "bench", "--model", self.model, "--json", "--quiet", "--width", side * 8,
-                         "--height", side * 8, "--precision", precision, "--threads", self.threads,
-                         "--steps", steps, "--runs", 1, *words],
-                        self.environment, self.log)  # fmt: skip
-
     # The parts.
 
-    def steps(self, side: int, precision: str, isa: str = "") -> dict:
-        """Full and reused steps beside the converted module's full step and remaining part."""
-        names = ["reprise full", "reprise reused", "openvino full", "openvino rest"]
-        seconds, cpu = {name: [] for name in names}, {name: [] for name in names}
+    def steps(self, subject: Subject, precision: str, isa: str = "") -> dict:
+        """Full and reused steps beside the converted module's full step and, of SDXL, its remaining part."""
+        self.convert(subject)
+        names = ["full", "rest"] if (self.converted(subject) / "rest.xml").exists() else ["full"]
+        turns = {"reprise": [""] * subject.period, "openvino": names}
+        rounds: list[dict[str, dict]] = []
 
-        def pair(worker: Worker, keep: bool) -> None:
-            for what in ["full", "rest"]:
-                name, value, cpu_value = worker.turn(what)
-                if keep:
-                    seconds[f"{worker.name} {name}"].append(value)
-                    cpu[f"{worker.name} {name}"].append(cpu_value)
+        def take(worker: Worker, into: dict[str, dict]) -> None:
+            for what in turns[worker.name]:
+                answer = worker.turn(what)
+                into[f"{worker.name} {answer['step']}"] = answer
 
-        makers = [lambda: self.ours(side, precision, isa), lambda: self.theirs(side, precision, isa)]
+        makers = {"reprise": lambda: self.ours(subject, precision, isa=isa),
+                  "openvino": lambda: self.theirs(subject, names, precision, isa)}  # fmt: skip
         load, memory = {}, {}
-        if precision in BOTH_FIT:
-            workers = []
-            for make in reversed(makers):  # the one whose compiling needs most goes first, alone
-                workers.insert(0, make())
+        if subject.fits_twice(precision):
+            # The one whose compiling needs most goes first, alone.
+            workers = [makers[name]() for name in ["openvino", "reprise"]]
             for r in range(-1, self.rounds):
+                values: dict[str, dict] = {}
                 for worker in workers if r % 2 == 0 else reversed(workers):
-                    pair(worker, keep=r >= 0)
+                    take(worker, values)
+                rounds += [values] if r >= 0 else []
             for worker in workers:
                 load[worker.name] = worker.ready["load_seconds"]
                 memory[worker.name] = worker.close()
         else:
             per_process = 2
             for _ in range(max(1, self.rounds // per_process)):
-                for make in makers:
+                group: list[dict[str, dict]] = [{} for _ in range(per_process)]
+                for name, make in makers.items():
                     worker = make()
-                    load[worker.name] = worker.ready["load_seconds"]
-                    for i in range(-1, per_process):
-                        pair(worker, keep=i >= 0)
-                    memory[worker.name] = worker.close()
+                    load[name] = worker.ready["load_seconds"]
+                    take(worker, {})
+                    for values in group:
+                        take(worker, values)
+                    memory[name] = worker.close()
+                rounds += group
+        kinds = list(rounds[0])
+        share = rounds[0]["reprise reused"]["flops_share"]
+        pairs = {"full": ("reprise full", "openvino full"), "reused": ("reprise reused", "openvino full"),
+                 "reused to full": ("reprise reused", "reprise full")}  # fmt: skip
+        if "rest" in names:
+            pairs["reused to rest"] = ("reprise reused", "openvino rest")
+        result = {"interleaved": "steps" if subject.fits_twice(precision) else "processes", "flops_share": share,
+                  "load_seconds": load, "memory": memory}  # fmt: skip
+        for prefix in ["", "cpu_"]:
+            values = {kind: [values[kind][prefix + "seconds"] for values in rounds] for kind in kinds}
+            ratios = {name: [x / y for x, y in zip(values[a], values[b], strict=True)]
+                      for name, (a, b) in pairs.items()}  # fmt: skip
+            ratios["reused to its FLOPs"] = [ratio / share for ratio in ratios["reused to full"]]
+            result[prefix + "seconds"] = {kind: spread(those) for kind, those in values.items()}
+            result[prefix + "ratios"] = {name: spread(those) for name, those in ratios.items()}
+        return result
 
-        def ratios(values: dict[str, list[float]]) -> dict:
-            pairs = {"full": ("reprise full", "openvino full"), "reused": ("reprise reused", "openvino full"),
-                     "reused to rest": ("reprise reused", "openvino rest")}  # fmt: skip
-            return {name: spread([x / y for x, y in zip(values[a], values[b], strict=True)])
-                    for name, (a, b) in pairs.items()}  # fmt: skip
-
-        return {
-            "interleaved": "steps" if precision in BOTH_FIT else "processes",
-            "seconds": {name: spread(values) for name, values in seconds.items()},
-            "cpu_seconds": {name: spread(values) for name, values in cpu.items()},
-            "ratios": ratios(seconds),
-            "cpu_ratios": ratios(cpu),
-            "load_seconds": load,
-            "memory": memory,
-        }
-
-    def start(self, precision: str, times: int = 2) -> dict:
+    def start(self, subject: Subject, precision: str, times: int = 2) -> dict:
         """From process start to the first step: with the conversion, then with what it left."""
         cache = self.work / "cache-start"
         shutil.rmtree(cache, ignore_errors=True)
-        self.warm(self.model)
+        self.warm(self.model(subject))
         found = []
         for _ in range(1 + times):
-            worker = Worker("reprise", [self.stepper, "--model", self.model, "--width", self.side * 8, "--height",
-                                        self.side * 8, "--precision", precision, "--threads", self.threads],
-                            {"XDG_CACHE_HOME": str(cache)}, self.log)  # fmt: skip
+            worker = self.ours(subject, precision, weight_cache=cache, steps=20)
             before = worker.age()
-            _, step, cpu_step = worker.turn()
-            found.append({"process start to first step": worker.age(), "until compiled": before, "first step": step,
-                          "cpu": worker.ready["cpu_seconds"] + cpu_step})  # fmt: skip
+            step = worker.turn()
+            run = {"process start to first step": worker.age(), "until compiled": before, "first step": step["seconds"],
+                   "cpu": worker.ready["cpu_seconds"] + step["cpu_seconds"], "opening": worker.phases[0][1]}  # fmt: skip
+            ends = [begin for _, begin in worker.phases[1:]]
+            run |= {name: end - begin for (name, begin), end in zip(worker.phases, ends)}
+            found.append(run)
             worker.close()
-            self.warm(self.model, cache)
+            self.warm(self.model(subject), cache)
         shutil.rmtree(cache)
         return {"first": found[0], "later": {name: spread([run[name] for run in found[1:]]) for name in found[0]}}
 
-    def memory(self, precision: str) -> dict:
-        """A whole run: both guidance halves, default reuse, picture decoded."""
-        found, memory = self.bench(self.side, precision, 4, "--decode")
-        run = found["runs"][-1]
-        return memory | {"kept_bytes": run["bytes"]["kept"], "guidance_mode": run["guidance_mode"],
-                         "seconds": {"full step": found["seconds"]["full_step"], "text": found["seconds"]["text"],
-                                     "reused step": found["seconds"]["reused_step"],
-                                     "decode": found["seconds"]["decode"]}}  # fmt: skip
+    def whole_run(self, subject: Subject, precision: str, steps: int) -> dict:
+        """One run with both guidance halves, default reuse and the picture decoded."""
+        worker = self.ours(subject, precision, "--whole", "--guidance", 5, steps=steps)
+        ready, answers = worker.age(), [worker.turn() for _ in range(steps)]
+        end = worker.turn()
+        seconds = {"process start to first step": ready + answers[0]["seconds"],
+                   "decode": worker.seconds_of("decode")}  # fmt: skip
+        seconds |= {"text": worker.seconds_of("text encoder"), "start": ready - worker.seconds_of("text encoder")}
+        seconds |= {f"{answer['step']} step": answer["seconds"] for answer in answers}  # the last of each
+        return {"seconds": seconds, "kept_bytes": end["kept_bytes"]} | worker.close()
 
-    def whole(self, precision: str) -> dict:
+    def memory(self, subject: Subject, precision: str) -> dict:
+        found = self.whole_run(subject, precision, subject.period)
+        phases = found["peak_own_bytes_by_phase"]
+        text = [name for name in phases if name in ("text encoder", "image encoder")]
+        found["text_peak_bytes"] = max(phases[name] for name in text)
+        found["rest_peak_bytes"] = max(peak for name, peak in phases.items() if name not in text)
+        return found
+
+    def whole(self, subject: Subject, precision: str) -> dict:
         """20 steps without and with reuse, alternating by step where both fit, else one after the other."""
         totals, cpu = {}, {}
 
         def take(workers: dict[str, Worker]) -> None:
             for i in range(-2, 20):
                 for name, worker in workers.items():
-                    _, seconds, cpu_seconds = worker.turn()
+                    answer = worker.turn()
                     if i >= 0:
-                        totals[name] = totals.get(name, 0.0) + seconds
-                        cpu[name] = cpu.get(name, 0.0) + cpu_seconds
+                        totals[name] = totals.get(name, 0.0) + answer["seconds"]
+                        cpu[name] = cpu.get(name, 0.0) + answer["cpu_seconds"]
             for worker in workers.values():
                 worker.close()
 
         names = ["off", "default"]
-        for group in [names] if precision in BOTH_FIT else [[name] for name in names]:
-            take({name: self.ours(self.side, precision, cache=name) for name in group})
+        for group in [names] if subject.fits_twice(precision) else [[name] for name in names]:
+            take({name: self.ours(subject, precision, cache=name) for name in group})
         return {"seconds": totals, "cpu_seconds": cpu, "speedup": totals["off"] / totals["default"],
                 "cpu_speedup": cpu["off"] / cpu["default"]}  # fmt: skip
 
-    def end_to_end(self, precision: str) -> dict:
-        """Parts of a 1024x1024 picture with guidance, and from them 20 steps with and without reuse."""
-        found, _ = self.bench(self.side * 2, precision, 2, "--decode")
-        seconds = found["seconds"]
-        full, reused = seconds["full_step"]["median"], seconds["reused_step"]["median"]
-        text, decode = found["seconds"]["text"], seconds["decode"]["median"]
-        start = seconds["start_to_first_step"] - seconds["first_step"] - text
+    def end_to_end(self, subject: Subject, precision: str) -> dict:
+        """Parts of a picture of twice the size with guidance, and from them 20 steps with and without reuse."""
+        seconds = self.whole_run(subject.at(2), precision, subject.period + 1)["seconds"]
+        full, reused, text, decode, start = (
+            seconds[name] for name in ["full step", "reused step", "text", "decode", "start"]
+        )
         off, default = 20 * full, 10 * (full + reused)
         return {
-            "seconds": {"start": start, "text": text, "full_step": full, "reused_step": reused, "decode": decode},
+            "seconds": seconds,
             "denoiser_speedup": off / default,
             "speedup": (text + off + decode) / (text + default + decode),
             "speedup_with_start": (start + text + off + decode) / (start + text + default + decode),
         }
 
-    def ggml(self, precision: str) -> dict:
-        """Steps of stable-diffusion.cpp between ours."""
+    def beside(self, theirs: Worker, ours: Worker) -> dict:
+        """Full steps of two engines by turns; how many times faster ours are."""
+        pairs = [(theirs.turn(), ours.turn()) for _ in range(1 + max(2, self.rounds // 2))][1:]
+        load = {worker.name: worker.ready["load_seconds"] for worker in (ours, theirs)}
+        ours.close()
+        theirs.close(patience=5)
+        result: dict = {"load_seconds": load}
+        for prefix in ["", "cpu_"]:
+            key = prefix + "seconds"
+            result[key] = {theirs.name: spread([a[key] for a, _ in pairs]),
+                           ours.name: spread([b[key] for _, b in pairs])}  # fmt: skip
+            result[prefix + "faster"] = spread([a[key] / b[key] for a, b in pairs])
+        return result
+
+    def torch(self, subject: Subject, precision: str) -> dict:
+        return self.beside(self.pytorch(subject, precision), self.ours(subject, precision, cache="off"))
+
+    def ggml(self, subject: Subject, precision: str) -> dict:
         if importlib.util.find_spec("stable_diffusion_cpp") is None:
             return {"missing": "stable-diffusion-cpp-python is not installed here"}
         if not self.ldm.exists():
-            subprocess.run([sys.executable, HERE / "ldm_checkpoint.py", "--model", self.model, "--out", self.ldm],
-                           check=True)  # fmt: skip
+            self.script(HERE / "ldm_checkpoint.py", "--model", self.model(subject), "--out", self.ldm)
         theirs = Worker("ggml", [sys.executable, HERE / "sdcpp_worker.py", "--model", self.ldm, "--size",
-                                 self.side * 8, "--threads", self.threads], {}, self.log)  # fmt: skip
-        ours = self.ours(self.side, precision, cache="off")
-        pairs = [(theirs.turn()[1:], ours.turn()[1:]) for _ in range(1 + max(2, self.rounds // 2))][1:]
-        ours.close()
-        theirs.close(patience=5)
+                                 subject.height * 8, "--threads", self.threads], {}, self.log)  # fmt: skip
+        return self.beside(theirs, self.ours(subject, precision, cache="off"))
+
+    def split(self, subject: Subject, precision: str) -> dict:
+        """Full steps with one block cut out as a segment of its own, as a policy that decides while running
+        needs it, between full steps of the whole."""
+        config = self.work / "split.json"
+        config.write_text(json.dumps([{"wildcard_or_filter_func": "down_blocks.0", "select_cache_step_func": [99]}]))
+        whole, cut = (self.ours(subject, precision, cache=cache) for cache in ["off", config])
+        pairs = []
+        for r in range(-1, self.rounds):
+            first, second = (whole, cut) if r % 2 == 0 else (cut, whole)
+            answers = {id(first): first.turn(), id(second): second.turn()}
+            pairs += [(answers[id(whole)], answers[id(cut)])] if r >= 0 else []
+        whole.close()
+        cut.close()
         result = {}
-        for i, prefix in enumerate(["", "cpu_"]):
-            result[prefix + "seconds"] = {"ggml": spread([a[i] for a, _ in pairs]),
-                                          "reprise": spread([b[i] for _, b in pairs])}  # fmt: skip
-            result[prefix + "faster"] = spread([a[i] / b[i] for a, b in pairs])
+        for prefix in ["", "cpu_"]:
+            key = prefix + "seconds"
+            result[key] = {"whole": spread([a[key] for a, _ in pairs]), "cut": spread([b[key] for _, b in pairs])}
+            result[prefix + "overhead"] = spread([b[key] / a[key] - 1 for a, b in pairs])
         return result
+
+    def on_paper(self, subject: Subject, precision: str, height: int, width: int, frames: int) -> dict:
+        """What `reprise plan` says of a size that is not run here, guidance in two passes, as large models take
+        it. No weights are read."""
+        plan = read_json([self.reprise, "plan", "--model", self.model(subject), "--json", "--quiet", "--precision",
+                          precision, "--height", height, "--width", width, "--frames", frames, "--steps", 25,
+                          "--guidance-mode", "split"],
+                         {}, self.log)  # fmt: skip
+        full, reused = plan["executions"][0], min(plan["executions"], key=lambda each: each["share"])
+        return {"size": [frames, height, width], "full_flops": full["flops"], "reused_share": reused["share"],
+                "passes": plan["passes"]} | {key: plan[key] for key in PLANNED}  # fmt: skip
+
+
+def all_parts(bench: Bench, precisions: list[str], instructions: list[str]) -> dict[str, tuple]:
+    """By name: the model, and what measures it."""
+    parts: dict[str, tuple] = {}
+    for precision in precisions:
+        p = precision
+        parts |= {
+            f"steps_{p}": (SDXL, lambda p=p: bench.steps(SDXL, p)),
+            f"start_{p}": (SDXL, lambda p=p: bench.start(SDXL, p)),
+            f"memory_{p}": (SDXL, lambda p=p: bench.memory(SDXL, p)),
+            f"steps_{p}_small": (SDXL, lambda p=p: bench.steps(SDXL.at(0.25), p)),
+            f"whole_{p}": (SDXL, lambda p=p: bench.whole(SDXL, p)),
+            f"end_to_end_{p}": (SDXL, lambda p=p: bench.end_to_end(SDXL, p)),
+            f"ggml_{p}": (SDXL, lambda p=p: bench.ggml(SDXL, p)),
+            f"torch_{p}": (SDXL, lambda p=p: bench.torch(SDXL, p)),
+            f"split_{p}": (SDXL, lambda p=p: bench.split(SDXL, p)),
+        }
+    if "avx512f" in instructions:
+        parts["steps_avx2"] = (SDXL, lambda: bench.steps(SDXL, "f32", "AVX2"))
+    for subject in [PIXART, SD3, SVD]:
+        for p in precisions:
+            parts |= {
+                f"{subject.name}_steps_{p}": (subject, lambda s=subject, p=p: bench.steps(s, p)),
+                f"{subject.name}_memory_{p}": (subject, lambda s=subject, p=p: bench.memory(s, p)),
+                f"{subject.name}_torch_{p}": (subject, lambda s=subject, p=p: bench.torch(s, p)),
+            }
+    for p in precisions:
+        parts[f"svd_plan_{p}"] = (SVD, lambda p=p: bench.on_paper(SVD, p, 576, 1024, 25))
+    return parts
 
 
 def main() -> None:
@@ -222,45 +347,35 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for large files, outside the repository")
     parser.add_argument("--build", type=Path, required=True, help="build folder with bin/reprise, bin/reprise_stepper")
     parser.add_argument("--results", type=Path, required=True, help="file to write, without .json and .md")
-    parser.add_argument("--model", type=Path, help="pipeline folder (default: one made in the work folder)")
     parser.add_argument("--only", help="parts to measure, separated by commas")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--side", type=int, default=64, help="of the latents; smaller to try the script out")
-    parser.add_argument("--small", type=int, default=16)
+    parser.add_argument("--tidy", action="store_true", help="remove a model's files when its parts are done")
     options = parser.parse_args()
     options.work = options.work.resolve()
     if options.work.is_relative_to(ROOT) and ROOT / "build" not in options.work.parents:
         sys.exit(f"{options.work} is inside the repository; choose another folder")
 
+    options.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
     instructions = report.machine(options.threads)["instructions"]
-    parts = {}
-    for precision in ["bf16", "f32"] if {"avx512_bf16", "amx_bf16"} & set(instructions) else ["f32"]:
-        parts |= {
-            f"steps_{precision}": lambda p=precision: bench.steps(bench.side, p),
-            f"start_{precision}": lambda p=precision: bench.start(p),
-            f"memory_{precision}": lambda p=precision: bench.memory(p),
-            f"steps_{precision}_small": lambda p=precision: bench.steps(bench.small, p),
-            f"whole_{precision}": lambda p=precision: bench.whole(p),
-            f"end_to_end_{precision}": lambda p=precision: bench.end_to_end(p),
-            f"ggml_{precision}": lambda p=precision: bench.ggml(p),
-        }
-    if "avx512f" in instructions:
-        parts["steps_avx2"] = lambda: bench.steps(bench.side, "f32", "AVX2")
+    native = {"avx512_bf16", "amx_bf16"} & set(instructions)
+    parts = all_parts(bench, ["bf16", "f32"] if native else ["f32"], instructions)
     wanted = options.only.split(",") if options.only else list(parts)
     for name in wanted:
         if name not in parts:
             sys.exit(f"there is no part {name}; there are {', '.join(parts)}")
-    bench.make()
+    wanted.sort(key=lambda name: [SDXL, PIXART, SD3, SVD].index(parts[name][0]))
     file = options.results.with_suffix(".json")
     results = json.loads(file.read_text()) if file.exists() else {"parts": {}}
     results["machine"] = report.machine(options.threads)
-    for name in wanted:
+    for i, name in enumerate(wanted):
+        subject, measure = parts[name]
+        bench.make(subject)
         print(f"{now()}  {name}", flush=True)
         others, begun, load = Others(), now(), os.getloadavg()[0]
         try:
-            found = parts[name]()
+            found = measure()
         except Exception as error:  # one engine's trouble must not cost the other parts
             traceback.print_exc()
             found = {"failed": str(error)}
@@ -268,6 +383,8 @@ def main() -> None:
         results["parts"][name] = found
         file.write_text(json.dumps(results, indent=1) + "\n")
         options.results.with_suffix(".md").write_text(report.text(results))
+        if options.tidy and subject not in [parts[other][0] for other in wanted[i + 1 :]]:
+            bench.tidy(subject)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 """Runs the converted modules on request. Protocol: see stepper.cpp; the line read names what to run next
 ("full" or "rest").
 
-    openvino_worker.py --models DIR --run full,rest --side 64 --precision bf16 --threads 2
+    openvino_worker.py --models DIR --run full,rest --height 64 --width 64 --precision bf16 --threads 2
 """
 
 import argparse
@@ -27,8 +27,8 @@ def inputs(model: openvino.Model) -> dict[str, numpy.ndarray]:
         name, shape = port.any_name, [int(side) for side in port.shape]
         if name == "timestep":
             result[name] = numpy.full(shape, 500, dtype=numpy.float32)
-        elif name == "time_ids":
-            result[name] = numpy.array([[512, 512, 0, 0, 512, 512]], dtype=numpy.float32)
+        elif name == "attention_mask":
+            result[name] = (numpy.arange(shape[-1]) < 12).astype(numpy.float32).reshape(shape)
         else:
             result[name] = generator.standard_normal(shape).astype(numpy.float32)
     return result
@@ -38,7 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, required=True, help="what convert.py wrote")
     parser.add_argument("--run", required=True, help="names, separated by commas")
-    parser.add_argument("--side", type=int, required=True, help="side of the latents")
+    parser.add_argument("--height", type=int, required=True, help="of the latents")
+    parser.add_argument("--width", type=int, required=True)
     parser.add_argument("--precision", choices=["f32", "bf16"], required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--profile", type=Path, help="write the operations' times here at the end")
@@ -57,8 +58,8 @@ def main() -> None:
     requests, values = {}, {}
     for name in options.run.split(","):
         model = core.read_model(options.models / f"{name}.xml")
-        model.reshape({port.any_name: [1, port.partial_shape[1], options.side, options.side]
-                       for port in model.inputs if port.partial_shape.rank.get_length() == 4})  # fmt: skip
+        model.reshape({port.any_name: [1, port.partial_shape[1], options.height, options.width]
+                       for port in model.inputs if port.partial_shape.is_dynamic})  # fmt: skip
         requests[name] = core.compile_model(model, "CPU", properties).create_infer_request()
         values[name] = inputs(model)
         requests[name].set_tensors({key: openvino.Tensor(value) for key, value in values[name].items()})

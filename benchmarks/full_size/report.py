@@ -44,6 +44,8 @@ def number(value: float, unit: str) -> str:
         return f"{100 * value:.2f} %"
     if unit == "GB":
         return f"{value / 1e9:.2f} GB"
+    if unit == "TFLOP":
+        return f"{value / 1e12:.2f} TFLOP"
     return f"{value:.3g}{unit and ' ' + unit}"
 
 
@@ -53,9 +55,8 @@ def shown(value: float | dict, unit: str) -> str:
     return f"{number(value['median'], unit)} ({number(value['min'], unit)} .. {number(value['max'], unit)})"
 
 
-# What is shown of a bound: a limit above, or below where it ends in "+".
-def rows(precision: str) -> list[tuple]:
-    """What is shown of one precision: words, part, path to the value, unit, bound."""
+# A row: words, part, path to the value, unit, bound. A bound is a limit above, or below where it ends in "+".
+def sdxl_rows(precision: str) -> list[tuple]:
     native = precision == "bf16"
     return [
         (f"full step at 512x512, {precision}, to the converted module's", f"steps_{precision}", "ratios/full", "x", 1.0),
@@ -75,14 +76,50 @@ def rows(precision: str) -> list[tuple]:
         ("high-water mark of it, mapped files included", f"memory_{precision}", "high_water_bytes", "GB", None),
         ("of it, slots kept between steps", f"memory_{precision}", "kept_bytes", "GB", None),
         (f"times faster per full step ({precision}) than stable-diffusion.cpp (f16 weights)", f"ggml_{precision}", "faster", "x", "5+"),
+        (f"times faster per full step ({precision}) than PyTorch ({precision})", f"torch_{precision}", "faster", "x", None),
+        (f"what cutting down_blocks.0 out as a segment costs a full step, {precision}", f"split_{precision}", "overhead", "%", 0.02),
     ]  # fmt: skip
 
 
-LIMITED = [
+SDXL_LIMITED = [
     ("full step at 512x512, f32 limited to AVX2, to the converted module's", "steps_avx2", "ratios/full", "x", 1.0),
     ("reused step, f32 limited to AVX2, of the converted full step", "steps_avx2", "ratios/reused", "%", 0.065),
     ("reused step, f32 limited to AVX2, to the remaining parts converted alone", "steps_avx2", "ratios/reused to rest", "x", 1.0),
 ]  # fmt: skip
+
+
+def other_rows(name: str, size: str, precision: str) -> list[tuple]:
+    """Of a model other than SDXL."""
+    rows = [
+        (f"full step, {size}, {precision}, to the converted module's", f"{name}_steps_{precision}", "ratios/full", "x", 1.0),
+        ("reused step of the default configuration, of the full step", f"{name}_steps_{precision}", "ratios/reused to full", "%", None),
+        ("what its FLOPs say", f"{name}_steps_{precision}", "flops_share", "%", None),
+        ("the one to the other", f"{name}_steps_{precision}", "ratios/reused to its FLOPs", "x", 1.1),
+        (f"times faster per full step than PyTorch, {precision}", f"{name}_torch_{precision}", "faster", "x", None),
+    ]  # fmt: skip
+    memory = f"{name}_memory_{precision}"
+    if name == "pixart":
+        rows += [
+            (f"peak own memory of T5-XXL's turn, {precision}", memory, "text_peak_bytes", "GB", 2e9),
+            (f"peak own memory of the rest of the run, {precision}", memory, "rest_peak_bytes", "GB", 3e9),
+        ]
+    else:
+        rows.append((f"peak own memory of a run, {precision}", memory, "peak_own_bytes", "GB", None))
+    rows.append(("of it, slots kept between steps", memory, "kept_bytes", "GB", None))
+    if name == "svd":
+        plan = f"svd_plan_{precision}"
+        rows += [
+            (f"on paper, 25 frames of 576x1024, {precision}: a full pass", plan, "full_flops", "TFLOP", None),
+            ("a reused one, of it", plan, "reused_share", "%", None),
+            ("slots kept between steps", plan, "kept_bytes", "GB", None),
+            ("computed once and kept", plan, "once_bytes", "GB", None),
+            ("slots within a step", plan, "scratch_bytes", "GB", None),
+        ]
+    return rows
+
+
+OTHERS = [("PixArt-XL", "pixart", "512x512"), ("Stable Diffusion 3 medium", "sd3", "512x512"),
+          ("Stable Video Diffusion", "svd", "8 frames of 192x320")]  # fmt: skip
 
 
 def twenty_steps(part: dict, prefix: str) -> float | None:
@@ -127,30 +164,9 @@ def seconds_table(parts: dict) -> list[str]:
     return lines
 
 
-def text(results: dict) -> str:
-    about = results["machine"]
-    parts = {name: dict(part) for name, part in results["parts"].items()}
-    for name, part in parts.items():
-        if name.startswith("steps_") and "failed" not in part:
-            part |= {"twenty": twenty_steps(part, ""), "cpu_twenty": twenty_steps(part, "cpu_")}
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    lines = [
-        "# Full-size benchmark",
-        "",
-        f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, {about['memory_gb']} GB, Linux "
-        f"{about['kernel']}; {', '.join(about['instructions'])}. {versions}. Reprise at {about['commit']}.",
-        "",
-        "SDXL's shapes with random weights (f16 file). Written by `benchmarks/full_size/measure.py`;",
-        "`docs/benchmarks.md` says what is compared and how to repeat it. Ratios: middle (smallest .. largest).",
-        "",
-        "| what | target | measured | met | the same in CPU time |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    shown_rows = [row for precision in ["bf16", "f32"] for row in rows(precision)] + LIMITED
-    if not {"avx512_bf16", "amx_bf16"} & set(about["instructions"]):
-        lines.insert(3, "This CPU has no native bf16: f32 alone is measured.\n")
-        shown_rows = rows("f32")
-    for words, name, path, unit, bound in shown_rows:
+def table(parts: dict, rows: list[tuple]) -> list[str]:
+    lines = ["| what | target | measured | met | the same in CPU time |", "| --- | --- | --- | --- | --- |"]
+    for words, name, path, unit, bound in rows:
         value = find(parts.get(name), path)
         if value is None:
             why = find(parts.get(name), "missing") or ("failed" if find(parts.get(name), "failed") else "")
@@ -161,6 +177,31 @@ def text(results: dict) -> str:
             met = "no, on a busy machine"
         cpu = find(parts[name], f"cpu_{path}")
         lines.append(f"| {words} | {target} | {shown(value, unit)} | {met} | {shown(cpu, unit) if cpu else ''} |")
+    return lines
+
+
+def text(results: dict) -> str:
+    about = results["machine"]
+    parts = {name: dict(part) for name, part in results["parts"].items()}
+    for name, part in parts.items():
+        if "steps_" in name and "failed" not in part:
+            part |= {"twenty": twenty_steps(part, ""), "cpu_twenty": twenty_steps(part, "cpu_")}
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    precisions = ["bf16", "f32"] if {"avx512_bf16", "amx_bf16"} & set(about["instructions"]) else ["f32"]
+    lines = [
+        "# Full-size benchmark",
+        "",
+        f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, {about['memory_gb']} GB, Linux "
+        f"{about['kernel']}; {', '.join(about['instructions'])}. {versions}. Reprise at {about['commit']}.",
+        "" if len(precisions) > 1 else "This CPU has no native bf16: f32 alone is measured.\n",
+        "True shapes with random weights. Written by `benchmarks/full_size/measure.py`; `docs/benchmarks.md` says",
+        "what is compared and how to repeat it. Ratios: middle (smallest .. largest).",
+        "",
+    ]
+    limited = SDXL_LIMITED if "avx512f" in about["instructions"] else []
+    lines += ["## SDXL", "", *table(parts, [row for p in precisions for row in sdxl_rows(p)] + limited)]
+    for words, name, size in OTHERS:
+        lines += ["", f"## {words}", "", *table(parts, [row for p in precisions for row in other_rows(name, size, p)])]
     lines += ["", "## Seconds", "", *seconds_table(parts)]
     lines += ["", "## When, and what else the machine did", "",
               "Load: the run queue's average over the minute before. Others: the share of all cores' time that other",

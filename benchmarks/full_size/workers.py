@@ -23,24 +23,29 @@ def status_kilobytes(pid: int) -> dict[str, int]:
 
 
 class Watch:
-    """Samples a process's memory: anonymous and shared pages, and the kernel's high-water mark."""
+    """Samples a process's memory: anonymous and shared pages, by phase, and the kernel's high-water mark."""
 
     def __init__(self, pid: int) -> None:
-        self.peak_own = self.peak_resident = 0
+        self._own, self._phase, self._resident = {}, "load", 0
         self._pid, self._stop = pid, threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def phase(self, name: str) -> None:
+        self._phase = name
+
     def _run(self) -> None:
         while not self._stop.wait(0.02):
-            now = status_kilobytes(self._pid)
-            self.peak_own = max(self.peak_own, (now.get("RssAnon", 0) + now.get("RssShmem", 0)) * 1024)
-            self.peak_resident = max(self.peak_resident, now.get("VmHWM", 0) * 1024)
+            phase, now = self._phase, status_kilobytes(self._pid)
+            own = (now.get("RssAnon", 0) + now.get("RssShmem", 0)) * 1024
+            self._own[phase] = max(self._own.get(phase, 0), own)
+            self._resident = max(self._resident, now.get("VmHWM", 0) * 1024)
 
     def end(self) -> dict:
         self._stop.set()
         self._thread.join()
-        return {"peak_own_bytes": self.peak_own, "high_water_bytes": self.peak_resident}
+        return {"peak_own_bytes": max(self._own.values(), default=0), "high_water_bytes": self._resident,
+                "peak_own_bytes_by_phase": self._own}  # fmt: skip
 
 
 class Others:
@@ -65,6 +70,7 @@ class Others:
 class Worker:
     def __init__(self, name: str, command: list, environment: dict[str, str], log: Path) -> None:
         self.name, self._begin = name, time.perf_counter()
+        self.phases: list[tuple[str, float]] = []  # and the process's age when each began
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
@@ -73,18 +79,27 @@ class Worker:
         self.ready = self._read()
 
     def _read(self) -> dict:
-        while (line := self._process.stdout.readline()) and not line.startswith("{"):
-            print(f"{self.name}: {line}", end="", file=sys.stderr)  # a warning
-        if not line:
-            raise RuntimeError(f"{self.name} ended with status {self._process.wait()}; see its log")
-        return json.loads(line)
+        while line := self._process.stdout.readline():
+            if not line.startswith("{"):
+                print(f"{self.name}: {line}", end="", file=sys.stderr)  # a warning
+                continue
+            answer = json.loads(line)
+            if "phase" not in answer:
+                return answer
+            self._watch.phase(answer["phase"])
+            self.phases.append((answer["phase"], self.age()))
+        raise RuntimeError(f"{self.name} ended with status {self._process.wait()}; see its log")
 
-    def turn(self, what: str = "") -> tuple[str, float, float]:
-        """One step; which it was, its seconds, and its CPU seconds over all threads."""
+    def turn(self, what: str = "") -> dict:
+        """One step: which it was ("step"), its "seconds", and its "cpu_seconds" over all threads."""
         self._process.stdin.write(what + "\n")
         self._process.stdin.flush()
-        answer = self._read()
-        return answer["step"], answer["seconds"], answer["cpu_seconds"]
+        return self._read()
+
+    def seconds_of(self, phase: str) -> float:
+        """How long phases of that name took, each to the next."""
+        ends = [begin for _, begin in self.phases[1:]] + [self.age()]
+        return sum(end - begin for (name, begin), end in zip(self.phases, ends, strict=True) if name == phase)
 
     def age(self) -> float:
         """Seconds since its process was started."""
@@ -101,17 +116,12 @@ class Worker:
         return memory
 
 
-def run_json(command: list, environment: dict[str, str], log: Path) -> tuple[dict, dict]:
-    """What a command prints as JSON, and its memory."""
+def read_json(command: list, environment: dict[str, str], log: Path) -> dict:
+    """What a command prints as JSON."""
     with log.open("ab") as errors:
-        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=errors,
-                                   text=True, env=os.environ | environment)  # fmt: skip
-    watch = Watch(process.pid)
-    text, _ = process.communicate()
-    memory = watch.end()
-    if process.returncode != 0:
-        raise RuntimeError(f"{command[0]} ended with status {process.returncode}; see {log}")
-    return json.loads(text), memory
+        text = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=errors, text=True,
+                              check=True, env=os.environ | environment).stdout  # fmt: skip
+    return json.loads(text)
 
 
 def spread(values: list[float]) -> dict:

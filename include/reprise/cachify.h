@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "reprise/decision.h"
 #include "reprise/module_kind.h"
 
 namespace reprise {
@@ -67,14 +68,21 @@ class StepFunction {
     /// Error (usage) when the expression does not parse.
     StepFunction(const char* expression) : StepFunction(std::string(expression)) {}
     StepFunction(const std::string& expression);
-    StepFunction(std::vector<int> steps);
+    /// Steps of a run of any number, or of `num_steps` alone: asked about another number, the function throws
+    /// an Error (usage).
+    StepFunction(std::vector<int> steps, int num_steps = 0);
     // NOLINTEND(google-explicit-constructor)
+
+    /// One of cache-dit's step masks: "slow", "medium", "fast", "ultra". Error (usage) for another.
+    static StepFunction mask(const std::string& name);
 
     bool operator()(int step, int num_steps) const { return function_(step, num_steps); }
     /// Its JSON form, or "function" for one that has none.
     const std::string& text() const { return text_; }
 
   private:
+    StepFunction(Function function, std::string text)
+        : function_(std::move(function)), text_(std::move(text)) {}
     Function function_;
     std::string text_;
 };
@@ -84,18 +92,19 @@ class StepFunction {
 /// other half's now and what the two last differed by (arXiv 2410.19355).
 struct Store {
     enum class Rule {
-        output,    ///< its last output
-        delta,     ///< its input now, plus what it last added to its input
-        forecast,  ///< its last outputs, extrapolated to this step (TaylorSeer)
-        mean,      ///< the mean over guidance branches of their last outputs (T-Gate); needs split guidance
-        drop,      ///< of guidance alone: nothing; the other half's prediction is the result
+        output,          ///< its last output
+        delta,           ///< its input now, plus what it last added to its input
+        forecast,        ///< its last outputs, extrapolated to this step (TaylorSeer)
+        delta_forecast,  ///< its input now, plus an extrapolation of what it last added
+        mean,  ///< the mean over guidance branches of their last outputs (T-Gate); needs split guidance
+        drop,  ///< of guidance alone: nothing; the other half's prediction is the result
     };
     Rule rule = Rule::output;
-    int order = 1;  ///< of a forecast: 1 or 2
+    int order = 1;  ///< of an extrapolation: 1 or 2
 
     friend bool operator==(const Store&, const Store&) = default;
 };
-/// "output", "delta", "forecast(1)", "mean", "drop".
+/// "output", "delta", "forecast(1)", "delta_forecast(1)", "mean", "drop".
 std::string to_string(const Store& store);
 
 /// One line of a configuration. The first two names are the original's.
@@ -105,6 +114,12 @@ struct Entry {
     /// The kinds of module that the filter is shown.
     std::vector<ModuleKind> kinds = {ModuleKind::block};
     Store store = {};
+    /// Whether the matched modules, which must follow one another along one stream, are reused as one: kept
+    /// is what they add together.
+    bool as_one = false;
+    /// Given, the steps above are where reuse is allowed (never step 0), and this decides while running. All
+    /// entries that have one must have the same.
+    std::optional<Decision> decide = {};
 };
 
 /// What to reuse when. Where several entries match a module, the last of them holds.
@@ -128,11 +143,14 @@ extern const Config SD3_DEFAULT_CONFIG;
 /// A configuration from its JSON form: a list of objects with "wildcard_or_filter_func" (pattern, {"regex":
 /// ...} or
 /// {"not": ...}), "select_cache_step_func" (expression or list of steps), and optionally "kinds" (list of
-/// names) and "store" ("output", "delta", "mean", {"forecast": order}). `origin` names it in errors. Error
+/// names), "store" ("output", "delta", "mean", {"forecast": order}, {"delta_forecast": order}), "as_one" and
+/// "decide". `origin` names it in errors. Error
 /// (usage).
 Config parse_config(std::string_view json, std::string_view origin);
 /// Error (usage) when the file cannot be read or parsed.
 Config load_config(const std::string& path);
+/// The same; only so are configurations taken that name policies or the denoiser that they were found for.
+Config load_config(const Pipeline& pipe, const std::string& path);
 /// The JSON form; Error (usage) when an entry holds a C++ function, which has none.
 std::string to_json(const Config& config);
 

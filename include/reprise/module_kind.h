@@ -21,6 +21,8 @@ enum class ModuleKind : std::uint8_t {
     temporal_transformer_block,
     temporal_self_attention,
     temporal_cross_attention,
+    chain,     ///< modules that are reused as one (Entry::as_one)
+    denoiser,  ///< all of it: "denoiser"
     guidance,  ///< no module but a half of guidance: "unconditional", "conditional"
 };
 

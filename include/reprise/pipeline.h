@@ -44,6 +44,12 @@ struct StepInfo {
     double seconds = 0;      ///< of this step
     bool reused = false;     ///< whether any module was reused
     double flops_share = 1;  ///< of a full step's FLOPs
+    /// The modules that were reused, and "unconditional" or "conditional" for a half of guidance that was
+    /// not evaluated.
+    std::vector<std::string> reused_modules = {};
+    /// After the step, of GenerateOutput::latents' shape; only while the callback runs. Shared, not copied:
+    /// it may be kept, and must not be written to.
+    Tensor latents = {};
 };
 
 /// What to generate. Names and defaults are diffusers'; an option that the model cannot honour is refused.
@@ -91,11 +97,13 @@ struct RunReport {
     GuidanceMode guidance_mode = GuidanceMode::batched;
     bool reuse = false;  ///< whether a prepared configuration was in force
     std::size_t segments = 0;
-    double flops_full = 0;                ///< of all steps without reuse, one picture
-    double flops_run = 0;                 ///< of what was run
-    std::size_t kept_bytes = 0;           ///< what reuse keeps between steps, one picture
-    std::size_t prologue_bytes = 0;       ///< what was computed once, one picture
-    std::size_t scratch_bytes = 0;        ///< slots within a step
+    double flops_full = 0;           ///< of all steps without reuse, one picture
+    double flops_run = 0;            ///< of what was run
+    std::size_t kept_bytes = 0;      ///< what reuse keeps between steps, one picture
+    std::size_t prologue_bytes = 0;  ///< what was computed once, one picture
+    std::size_t scratch_bytes = 0;   ///< slots within a step
+    /// Where reuse is decided while running: for each picture the steps that were reused.
+    std::vector<std::vector<int>> decisions;
     std::vector<std::string> complaints;  ///< such as NaN in what a module keeps
 
     /// "reused 14 of 17 modules at 10 of 20 steps: 47 % of the work saved, 1.2 MB kept".

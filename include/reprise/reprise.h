@@ -8,4 +8,7 @@
 #include "reprise/module_kind.h"
 #include "reprise/pipeline.h"
 #include "reprise/policies.h"
+#include "reprise/profile.h"
+#include "reprise/running_policies.h"
 #include "reprise/tensor.h"
+#include "reprise/tune.h"

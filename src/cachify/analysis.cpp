@@ -11,15 +11,27 @@ using graph::Graph;
 using graph::ModuleId;
 using graph::NodeId;
 
-Sequence make_sequence(const std::vector<int>& steps_of_evaluations, const Schedule& schedule) {
+std::size_t alternatives_end(const Sequence& sequence, std::size_t begin) {
+    std::size_t end = begin;
+    while (end < sequence.size() && sequence[end].evaluation == sequence[begin].evaluation &&
+           sequence[end].branch == sequence[begin].branch)
+        ++end;
+    return end;
+}
+
+Sequence make_sequence(const std::vector<int>& steps_of_evaluations, const Schedule& schedule, bool probed) {
     Sequence sequence;
     for (std::size_t e = 0; e < steps_of_evaluations.size(); ++e)
         for (int branch = 0; branch < schedule.num_branches; ++branch) {
             const int step = steps_of_evaluations[e];
             const int evaluation = static_cast<int>(e);
             const int decision = schedule.count == Count::steps ? step : evaluation;
-            if (schedule.stand_in(branch, decision) == nullptr)
-                sequence.push_back({evaluation, step, branch, decision});
+            std::vector<int> modes = schedule.modes_at(decision);
+            std::erase_if(modes,
+                          [&](int mode) { return schedule.stand_in(branch, decision, mode) != nullptr; });
+            if (probed && !modes.empty())
+                sequence.push_back({evaluation, step, branch, decision, Execution::kProbe});
+            for (const int mode : modes) sequence.push_back({evaluation, step, branch, decision, mode});
         }
     return sequence;
 }
@@ -27,8 +39,8 @@ Sequence make_sequence(const std::vector<int>& steps_of_evaluations, const Sched
 namespace {
 
 bool asks_reuse(const Schedule::Rule& rule, const Execution& execution) {
-    return rule.reuse.at(static_cast<std::size_t>(execution.branch))
-        .at(static_cast<std::size_t>(execution.decision));
+    return rule.holds(execution.mode) && rule.reuse.at(static_cast<std::size_t>(execution.branch))
+                                             .at(static_cast<std::size_t>(execution.decision));
 }
 
 class Analyser {
@@ -42,43 +54,79 @@ class Analyser {
     }
 
     Analysis run() {
+        const Sequence& sequence = result_.sequence;
+        for (std::size_t begin = 0; begin < sequence.size(); begin = alternatives_end(sequence, begin)) {
+            groups_.push_back({begin, alternatives_end(sequence, begin), {}});
+            result_.path.push_back(groups_.back().end - 1);
+        }
         check_that_reuse_follows_a_run();
         needed_.assign(graph_.nodes.size() * static_cast<std::size_t>(result_.num_branches), 0);
-        for (std::size_t x = result_.sequence.size(); x-- > 0;) demand(x);
+        for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) demand(*group);
         mark_prologue();
         return std::move(result_);
     }
 
   private:
-    /// Forward over the sequence, as wrapped modules would run: fills module_runs.
+    /// Executions of one evaluation and branch, of which one is run.
+    struct Group {
+        std::size_t begin = 0, end = 0;
+        std::vector<bool> undecided = {};  ///< by module: runs in some modes and not in others
+    };
+
+    /// Whether a mode may be chosen in which the branch is not evaluated.
+    bool may_be_left_out(const Group& group) const {
+        const Execution& first = result_.sequence[group.begin];
+        const std::size_t evaluated = group.end - group.begin - (first.mode == Execution::kProbe ? 1 : 0);
+        return evaluated < schedule_.modes_at(first.decision).size();
+    }
+
+    /// Forward over the sequence, as wrapped modules would run: fills module_runs. What has run is what has
+    /// in every mode.
     void check_that_reuse_follows_a_run() {
         std::vector<std::vector<bool>> ran(static_cast<std::size_t>(result_.num_branches),
                                            std::vector<bool>(graph_.modules.size(), false));
-        for (std::size_t x = 0; x < result_.sequence.size(); ++x) {
-            const Execution& execution = result_.sequence[x];
-            auto& runs = result_.executions[x].module_runs;
-            runs.assign(graph_.modules.size(), true);
-            for (std::size_t m = 1; m < graph_.modules.size(); ++m) {  // a parent comes before its children
-                if (!runs[static_cast<std::size_t>(graph_.modules[m].parent)]) {
-                    runs[m] = false;
-                    continue;
+        for (Group& group : groups_) {
+            std::vector<bool> in_all(graph_.modules.size(), true);
+            std::vector<bool> in_some(graph_.modules.size(), false);
+            for (std::size_t x = group.begin; x < group.end; ++x) {
+                auto& runs = result_.executions[x].module_runs;
+                runs.assign(graph_.modules.size(), true);
+                if (result_.sequence[x].mode == Execution::kProbe) continue;
+                run_modules(result_.sequence[x], ran, runs);
+                for (std::size_t m = 0; m < runs.size(); ++m) {
+                    in_all[m] = in_all[m] && runs[m];
+                    in_some[m] = in_some[m] || runs[m];
                 }
-                const auto rule_index = extended_.rule_of[m];
-                if (rule_index < 0) continue;
-                const auto& rule = schedule_.rules[static_cast<std::size_t>(rule_index)];
-                if (!asks_reuse(rule, execution)) {
-                    ran[static_cast<std::size_t>(execution.branch)][m] = true;
-                    continue;
-                }
-                runs[m] = false;
-                const bool all_branches = rule.store.rule == Store::Rule::mean;
-                for (int b = 0; b < result_.num_branches; ++b)
-                    if ((all_branches || b == execution.branch) && !ran[static_cast<std::size_t>(b)][m])
-                        usage_error(
-                            "module '{}' is to be reused at step {} but has not run before; let it run at "
-                            "step 0",
-                            graph_.modules[m].name, execution.step);
             }
+            for (std::size_t m = 0; m < in_all.size(); ++m)
+                group.undecided.push_back(in_some[m] && !in_all[m]);
+            if (result_.sequence[group.begin].mode == Execution::kProbe)
+                result_.executions[group.begin].module_runs = in_all;
+            if (may_be_left_out(group)) continue;
+            auto& own = ran[static_cast<std::size_t>(result_.sequence[group.begin].branch)];
+            for (std::size_t m = 0; m < in_all.size(); ++m) own[m] = own[m] || in_all[m];
+        }
+    }
+
+    void run_modules(const Execution& execution, const std::vector<std::vector<bool>>& ran,
+                     std::vector<bool>& runs) const {
+        for (std::size_t m = 1; m < graph_.modules.size(); ++m) {  // a parent comes before its children
+            if (!runs[static_cast<std::size_t>(graph_.modules[m].parent)]) {
+                runs[m] = false;
+                continue;
+            }
+            const auto rule_index = extended_.rule_of[m];
+            if (rule_index < 0) continue;
+            const auto& rule = schedule_.rules[static_cast<std::size_t>(rule_index)];
+            if (!asks_reuse(rule, execution)) continue;
+            runs[m] = false;
+            const bool all_branches = rule.store.rule == Store::Rule::mean;
+            for (int b = 0; b < result_.num_branches; ++b)
+                if ((all_branches || b == execution.branch) && !ran[static_cast<std::size_t>(b)][m])
+                    usage_error(
+                        "module '{}' is to be reused at step {} but has not run before; let it run at "
+                        "step 0",
+                        graph_.modules[m].name, execution.step);
         }
     }
 
@@ -91,17 +139,36 @@ class Analyser {
         result_.executions[x].stale.push_back({node, branch, count});
     }
 
+    /// Backward through one evaluation of a branch: what any of its modes leaves to be kept by those before.
+    void demand(const Group& group) {
+        const std::vector<int> after = needed_;
+        std::vector<int> before = may_be_left_out(group) ? after : std::vector<int>(after.size(), 0);
+        for (std::size_t x = group.begin; x < group.end; ++x) {
+            needed_ = after;
+            demand(x, group);
+            if (result_.sequence[x].mode == Execution::kProbe) continue;
+            for (std::size_t i = 0; i < before.size(); ++i) before[i] = std::max(before[i], needed_[i]);
+            // What a probe computes on the way is kept then and there.
+            auto& first = result_.executions[group.begin].kept;
+            const auto& kept = result_.executions[x].kept;
+            for (std::size_t n = 0; n < kept.size(); ++n) first[n] = first[n] || kept[n];
+        }
+        needed_ = std::move(before);
+    }
+
     /// Backward through one execution, from what it must yield.
-    void demand(std::size_t x) {
+    void demand(std::size_t x, const Group& group) {
         auto& execution = result_.executions[x];
         const int branch = result_.sequence[x].branch;
+        const bool probe = result_.sequence[x].mode == Execution::kProbe;
         auto& must = execution.must;
         must.assign(graph_.nodes.size(), false);
         execution.kept.assign(graph_.nodes.size(), false);
         std::vector<bool> demanded(graph_.nodes.size(), false);
-        for (const auto& output : graph_.outputs) demanded[static_cast<std::size_t>(output.node)] = true;
+        for (std::size_t i = probe ? extended_.first_probe() : 0; i < graph_.outputs.size(); ++i)
+            demanded[static_cast<std::size_t>(graph_.outputs[i].node)] = true;
         for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-            if (!extended_.persistent[n]) continue;
+            if (probe || !extended_.persistent[n]) continue;
             int& count = needed(static_cast<NodeId>(n), branch);
             if (count == 0 || !execution.module_runs[static_cast<std::size_t>(graph_.nodes[n].module)])
                 continue;
@@ -112,6 +179,7 @@ class Analyser {
         for (std::size_t n = graph_.nodes.size(); n-- > 0;) {
             if (!demanded[n]) continue;
             const auto id = static_cast<NodeId>(n);
+            if (probe) check_probed(x, group, id);
             switch (extended_.roles[n]) {
                 case Role::weight:
                 case Role::fixed:
@@ -145,6 +213,23 @@ class Analyser {
         }
     }
 
+    /// What a decision looks at must not depend on the decision, and be there.
+    void check_probed(std::size_t x, const Group& group, NodeId id) const {
+        const Choice* choice = extended_.choice(id);
+        const Role role = extended_.role(id);
+        if (choice == nullptr && role != Role::computed) return;
+        const auto module = static_cast<std::size_t>(graph_[choice != nullptr ? choice->fresh : id].module);
+        if (group.undecided[module])
+            usage_error("a decision whether to reuse '{}' looks at a value that depends on it",
+                        graph_.modules[module].name);
+        const auto& runs = result_.executions[x].module_runs;
+        const ModuleId parent = graph_.modules[module].parent;
+        const bool kept = choice != nullptr || extended_.persistent[static_cast<std::size_t>(id)];
+        if (!runs[module] && !(kept && runs[static_cast<std::size_t>(std::max(parent, 0))]))
+            usage_error("a decision looks at a value of '{}', which is inside what is reused at step {}",
+                        graph_.modules[module].name, result_.sequence[x].step);
+    }
+
     void demand_choice(std::size_t x, const Choice& choice, std::vector<bool>& demanded) {
         const auto& execution = result_.executions[x];
         const ModuleId module = graph_[choice.fresh].module;
@@ -152,14 +237,17 @@ class Analyser {
             demanded[static_cast<std::size_t>(choice.fresh)] = true;
             return;
         }
+        if (choice.loaded >= 0) {
+            demanded[static_cast<std::size_t>(choice.loaded)] = true;
+            return;
+        }
         const Store store = schedule_.rules[choice.rule].store;
         switch (store.rule) {
             case Store::Rule::output:
-                failure("planner: a choice for the output rule");
             case Store::Rule::delta:
-                demanded[static_cast<std::size_t>(choice.loaded)] = true;
-                break;
+                failure("planner: a choice for the {} rule", to_string(store));
             case Store::Rule::forecast:
+            case Store::Rule::delta_forecast:
                 read_stale(x, choice.fresh, result_.sequence[x].branch, store.order + 1);
                 break;
             case Store::Rule::drop:
@@ -184,6 +272,7 @@ class Analyser {
     const Graph& graph_;
     const Schedule& schedule_;
     Analysis result_;
+    std::vector<Group> groups_;
     std::vector<int> needed_;  ///< by node and branch: how many of the executions before are read later on
 };
 

@@ -24,14 +24,14 @@ std::size_t depth(const Store& store) {
 
 }  // namespace
 
-void BranchMemory::complete(std::vector<Tensor>& predictions, int evaluation, int decision) {
+void BranchMemory::complete(std::vector<Tensor>& predictions, int evaluation, int decision, int mode) {
     if (schedule_->branch_rules.empty()) return;
     for (const Schedule::BranchRule& rule : schedule_->branch_rules) {
         const auto branch = static_cast<std::size_t>(rule.branch);
         const Tensor& other = predictions.at(1 - branch);
         Kept& kept = kept_[branch];
         if (rule.store.rule == Store::Rule::drop) continue;
-        if (schedule_->stand_in(rule.branch, decision) == nullptr) {
+        if (schedule_->stand_in(rule.branch, decision, mode) == nullptr) {
             if (rule.store.rule == Store::Rule::delta && !other.defined()) continue;
             kept.predictions.insert(kept.predictions.begin(), rule.store.rule == Store::Rule::delta
                                                                   ? sum(predictions[branch], other, -1)

@@ -14,9 +14,9 @@ class BranchMemory {
     explicit BranchMemory(const Schedule& schedule) : schedule_(&schedule), kept_(2) {}
 
     /// One evaluation's predictions in the order of the branches, undefined where none was made; `decision`
-    /// is the step, or the evaluation with Count::evaluations. Fills in what the schedule's rules make up,
-    /// and takes out what is dropped.
-    void complete(std::vector<Tensor>& predictions, int evaluation, int decision);
+    /// is the step, or the evaluation with Count::evaluations, `mode` what the step is run in. Fills in what
+    /// the schedule's rules make up, and takes out what is dropped.
+    void complete(std::vector<Tensor>& predictions, int evaluation, int decision, int mode = 0);
     std::size_t kept_bytes() const;
 
   private:

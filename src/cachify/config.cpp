@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "cachify/decision_json.h"
 #include "cachify/expression.h"
 #include "cachify/filter.h"
 #include "cachify/policies.h"
+#include "cachify/profile_json.h"
+#include "cachify/step_mask.h"
 #include "io/json.h"
 #include "io/printable.h"
 #include "reprise/cachify.h"
@@ -38,12 +41,23 @@ ModuleFilter ModuleFilter::negation(ModuleFilter filter) {
 StepFunction::StepFunction(const std::string& expression)
     : function_(parse_condition(expression)), text_(json_text(expression)) {}
 
-StepFunction::StepFunction(std::vector<int> steps) {
+StepFunction::StepFunction(std::vector<int> steps, int num_steps) {
     std::sort(steps.begin(), steps.end());
     text_ = json_text(steps);
-    function_ = [steps = std::move(steps)](int step, int) {
+    function_ = [steps = std::move(steps), num_steps](int step, int asked) {
+        if (num_steps > 0 && asked != num_steps)
+            usage_error("this configuration is for {} steps; asked for {}: make one for that, or run {}",
+                        num_steps, asked, num_steps);
         return std::binary_search(steps.begin(), steps.end(), step);
     };
+}
+
+StepFunction StepFunction::mask(const std::string& name) {
+    step_mask(name, 1);  // refuses an unknown one here
+    return {[name](int step, int num_steps) {
+                return step_mask(name, num_steps).at(static_cast<std::size_t>(step));
+            },
+            json_text(Json{{"mask", name}})};
 }
 
 std::string to_string(const Store& store) {
@@ -54,6 +68,8 @@ std::string to_string(const Store& store) {
             return "delta";
         case Store::Rule::forecast:
             return fmt::format("forecast({})", store.order);
+        case Store::Rule::delta_forecast:
+            return fmt::format("delta_forecast({})", store.order);
         case Store::Rule::mean:
             return "mean";
         case Store::Rule::drop:
@@ -80,6 +96,9 @@ const Config SD3_DEFAULT_CONFIG = {
 
 namespace {
 
+constexpr std::string_view kKeys[] = {
+    "wildcard_or_filter_func", "select_cache_step_func", "kinds", "store", "as_one", "decide"};
+
 /// Reads one configuration; every error names the file and the entry.
 class Reader {
   public:
@@ -88,6 +107,7 @@ class Reader {
 
     Config read(std::string_view text) {
         Json json = parse_json(text, origin_);
+        if (json.is_object() && json.contains("evidence")) check_evidence(json["evidence"]);
         if (json.is_object() && json.contains("entries")) json = Json(json["entries"]);
         if (!json.is_array())
             usage_error("{}: expected a list of entries, found {}", origin_, json.type_name());
@@ -108,6 +128,22 @@ class Reader {
         usage_error("{}: entry {}: {}", origin_, entry_, fmt::format(format, std::forward<Args>(args)...));
     }
 
+    /// Refuses a configuration that was found for another denoiser; its steps are those of that run.
+    void check_evidence(const Json& json) {
+        if (!json.is_object() || !json.contains("model") || !json["model"].is_object() ||
+            !json.contains("run") || !json["run"].is_object())
+            usage_error("{}: its evidence names no model and no run; expected what reprise tune wrote",
+                        origin_);
+        if (context_ == nullptr)
+            usage_error("{}: it was found for one denoiser: use load_config with the pipeline", origin_);
+        const Json& model = json["model"];
+        check_identity(
+            {require<std::string>(model, "class", origin_), require<std::string>(model, "config", origin_),
+             require<std::string>(model, "weights", origin_)},
+            *context_, origin_);
+        num_steps_ = require<int>(json["run"], "steps", origin_);
+    }
+
     Config policy(const Json& json) const {
         if (!json.is_string())
             wrong("policy is {}; expected a text such as \"deepcache:interval=3\"",
@@ -122,18 +158,20 @@ class Reader {
     Entry entry(const Json& json) const {
         if (!json.is_object()) wrong("expected an object, found {}", json.type_name());
         for (const auto& [key, value] : json.items())
-            if (key != "wildcard_or_filter_func" && key != "select_cache_step_func" && key != "kinds" &&
-                key != "store")
-                wrong(
-                    "unknown key '{}'; there are wildcard_or_filter_func, select_cache_step_func, kinds, "
-                    "store",
-                    key);
+            if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys))
+                wrong("unknown key '{}'; there are {}", key, fmt::join(kKeys, ", "));
         for (const char* key : {"wildcard_or_filter_func", "select_cache_step_func"})
             if (!json.contains(key)) wrong("'{}' is missing", key);
         try {
             Entry result{filter(json["wildcard_or_filter_func"]), steps(json["select_cache_step_func"])};
             if (json.contains("kinds")) result.kinds = kinds(json["kinds"]);
             if (json.contains("store")) result.store = store(json["store"]);
+            if (json.contains("as_one")) {
+                if (!json["as_one"].is_boolean()) wrong("as_one is no truth value; expected true or false");
+                result.as_one = json["as_one"].get<bool>();
+            }
+            if (json.contains("decide"))
+                result.decide = decision_from(json["decide"], fmt::format("{}: entry {}", origin_, entry_));
             return result;
         } catch (const Error& error) {
             const std::string message = error.what();
@@ -153,6 +191,8 @@ class Reader {
     }
     StepFunction steps(const Json& json) const {
         if (json.is_string()) return json.get<std::string>();
+        if (json.is_object() && json.size() == 1 && json.contains("mask") && json["mask"].is_string())
+            return StepFunction::mask(json["mask"].get<std::string>());
         if (json.is_array()) {
             std::vector<int> list;
             for (const auto& step : json) {
@@ -161,11 +201,11 @@ class Reader {
                           printable(json_text(step)));
                 list.push_back(step.get<int>());
             }
-            return list;
+            return {std::move(list), num_steps_};
         }
         wrong(
-            "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\" or a list of "
-            "steps",
+            "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\", a list of steps "
+            "or {{\"mask\": \"fast\"}}",
             printable(json_text(json)));
     }
     std::vector<ModuleKind> kinds(const Json& json) const {
@@ -182,21 +222,39 @@ class Reader {
         if (json == "delta") return {Store::Rule::delta};
         if (json == "mean") return {Store::Rule::mean};
         if (json == "drop") return {Store::Rule::drop};
-        if (json == "forecast") return {Store::Rule::forecast};
-        if (json.is_object() && json.size() == 1 && json.contains("forecast")) {
-            const auto& order = json["forecast"];
-            if (order == 1 || order == 2) return {Store::Rule::forecast, order.get<int>()};
+        for (const auto& [name, rule] : {std::pair("forecast", Store::Rule::forecast),
+                                         std::pair("delta_forecast", Store::Rule::delta_forecast)}) {
+            if (json == name) return {rule};
+            if (!json.is_object() || json.size() != 1 || !json.contains(name)) continue;
+            const auto& order = json[name];
+            if (order == 1 || order == 2) return {rule, order.get<int>()};
         }
-        wrong(R"(store is {}; expected "output", "delta", "mean", "drop" or {{"forecast": 1}} (or 2))",
-              printable(json_text(json)));
+        wrong(
+            R"(store is {}; expected "output", "delta", "mean", "drop", {{"forecast": 1}} or {{"delta_forecast": 1}} (or 2))",
+            printable(json_text(json)));
     }
 
     std::string origin_;
     const PolicyContext* context_;
     std::size_t entry_ = 0;
+    int num_steps_ = 0;  ///< of lists of steps; 0: any
 };
 
 }  // namespace
+
+void check_identity(const DenoiserIdentity& found, const PolicyContext& context, std::string_view origin) {
+    if (found.class_name != context.denoiser_class)
+        usage_error("{}: it is for a {}; this model's denoiser is a {}", origin, printable(found.class_name),
+                    context.denoiser_class);
+    if (!context.identity) return;
+    const DenoiserIdentity own = context.identity();
+    if (found.config != own.config)
+        usage_error("{}: it is for a {} of other sizes (configuration {}; this model's is {})", origin,
+                    printable(found.class_name), printable(found.config), own.config);
+    if (!own.weights.empty() && found.weights != own.weights)
+        usage_error("{}: it is for a {} of these sizes with other weights ({}; this model's are {})", origin,
+                    printable(found.class_name), printable(found.weights), own.weights);
+}
 
 Config parse_config(std::string_view json, std::string_view origin) {
     return Reader(origin, nullptr).read(json);
@@ -221,8 +279,12 @@ std::string to_json(const Config& config) {
         for (const ModuleKind kind : entry.kinds) json["kinds"].push_back(name_of(kind));
         if (entry.store.rule == Store::Rule::forecast)
             json["store"] = {{"forecast", entry.store.order}};
+        else if (entry.store.rule == Store::Rule::delta_forecast)
+            json["store"] = {{"delta_forecast", entry.store.order}};
         else
             json["store"] = to_string(entry.store);
+        if (entry.as_one) json["as_one"] = true;
+        if (entry.decide) json["decide"] = to_json(*entry.decide);
         result.push_back(std::move(json));
     }
     return result.dump(2);

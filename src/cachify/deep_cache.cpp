@@ -17,19 +17,6 @@ namespace {
 const std::vector<ModuleKind> kPathKinds = {ModuleKind::block, ModuleKind::resnet, ModuleKind::transformer,
                                             ModuleKind::sampler};
 
-Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
-               const std::vector<ModuleKind>& kinds, Store store = {}) {
-    std::vector<std::string> escaped;
-    for (const std::string& name : names) {
-        std::string& text = escaped.emplace_back();
-        for (const char c : name) {
-            if (c == '.') text += '\\';
-            text += c;
-        }
-    }
-    return {ModuleFilter::regex(fmt::format("^({})$", fmt::join(escaped, "|"))), steps, kinds, store};
-}
-
 /// The modules that a path of this depth leaves out.
 std::vector<std::string> beyond_the_path(const graph::Graph& graph, int branch) {
     const int ups = count_modules(graph, "up_blocks");
@@ -69,6 +56,19 @@ StepFunction steps_of(const DeepCacheOptions& options) {
 }
 
 }  // namespace
+
+Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
+               const std::vector<ModuleKind>& kinds, Store store) {
+    std::vector<std::string> escaped;
+    for (const std::string& name : names) {
+        std::string& text = escaped.emplace_back();
+        for (const char c : name) {
+            if (c == '.') text += '\\';
+            text += c;
+        }
+    }
+    return {ModuleFilter::regex(fmt::format("^({})$", fmt::join(escaped, "|"))), steps, kinds, store};
+}
 
 std::vector<int> non_uniform_full_steps(int num_steps, const DeepCacheOptions& options) {
     const auto wanted = static_cast<std::size_t>((num_steps + options.interval - 1) / options.interval);

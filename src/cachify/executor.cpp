@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
+#include <numeric>
+#include <thread>
 
 #include "core/half.h"
 #include "reprise/error.h"
@@ -13,11 +16,30 @@ namespace reprise::cachify {
 Executor::Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
                    const backends::CompileOptions& options,
                    const std::function<void(std::size_t, std::size_t)>& progress)
-    : plan_(std::move(plan)) {
-    for (const Segment& segment : plan_->segments) {
-        executables_.push_back(backend.compile(segment.graph, options));
-        if (progress) progress(executables_.size(), plan_->segments.size());
+    : plan_(std::move(plan)), executables_(plan_->segments.size()) {
+    // An engine compiles mostly on one thread, and what it needs meanwhile is needed for each.
+    constexpr std::size_t kMostAtOnce = 4;
+    const std::size_t cores =
+        options.threads > 0 ? static_cast<std::size_t>(options.threads) : std::thread::hardware_concurrency();
+    const std::size_t at_once = std::clamp<std::size_t>(cores, 1, kMostAtOnce);
+    const std::size_t count = executables_.size();
+    std::vector<std::size_t> order(count);  // heavy ones first
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return plan_->segments[a].cost.weight_bytes > plan_->segments[b].cost.weight_bytes;
+    });
+    std::vector<std::future<std::unique_ptr<backends::Executable>>> running(count);
+    const auto finish = [&](std::size_t i) {
+        executables_[order[i]] = running[i].get();
+        if (progress) progress(i + 1, count);
+    };
+    for (std::size_t i = 0; i < count; ++i) {
+        if (i >= at_once) finish(i - at_once);
+        running[i] = std::async(std::launch::async, [&, segment = order[i]] {
+            return backend.compile(plan_->segments[segment].graph, options);
+        });
     }
+    for (std::size_t i = count - std::min(count, at_once); i < count; ++i) finish(i);
 }
 
 Executor::Executor(std::shared_ptr<const Plan> plan, const Executor& same_cut)
@@ -32,8 +54,12 @@ Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
       program_(reuse ? &executor_->plan().program : &executor_->plan().full_program),
       sequence_(reuse ? &executor_->plan().analysis.sequence : &executor_->plan().full_analysis.sequence),
       host_(program_->prologues.size(), std::vector<Tensor>(executor_->plan().extended.graph.inputs.size())) {
-    slots_.reserve(program_->slots.size());
-    for (const Slot& slot : program_->slots) slots_.emplace_back(slot.type, slot.shape);
+    const Plan& plan = executor_->plan();
+    if (reuse && plan.schedule.num_modes > 1) {
+        writer_.emplace(plan.extended, plan.schedule, plan.analysis, plan.partition, 0, plan.segments);
+        program_ = &writer_->program();
+    }
+    allocate();
     for (std::size_t s = 0; s < executor_->size(); ++s)
         requests_.push_back(executor_->executable(s).request());
 }
@@ -51,21 +77,77 @@ void Generation::bind(int branch, std::size_t input, const Tensor& value) {
     host_.at(static_cast<std::size_t>(branch)).at(input) = value;
 }
 
+/// Memory for slots that there were none of before.
+void Generation::allocate() {
+    for (std::size_t i = slots_.size(); i < program_->slots.size(); ++i)
+        slots_.emplace_back(program_->slots[i].type, program_->slots[i].shape);
+}
+
 void Generation::begin() {
-    position_ = 0;
+    next_ = position_ = 0;
     for (std::size_t branch = 0; branch < program_->prologues.size(); ++branch)
         execute(program_->prologues[branch], static_cast<int>(branch));
 }
 
-std::vector<Tensor> Generation::run() {
-    if (position_ >= program_->executions.size())
-        failure("{}: asked for evaluation {} of a plan for {}", executor_->plan().extended.graph.name,
-                position_ + 1, program_->executions.size());
-    const int branch = (*sequence_)[position_].branch;
-    execute(program_->executions[position_], branch);
+void Generation::skip() {
+    next_ = alternatives_end(*sequence_, next_);
+    probed_ = false;
+}
+
+void Generation::restart() {
+    next_ = position_ = 0;
+    probed_ = false;
+    if (!writer_) return;
+    const Plan& plan = executor_->plan();
+    writer_.emplace(plan.extended, plan.schedule, plan.analysis, plan.partition, 0, plan.segments);
+    program_ = &writer_->program();
+    slots_.resize(static_cast<std::size_t>(program_->prologue_slots));
+    allocate();
+}
+
+const Execution* Generation::next() const {
+    return next_ < sequence_->size() ? &(*sequence_)[next_] : nullptr;
+}
+
+std::vector<Tensor> Generation::execute(std::size_t execution) {
+    position_ = execution;
+    const int branch = (*sequence_)[execution].branch;
+    std::vector<Operand> places;
+    if (writer_) {
+        const auto instructions = writer_->write(execution);
+        allocate();
+        execute(instructions, branch);
+        places = writer_->outputs(execution);
+    } else {
+        execute(program_->executions[execution], branch);
+        places = program_->outputs[execution];
+    }
     std::vector<Tensor> outputs;
-    for (const Operand& output : program_->outputs[position_]) outputs.push_back(operand(output, branch));
-    ++position_;
+    for (const Operand& place : places) outputs.push_back(operand(place, branch));
+    return outputs;
+}
+
+std::vector<Tensor> Generation::probe() {
+    const Execution* now = next();
+    if (now == nullptr || now->mode != Execution::kProbe || probed_) return {};
+    probed_ = true;
+    return execute(next_);
+}
+
+std::vector<Tensor> Generation::run(int mode) {
+    const Execution* now = next();
+    if (now == nullptr)
+        failure("{}: asked for more evaluations than its plan has", executor_->plan().extended.graph.name);
+    std::size_t execution = next_;
+    const std::size_t end = alternatives_end(*sequence_, next_);
+    while (execution < end && (*sequence_)[execution].mode != mode) ++execution;
+    std::vector<Tensor> outputs;
+    if (execution < end) {
+        probe();
+        outputs = execute(execution);
+    }
+    next_ = end;
+    probed_ = false;
     return outputs;
 }
 

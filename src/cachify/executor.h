@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "backends/backend.h"
@@ -12,7 +13,7 @@ namespace reprise::cachify {
 /// A plan with its segments compiled: immutable, shared by generations and threads.
 class Executor {
   public:
-    /// `progress` is told after each segment (done, of how many).
+    /// Compiles segments side by side. `progress` is told, on this thread, how many of how many are done.
     Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
              const backends::CompileOptions& options,
              const std::function<void(std::size_t, std::size_t)>& progress = {});
@@ -34,7 +35,7 @@ class Executor {
 /// One pass through a plan's sequence: owns the slots and the position in it. Used by one thread at a time.
 class Generation {
   public:
-    /// With `reuse` off the same cut runs in full.
+    /// With `reuse` off the same cut runs in full, in mode 0.
     explicit Generation(std::shared_ptr<const Executor> executor, bool reuse = true);
     ~Generation();
     Generation(Generation&&) noexcept;
@@ -44,26 +45,40 @@ class Generation {
     void bind(int branch, std::size_t input, const Tensor& value);
     /// Runs the prologue of each branch.
     void begin();
-    /// Runs the next execution of the sequence; yields the graph's outputs, valid until the next call.
-    std::vector<Tensor> run();
-
-    /// Segments run so far, and those that a generation without reuse would have run.
+    /// The next evaluation of a branch, whatever its mode; null at the end.
+    const Execution* next() const;
+    /// Runs what comes before the choice of the next one's mode; yields what the decision looks at, valid
+    /// until `run`. Nothing where the plan has no probe.
+    std::vector<Tensor> probe();
+    /// Runs the next one in that mode; yields the graph's outputs, valid until the next call. Nothing where
+    /// the branch is left out in that mode.
+    std::vector<Tensor> run(int mode = 0);
+    /// Leaves the next one out. What follows must not read what it would have kept.
+    void skip();
+    /// Begins again after the prologues, whose values stay.
+    void restart();
+    /// In the plan's sequence, of what `run` ran last.
     std::size_t position() const { return position_; }
     /// Modules in whose kept values a NaN was seen, with the step.
     const std::vector<std::string>& complaints() const { return complaints_; }
 
   private:
     void execute(const std::vector<Instruction>& instructions, int branch);
+    std::vector<Tensor> execute(std::size_t execution);
+    void allocate();
     Tensor operand(const Operand& operand, int branch) const;
     void look_for_nan(const RunSegment& run);
 
     std::shared_ptr<const Executor> executor_;
     const Program* program_;
-    const Sequence* sequence_;  ///< that the program is for
+    const Sequence* sequence_;             ///< that the program is for
+    std::optional<ProgramWriter> writer_;  ///< where modes are chosen while running; program_ is then its own
     std::vector<Tensor> slots_;
     std::vector<std::vector<Tensor>> host_;  ///< [branch][graph input]
     std::vector<std::unique_ptr<backends::Request>> requests_;
+    std::size_t next_ = 0;  ///< in the sequence
     std::size_t position_ = 0;
+    bool probed_ = false;
     std::vector<std::string> complaints_;
 };
 

@@ -1,6 +1,7 @@
 #include "cachify/extend.h"
 
 #include <algorithm>
+#include <map>
 
 #include "reprise/error.h"
 
@@ -43,6 +44,7 @@ class Extender {
                 role = Role::prologue;  // a constant result has to be put somewhere once
         }
         check_deltas();
+        if (schedule_.decision) add_probe(*schedule_.decision);
         return std::move(result_);
     }
 
@@ -95,7 +97,8 @@ class Extender {
         const auto index = static_cast<std::size_t>(node.attrs<graph::ModuleOutputAttrs>().index);
         const NodeId output = node.inputs[0];
         const NodeId fresh = append(std::move(node), Role::computed);
-        if (store.rule == Store::Rule::delta) return delta(module, rule, index, output, fresh);
+        if (store.rule == Store::Rule::delta || store.rule == Store::Rule::delta_forecast)
+            return delta(module, rule, index, output, fresh);
         result_.persistent[static_cast<std::size_t>(fresh)] = true;
         result_.graph.modules[static_cast<std::size_t>(module)].outputs.push_back(fresh);
         if (store.rule == Store::Rule::output) return fresh;
@@ -116,7 +119,9 @@ class Extender {
         const NodeId added = binary(graph::Binary::subtract, output, input, module);
         result_.persistent[static_cast<std::size_t>(added)] = true;
         const ModuleId parent = graph.modules[static_cast<std::size_t>(module)].parent;
-        return choose(rule, fresh, binary(graph::Binary::add, input, added, parent));
+        const bool forecast = schedule_.rules[rule].store.rule == Store::Rule::delta_forecast;
+        const NodeId stored = forecast ? choose(rule, added, -1) : added;
+        return choose(rule, fresh, binary(graph::Binary::add, input, stored, parent));
     }
 
     NodeId binary(graph::Binary function, NodeId a, NodeId b, ModuleId module) {
@@ -135,9 +140,8 @@ class Extender {
         Node node;
         node.op = Op::input;
         node.module = module.parent;
-        node.attributes = graph::InputAttrs{
-            fmt::format("{}:{}", module.name, output.attrs<graph::ModuleOutputAttrs>().index), output.type,
-            output.shape};
+        node.attributes =
+            graph::InputAttrs{fmt::format("{}:{}", module.name, fresh), output.type, output.shape};
         graph::infer(result_.graph, node);
         const NodeId id = append(std::move(node), Role::choice);
         result_.choice_of[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(result_.choices.size());
@@ -145,9 +149,88 @@ class Extender {
         return id;
     }
 
+    ModuleId module_of(const std::string& name) const {
+        const ModuleId id = name.empty() ? first_inside(0, {ModuleKind::block}) : source_.find_module(name);
+        if (id < 0) usage_error("a decision looks at module '{}', which the {} lacks", name, source_.name);
+        return id;
+    }
+
+    /// The first module inside `outer` of one of these kinds, or -1.
+    ModuleId first_inside(ModuleId outer, std::initializer_list<ModuleKind> kinds) const {
+        for (std::size_t m = 0; m < source_.modules.size(); ++m)
+            if (source_.is_within(static_cast<ModuleId>(m), outer) &&
+                std::find(kinds.begin(), kinds.end(), source_.modules[m].kind) != kinds.end())
+                return static_cast<ModuleId>(m);
+        return -1;
+    }
+
+    const Module& with_stream(ModuleId id) const {
+        const Module& module = source_.modules[static_cast<std::size_t>(id)];
+        if (module.inputs.empty() || module.outputs.size() < module.inputs.size())
+            usage_error("a decision looks at the stream of '{}', which has none", module.name);
+        return module;
+    }
+    /// In the copied graph, the stream as a module takes it and as it gives it. Of two the last is the
+    /// picture's.
+    NodeId taken_by(ModuleId id) const { return renamed(with_stream(id).inputs.back()); }
+    NodeId given_by(ModuleId id) const {
+        const Module& module = with_stream(id);
+        return renamed(module.outputs[module.inputs.size() - 1]);
+    }
+
+    /// Whether a decision is about the module or one around it.
+    bool is_decided_on(ModuleId module) const {
+        for (; module > 0; module = source_.modules[static_cast<std::size_t>(module)].parent) {
+            const auto rule = result_.rule_of[static_cast<std::size_t>(module)];
+            if (rule >= 0 && !schedule_.rules[static_cast<std::size_t>(rule)].modes.empty()) return true;
+        }
+        return false;
+    }
+
+    /// The same value, computed outside of what a decision is about.
+    NodeId beside(NodeId id) {
+        Node node = result_.graph[id];
+        if (result_.role(id) != Role::computed || !is_decided_on(node.module)) return id;
+        const auto known = beside_.find(id);
+        if (known != beside_.end()) return known->second;
+        for (NodeId& input : node.inputs) input = beside(input);
+        node.module = 0;
+        const NodeId copy = append(std::move(node), Role::computed);
+        beside_[id] = copy;
+        return copy;
+    }
+
+    void add_probe(const Decision& decision) {
+        if (decision.probe != Decision::Probe::residual && decision.probe != Decision::Probe::modulated)
+            return;
+        const ModuleId first = module_of(decision.first);
+        const ModuleId last = decision.last.empty() ? first : module_of(decision.last);
+        NodeId value = 0;
+        if (decision.probe == Decision::Probe::residual) {
+            const NodeId in = taken_by(first);
+            const NodeId out = given_by(last);
+            const Graph& graph = result_.graph;
+            value = graph[in].shape == graph[out].shape ? binary(graph::Binary::subtract, out, in, 0) : out;
+        } else {
+            const ModuleId attention =
+                first_inside(first, {ModuleKind::self_attention, ModuleKind::joint_attention});
+            // In a block without attention the timestep comes in with the first resnet.
+            // It lies within what may be reused: computed beside it, which costs a norm or a resnet.
+            value = attention >= 0 ? renamed(with_stream(attention).inputs.front())
+                                   : given_by(std::max(first, first_inside(first, {ModuleKind::resnet})));
+        }
+        if (decision.probe == Decision::Probe::modulated) value = beside(value);
+        if (result_.role(value) != Role::computed)
+            usage_error("a decision looks at a value of '{}' that is the same at every step",
+                        source_.modules[static_cast<std::size_t>(first)].name);
+        result_.graph.outputs.push_back({"probe", value});
+        result_.num_probes = 1;
+    }
+
     void check_deltas() const {
         for (std::size_t i = 0; i < schedule_.rules.size(); ++i) {
-            if (schedule_.rules[i].store.rule != Store::Rule::delta) continue;
+            const auto rule = schedule_.rules[i].store.rule;
+            if (rule != Store::Rule::delta && rule != Store::Rule::delta_forecast) continue;
             if (std::find(has_delta_.begin(), has_delta_.end(), i) != has_delta_.end()) continue;
             usage_error(
                 "module '{}' cannot be stored as a delta: none of its outputs has the shape of its input",
@@ -161,6 +244,7 @@ class Extender {
     Extended result_;
     std::vector<NodeId> renamed_;
     std::vector<std::size_t> has_delta_;
+    std::map<NodeId, NodeId> beside_;
 };
 
 }  // namespace

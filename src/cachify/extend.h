@@ -21,10 +21,12 @@ enum class Role : std::uint8_t {
 /// Where readers of a module's output look when its store rule gives them something else than the last
 /// output.
 struct Choice {
-    graph::NodeId node = 0;     ///< the placeholder that readers read: an Op::input of the extended graph
-    graph::NodeId fresh = 0;    ///< the module_output, read when the module runs
-    graph::NodeId loaded = -1;  ///< delta: input + stored difference, computed when the module is reused
-    std::size_t rule = 0;       ///< index into Schedule::rules
+    graph::NodeId node = 0;   ///< the placeholder that readers read: an Op::input of the extended graph
+    graph::NodeId fresh = 0;  ///< the module_output, read when the module runs
+    /// With differences: input + stored difference, computed when the module is reused. The choice itself is
+    /// then never combined from slots, but of a forecast of differences there is a second one for these.
+    graph::NodeId loaded = -1;
+    std::size_t rule = 0;  ///< index into Schedule::rules
 };
 
 /// A graph with the nodes that store rules need: what the planner works on. Outputs of modules that no rule
@@ -36,6 +38,9 @@ struct Extended {
     std::vector<std::int32_t> choice_of;  ///< by node: index into choices, or -1
     std::vector<bool> persistent;         ///< by node: may be read at an execution where it is not computed
     std::vector<std::int32_t> rule_of;    ///< by module: index into Schedule::rules, or -1
+    std::size_t num_probes = 0;           ///< the last so many outputs are what a decision looks at
+
+    std::size_t first_probe() const { return graph.outputs.size() - num_probes; }
 
     Role role(graph::NodeId id) const { return roles[static_cast<std::size_t>(id)]; }
     const Choice* choice(graph::NodeId id) const {
@@ -44,7 +49,8 @@ struct Extended {
     }
 };
 
-/// `varying_inputs` names the graph's inputs that differ between evaluations. Error (usage) when a delta rule
+/// `varying_inputs` names the graph's inputs that differ between evaluations. What the schedule's decision
+/// looks at is added as an output, where it is a value of the graph. Error (usage) when a delta rule
 /// names a module none of whose outputs has an input of its shape.
 Extended extend(const graph::Graph& graph, const Schedule& schedule,
                 const std::vector<std::string>& varying_inputs);

@@ -1,6 +1,7 @@
 #include "cachify/partition.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
@@ -81,11 +82,34 @@ class Partitioner {
 
     // ---- whole executions ----
 
+    /// What a decision looks at, and all that this is computed from; empty without one.
+    std::vector<NodeId> probe_nodes() const {
+        std::vector<NodeId> nodes;
+        for (const Analysis& analysis : analyses_)
+            if (analysis.sequence.front().mode == Execution::kProbe) {
+                const auto& must = analysis.executions.front().must;
+                for (std::size_t n = 0; n < must.size(); ++n)
+                    if (must[n]) nodes.push_back(static_cast<NodeId>(n));
+                break;
+            }
+        return nodes;
+    }
+
     bool variants_fit() const {
         constexpr std::size_t kMostVariants = 6;
+        const bool probed = !probe_nodes().empty();
         std::set<std::vector<bool>> distinct;
-        for (const Column& column : columns_) distinct.insert(column.execution->must);
-        if (distinct.size() > kMostVariants) return false;
+        for (const Analysis& analysis : analyses_)
+            for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
+                const auto& must = analysis.executions[x].must;
+                // Probes must be the same everywhere, to be one segment.
+                if (analysis.sequence[x].mode == Execution::kProbe) {
+                    if (must != analyses_.front().executions.front().must) return false;
+                } else {
+                    distinct.insert(must);
+                }
+            }
+        if (distinct.size() + (probed ? 1 : 0) > kMostVariants) return false;
         double bytes = 0;
         for (const auto& must : distinct)
             for (std::size_t n = 0; n < must.size(); ++n)
@@ -95,18 +119,28 @@ class Partitioner {
 
     void cut_into_variants() {
         result_.variants = true;
+        const auto probe = probe_nodes();
+        std::vector<bool> probed(graph_.nodes.size(), false);
+        for (const NodeId id : probe) probed[static_cast<std::size_t>(id)] = true;
         std::map<std::vector<bool>, int> known;
-        for (const auto& columns : column_of_) {
+        if (!probe.empty()) {
+            result_.probe = 0;
+            result_.segments.push_back(probe);
+        }
+        for (const Analysis& analysis : analyses_) {
             auto& runs = result_.runs.emplace_back();
-            for (const int column : columns) {
-                const auto& must = columns_[static_cast<std::size_t>(column)].execution->must;
+            for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
+                auto& list = runs.emplace_back();
+                if (!probe.empty()) list.push_back(result_.probe);
+                if (analysis.sequence[x].mode == Execution::kProbe) continue;
+                const auto& must = analysis.executions[x].must;
                 const auto [entry, is_new] = known.emplace(must, static_cast<int>(result_.segments.size()));
                 if (is_new) {
                     auto& nodes = result_.segments.emplace_back();
                     for (std::size_t n = 0; n < must.size(); ++n)
-                        if (must[n]) nodes.push_back(static_cast<NodeId>(n));
+                        if (must[n] && !probed[n]) nodes.push_back(static_cast<NodeId>(n));
                 }
-                runs.push_back({entry->second});
+                list.push_back(entry->second);
             }
         }
     }
@@ -351,10 +385,15 @@ class Partitioner {
             }
             if (order.size() == before) failure("planner: the segments of {} form a cycle", graph_.name);
         }
+        std::vector<std::vector<int>> pieces;  // of each group, as segments
         for (const int g : order) {
-            auto& nodes =
-                result_.segments.emplace_back(std::move(groups_[static_cast<std::size_t>(g)].nodes));
+            auto& nodes = groups_[static_cast<std::size_t>(g)].nodes;
             std::sort(nodes.begin(), nodes.end());
+            auto& own = pieces.emplace_back();
+            for (auto& piece : divided(std::move(nodes))) {
+                own.push_back(static_cast<int>(result_.segments.size()));
+                result_.segments.push_back(std::move(piece));
+            }
         }
         for (const auto& columns : column_of_) {
             auto& runs = result_.runs.emplace_back();
@@ -362,9 +401,49 @@ class Partitioner {
                 auto& list = runs.emplace_back();
                 for (std::size_t i = 0; i < order.size(); ++i)
                     if (groups_[static_cast<std::size_t>(order[i])].runs[static_cast<std::size_t>(column)])
-                        list.push_back(static_cast<int>(i));
+                        list.insert(list.end(), pieces[i].begin(), pieces[i].end());
             }
         }
+    }
+
+    /// The nodes of a group in pieces of about equal weights, cut where the fewest bytes are alive.
+    std::vector<std::vector<NodeId>> divided(std::vector<NodeId> nodes) const {
+        constexpr double kSlack = 0.15;     // of a piece, to either side of an equal share
+        std::vector<double> weights = {0};  // before each node
+        for (const NodeId id : nodes)
+            weights.push_back(weights.back() +
+                              cost_of(graph_, graph_.nodes[static_cast<std::size_t>(id)]).weight_bytes);
+        const double count = std::ceil(weights.back() / options_.piece_bytes);
+        if (count <= 1) return {std::move(nodes)};
+
+        std::map<NodeId, std::size_t> last_reader;
+        for (std::size_t i = 0; i < nodes.size(); ++i)
+            for_each_source(nodes[i], [&](NodeId source) { last_reader[source] = i; });
+        std::vector<double> alive(nodes.size() + 1, 0);  // before each node
+        for (std::size_t i = 0; i < nodes.size(); ++i) {
+            const auto last = last_reader.find(nodes[i]);
+            if (last == last_reader.end()) continue;
+            const auto& node = graph_[nodes[i]];
+            const double bytes =
+                static_cast<double>(element_count(node.shape)) * static_cast<double>(size_of(node.type));
+            for (std::size_t before = i + 1; before <= last->second; ++before) alive[before] += bytes;
+        }
+
+        std::vector<std::vector<NodeId>> pieces;
+        std::size_t begin = 0;
+        for (double k = 1; k < count; ++k) {
+            const double share = weights.back() / count;
+            std::optional<std::size_t> best;
+            for (std::size_t i = begin + 1; i < nodes.size(); ++i)
+                if (std::abs(weights[i] - k * share) <= kSlack * share && (!best || alive[i] < alive[*best]))
+                    best = i;
+            if (!best) continue;  // one node holds it all
+            pieces.emplace_back(nodes.begin() + static_cast<std::ptrdiff_t>(begin),
+                                nodes.begin() + static_cast<std::ptrdiff_t>(*best));
+            begin = *best;
+        }
+        pieces.emplace_back(nodes.begin() + static_cast<std::ptrdiff_t>(begin), nodes.end());
+        return pieces;
     }
 
     const Extended& extended_;

@@ -14,6 +14,8 @@ struct CutOptions {
     /// When every distinct execution compiled as a whole holds at most this many bytes of weights in all, do
     /// that instead of cutting: nothing is stitched together, at the price of weights held more than once.
     double variant_budget_bytes = 256e6;
+    /// Segments with more weights than this are divided, because pieces compile at the same time.
+    double piece_bytes = 1.5e9;
 };
 
 /// Which nodes are compiled together, and which of these pieces run when.
@@ -22,9 +24,10 @@ struct Partition {
     std::vector<std::vector<graph::NodeId>> segments;
     /// Nodes computed once per generation and branch, ascending; may be empty.
     std::vector<graph::NodeId> prologue;
-    /// [analysis][execution]: the segments to run, ascending.
+    /// [analysis][execution]: the segments to run, ascending; the probe's are among those of each mode.
     std::vector<std::vector<std::vector<int>>> runs;
-    bool variants = false;  ///< whether segments are whole executions (and may overlap)
+    bool variants = false;  ///< whether segments are whole executions (and may overlap), ...
+    int probe = -1;         ///< ... but for this one, which comes before the others where there are probes
 };
 
 /// One partition that serves every given analysis of one extended graph.

@@ -25,7 +25,7 @@ graph::Cost Plan::cost_of_full() const {
 
 double Plan::expected_speedup() const {
     double flops = 0;
-    for (std::size_t x = 0; x < analysis.executions.size(); ++x) flops += cost_of_execution(x).flops;
+    for (const std::size_t x : analysis.path) flops += cost_of_execution(x).flops;
     const auto in_full = static_cast<double>(full_analysis.executions.size());
     return flops == 0 ? 1 : cost_of_full().flops * in_full / flops;
 }
@@ -48,6 +48,7 @@ Schedule without_reuse(const Schedule& schedule) {
     for (auto& rule : full.rules)
         for (auto& steps : rule.reuse) steps.assign(steps.size(), false);
     full.branch_rules.clear();
+    full.num_modes = 1;
     return full;
 }
 
@@ -57,13 +58,25 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
     plan.extended = extend(graph, schedule, request.varying_inputs);
     const Schedule full = without_reuse(schedule);
     std::array<Analysis, 2> analyses = {
-        analyse(plan.extended, schedule, make_sequence(request.steps_of_evaluations, schedule)),
+        analyse(plan.extended, schedule,
+                make_sequence(request.steps_of_evaluations, schedule, plan.extended.num_probes > 0)),
         analyse(plan.extended, full, make_sequence(request.steps_of_evaluations, full))};
 
+    // To reuse the whole denoiser is to say so.
+    const auto is_whole = [&](std::size_t execution) {
+        for (std::size_t r = 0; r < schedule.rules.size(); ++r) {
+            const auto module = static_cast<std::size_t>(schedule.rules[r].module);
+            if (plan.extended.graph.modules[module].kind == ModuleKind::denoiser &&
+                analyses[0].is_reused(plan.extended, schedule, execution, r))
+                return true;
+        }
+        return false;
+    };
     std::set<int> blind;
     const bool sees_in_full = analyses[1].executions.front().reads_latents;
     for (std::size_t x = 0; x < analyses[0].executions.size(); ++x)
-        if (sees_in_full && !analyses[0].executions[x].reads_latents)
+        if (sees_in_full && !analyses[0].executions[x].reads_latents &&
+            analyses[0].sequence[x].mode != Execution::kProbe && !is_whole(x))
             blind.insert(analyses[0].sequence[x].step);
     if (!blind.empty())
         spdlog::warn(

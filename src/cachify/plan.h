@@ -27,11 +27,12 @@ struct Plan {
     Analysis full_analysis;  ///< the same cut with nothing reused: what `disable` runs
     Program full_program;
 
-    /// What the segments of one execution cost.
+    /// What the segments of one execution cost; of a mode, its probe included.
     graph::Cost cost_of_execution(std::size_t execution) const;
     /// What every computed node of the model costs: an execution without any reuse (the prologue left out).
     graph::Cost cost_of_full() const;
-    /// FLOPs of all executions without reuse over those with it.
+    /// FLOPs of all executions without reuse over those with it; where that is decided while running, if it
+    /// were reused wherever it may be.
     double expected_speedup() const;
 };
 

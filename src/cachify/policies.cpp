@@ -43,6 +43,68 @@ constexpr PolicyParameter kTaylorSeer[] = {
     {"order", 1, "of the extrapolation, 1 or 2"},
     {"attention", 0, "1: attention layers instead of whole blocks"},
 };
+constexpr PolicyParameter kAuto[] = {
+    {"speedup", 2, "of the denoiser; the nearest of what was tuned is taken"},
+};
+constexpr PolicyParameter kInARow = {"in_a_row", 0, "most reused steps in a row; 0: no limit"};
+constexpr PolicyParameter kInAll = {"in_all", 0, "most reused steps of a generation; 0: no limit"};
+constexpr PolicyParameter kMask = {"mask",
+                                   "steps that may be reused: slow, medium, fast, ultra; without: any"};
+constexpr PolicyParameter kProfile = {"profile", "a file that reprise calibrate wrote"};
+constexpr PolicyParameter kBlockCaching[] = {
+    kProfile,
+    {"threshold", 0.2, "change that a module may gather before it runs again; more is faster"},
+    {"attention", 0, "1: the transformers and attentions of the profile instead of whole blocks"},
+};
+constexpr PolicyParameter kFirstBlockCache[] = {
+    {"threshold", 0.05, "relative change of what the first block adds, since the last full step"},
+    {"warm_up", 1, "steps at the beginning that all run"},
+    kInARow,
+    kInAll,
+    kMask,
+    {"order", 0, "1 or 2: what is reused is extrapolated"},
+};
+constexpr PolicyParameter kDualBlockCache[] = {
+    {"threshold", 0.08, "relative change of what the first blocks add, since the last full step"},
+    {"first", 8, "blocks at the beginning that run at every step"},
+    {"last", 0, "blocks at the end that do"},
+    {"warm_up", 8, "steps at the beginning that all run"},
+    kInARow,
+    kInAll,
+    kMask,
+    {"order", 0, "1 or 2: what is reused is extrapolated"},
+};
+constexpr PolicyParameter kEasyCache[] = {
+    {"threshold", 0.05, "change of the prediction that may be expected since it was last made"},
+    {"warm_up", 2, "steps at the beginning that all run"},
+    kInARow,
+    kInAll,
+    kMask,
+};
+constexpr PolicyParameter kUNetCache[] = {
+    {"threshold", 1, "the same, on stable-diffusion.cpp's scale"},
+    {"warm_up", 3, "steps at the beginning that all run"},
+    kInARow,
+    kInAll,
+    kMask,
+};
+constexpr PolicyParameter kMagCache[] = {
+    kProfile,
+    {"threshold", 0.06, "error of the magnitude that may gather"},
+    {"retention", 0.2, "share of the steps, at the beginning, that run"},
+    {"warm_up", 1, "steps at the beginning that all run"},
+    {"in_a_row", 3, "most reused steps in a row; 0: no limit"},
+    kInAll,
+    kMask,
+};
+constexpr PolicyParameter kTeaCache[] = {
+    kProfile,
+    {"threshold", 0.15, "change of the prediction that may gather, as the polynomial foretells it"},
+    {"warm_up", 1, "steps at the beginning that all run"},
+    kInARow,
+    kInAll,
+    kMask,
+};
 constexpr PolicyParameter kGuidanceReuse[] = {
     {"interval", 2, "one step in so many evaluates both halves"},
     {"before", 2, "steps at the beginning that all do"},
@@ -81,6 +143,50 @@ Config make_guidance_reuse(const PolicyContext& /*context*/, const PolicyValues&
     return guidance_reuse({values.whole("interval", 1), values.whole("before", 1)});
 }
 
+RunningOptions running(const PolicyValues& values, int least_warm_up = 0) {
+    return {values.real("threshold"), values.whole("warm_up", least_warm_up), values.whole("in_a_row", 0),
+            values.whole("in_all", 0), values.optional_text("mask")};
+}
+
+Profile profile_for(const PolicyContext& context, const PolicyValues& values) {
+    Profile profile = load_profile(values.text("profile"));
+    check_identity(profile.model, context, values.text("profile"));
+    return profile;
+}
+
+Config make_block_caching(const PolicyContext& context, const PolicyValues& values) {
+    const Profile profile = profile_for(context, values);
+    BlockCachingOptions options{values.real("threshold")};
+    if (values.whole("attention", 0) != 0)
+        options.kinds = {ModuleKind::transformer, ModuleKind::self_attention, ModuleKind::cross_attention,
+                         ModuleKind::joint_attention};
+    return block_caching(profile, options);
+}
+
+Config make_first_block_cache(const PolicyContext& context, const PolicyValues& values) {
+    return dual_block_cache(context, {1, 0, values.whole("order", 0), running(values)});
+}
+Config make_dual_block_cache(const PolicyContext& context, const PolicyValues& values) {
+    return dual_block_cache(context, {values.whole("first", 1), values.whole("last", 0),
+                                      values.whole("order", 0), running(values)});
+}
+Config make_easy_cache(const PolicyContext& /*context*/, const PolicyValues& values) {
+    return easy_cache({running(values), false});
+}
+Config make_unet_cache(const PolicyContext& /*context*/, const PolicyValues& values) {
+    return easy_cache({running(values), true});
+}
+Config make_mag_cache(const PolicyContext& context, const PolicyValues& values) {
+    return mag_cache(context, profile_for(context, values), {running(values), values.real("retention")});
+}
+Config make_tea_cache(const PolicyContext& context, const PolicyValues& values) {
+    return tea_cache(context, profile_for(context, values), {running(values)});
+}
+
+Config make_auto(const PolicyContext& context, const PolicyValues& values) {
+    return tuned_config(context, values.real("speedup"));
+}
+
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
     return default_config(context.denoiser_class, context.graph);
 }
@@ -93,15 +199,23 @@ Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*
 
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
     {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
+    {"auto", "what reprise tune left in the model's folder", kAuto, make_auto},
     {"pixart-original",
      "NVIDIA Model Optimizer, cache_diffusion, as its example is written",
      {},
      make_pixart_original},
     {"deepcache", "arXiv 2312.00858", kDeepCache, make_deep_cache},
+    {"blockcache", "arXiv 2312.03209", kBlockCaching, make_block_caching},
     {"tgate", "arXiv 2404.02747", kTGate, make_t_gate},
     {"pab", "arXiv 2408.12588", kAttentionBroadcast, make_attention_broadcast},
     {"taylorseer", "arXiv 2503.06923", kTaylorSeer, make_taylor_seer},
     {"guidance", "arXiv 2410.19355", kGuidanceReuse, make_guidance_reuse},
+    {"fbcache", "chengzeyi/ParaAttention, first block cache", kFirstBlockCache, make_first_block_cache},
+    {"dbcache", "vipshop/cache-dit", kDualBlockCache, make_dual_block_cache},
+    {"easycache", "arXiv 2507.02860", kEasyCache, make_easy_cache},
+    {"ucache", "leejet/stable-diffusion.cpp, for UNets", kUNetCache, make_unet_cache},
+    {"magcache", "arXiv 2506.09045", kMagCache, make_mag_cache},
+    {"teacache", "arXiv 2411.19108", kTeaCache, make_tea_cache},
 });
 
 const NamedPolicy* find_policy(std::string_view text) {
@@ -118,7 +232,7 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
     : policy_(std::move(policy)) {
     std::vector<std::string_view> known;
     for (const auto& parameter : parameters) {
-        values_.emplace_back(parameter.name, parameter.otherwise);
+        values_.push_back({&parameter, parameter.otherwise, ""});
         known.push_back(parameter.name);
     }
     while (!text.empty()) {
@@ -132,18 +246,34 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
                         known.empty()
                             ? "it has none"
                             : fmt::format("there are {}, each as name=value", fmt::join(known, ", ")));
-        const std::string_view number = one.substr(equals + 1);
-        double& value = values_[static_cast<std::size_t>(found - known.begin())].second;
-        const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-        if (error != std::errc() || end != number.data() + number.size() || !std::isfinite(value))
-            usage_error("{}: {} is '{}'; expected a number", policy_, name, printable(number));
+        const std::string_view given = one.substr(equals + 1);
+        Value& value = values_[static_cast<std::size_t>(found - known.begin())];
+        value.text = given;
+        if (value.parameter->type == PolicyParameter::Type::text) continue;
+        const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value.number);
+        if (error != std::errc() || end != given.data() + given.size() || !std::isfinite(value.number))
+            usage_error("{}: {} is '{}'; expected a number", policy_, name, printable(given));
     }
 }
 
-double PolicyValues::real(std::string_view name) const {
-    for (const auto& [known, value] : values_)
-        if (known == name) return value;
+const PolicyValues::Value& PolicyValues::value(std::string_view name) const {
+    for (const Value& value : values_)
+        if (value.parameter->name == name) return value;
     failure("{}: no parameter {}", policy_, name);
+}
+
+double PolicyValues::real(std::string_view name) const {
+    return value(name).number;
+}
+
+const std::string& PolicyValues::text(std::string_view name) const {
+    const Value& found = value(name);
+    if (found.text.empty()) usage_error("{}: give {}=..., {}", policy_, name, found.parameter->meaning);
+    return found.text;
+}
+
+const std::string& PolicyValues::optional_text(std::string_view name) const {
+    return value(name).text;
 }
 
 int PolicyValues::whole(std::string_view name, int least) const {

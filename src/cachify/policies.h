@@ -1,11 +1,15 @@
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "graph/graph.h"
 #include "reprise/policies.h"
+#include "reprise/profile.h"
+#include "reprise/running_policies.h"
 
 namespace reprise::cachify {
 
@@ -13,19 +17,43 @@ namespace reprise::cachify {
 struct PolicyContext {
     std::string_view denoiser_class;
     const graph::Graph& graph;  ///< the denoiser's structure
+    /// Asked for where a file says which denoiser it is for. Empty: only the class can be compared.
+    std::function<DenoiserIdentity()> identity = {};
+    std::filesystem::path folder = {};  ///< of the model: where `auto` looks for what was tuned
 };
+
+/// Error (usage), in which `origin` names the file, unless what was found for that denoiser may be used here.
+void check_identity(const DenoiserIdentity& found, const PolicyContext& context, std::string_view origin);
 
 Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options);
 Config attention_broadcast(const PolicyContext& context, const AttentionBroadcastOptions& options);
+Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOptions& options);
+Config mag_cache(const PolicyContext& context, const Profile& profile, const MagCacheOptions& options);
+Config tea_cache(const PolicyContext& context, const Profile& profile, const TeaCacheOptions& options);
+
+/// An entry about the modules of these names.
+Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
+               const std::vector<ModuleKind>& kinds, Store store = {});
+
+/// The configuration in the model's folder whose speedup is nearest to that (reprise/tuned-*.json). Error
+/// (usage) when there is none.
+Config tuned_config(const PolicyContext& context, double speedup);
 
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);
 
 /// A parameter of a policy on the command line.
 struct PolicyParameter {
+    enum class Type { number, text } type = Type::number;
     std::string_view name;
-    double otherwise = 0;
+    double otherwise = 0;      ///< of a number; a text is "" where it is not given
     std::string_view meaning;  ///< with its unit
+
+    constexpr PolicyParameter(std::string_view n, double o, std::string_view m)
+        : name(n), otherwise(o), meaning(m) {}
+    /// A text, which has no commas and no '+'.
+    constexpr PolicyParameter(std::string_view n, std::string_view m)
+        : type(Type::text), name(n), meaning(m) {}
 };
 
 /// The values of a policy's parameters, defaults filled in.
@@ -35,10 +63,21 @@ class PolicyValues {
     double real(std::string_view name) const;
     /// Error (usage) unless the value is a whole number of at least `least`.
     int whole(std::string_view name, int least) const;
+    /// Error (usage) when it is not given.
+    const std::string& text(std::string_view name) const;
+    /// Empty when it is not given.
+    const std::string& optional_text(std::string_view name) const;
 
   private:
+    struct Value {
+        const PolicyParameter* parameter;
+        double number;
+        std::string text;
+    };
+    const Value& value(std::string_view name) const;
+
     std::string policy_;
-    std::vector<std::pair<std::string_view, double>> values_;
+    std::vector<Value> values_;
 };
 
 /// A policy that has a name.

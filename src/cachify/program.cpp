@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "reprise/error.h"
 
@@ -44,11 +45,13 @@ std::size_t bytes_of(const std::vector<Slot>& slots, auto&& counts) {
     return bytes;
 }
 
+}  // namespace
+
 /// Turns run lists into instructions and gives every value a slot.
-class Compiler {
+class ProgramWriter::State {
   public:
-    Compiler(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
-             const Partition& partition, std::size_t index, const std::vector<Segment>& segments)
+    State(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
+          const Partition& partition, std::size_t index, const std::vector<Segment>& segments)
         : extended_(extended),
           graph_(extended.graph),
           schedule_(schedule),
@@ -57,20 +60,16 @@ class Compiler {
           runs_(partition.runs.at(index)),
           segments_(segments) {
         for (std::size_t i = 0; i < graph_.inputs.size(); ++i) host_[graph_.inputs[i]] = static_cast<int>(i);
-    }
-
-    Program run() {
         for (const auto& execution : analysis_.executions)
             for (const auto& read : execution.stale) {
                 int& size = ring_size_[{read.node, read.branch}];
                 size = std::max(size, read.count);
             }
         prologue();
-        for (std::size_t x = 0; x < analysis_.executions.size(); ++x) execution(x);
-        return std::move(program_);
     }
 
-  private:
+    const Program& program() const { return program_; }
+
     int add_slot(NodeId node, int branch, int version) {
         program_.slots.push_back({node, branch, version, graph_[node].type, graph_[node].shape});
         return static_cast<int>(program_.slots.size() - 1);
@@ -178,52 +177,77 @@ class Compiler {
         return last;
     }
 
-    void execution(std::size_t x) {
-        const auto& wanted = analysis_.executions[x];
+    std::vector<Instruction> execution(std::size_t x) {
         const Execution& now = analysis_.sequence[x];
-        auto& instructions = program_.executions.emplace_back();
-        here_.clear();
-        std::vector<std::pair<NodeId, int>> scratch;  // values that end with this execution, and their slots
-        combine(x, instructions, scratch);
+        if (!probed_ || now.mode == Execution::kProbe) begin();
+        std::vector<Instruction> instructions;
+        combine(x, instructions);
         const auto last = last_reads(x);
         for (std::size_t position = 0; position < runs_[x].size(); ++position) {
-            RunSegment run;
-            run.segment = runs_[x][position];
-            const Segment& segment = segments_[static_cast<std::size_t>(run.segment)];
-            for (const NodeId input : segment.inputs) run.inputs.push_back(operand(x, input));
-            for (const NodeId output : segment.outputs) {
-                const bool kept = wanted.kept[static_cast<std::size_t>(output)];
-                const int slot = kept ? keep(output, now.branch, now.evaluation) : take_scratch(output);
-                if (!kept) scratch.emplace_back(output, slot);
-                here_[output] = slot;
-                run.outputs.push_back(slot);
-            }
-            instructions.emplace_back(std::move(run));
-            std::erase_if(scratch, [&](const auto& value) {
+            const int index = runs_[x][position];
+            if (!ran_.insert(index).second) continue;
+            run(x, index, instructions);
+            // After a probe it is not known yet who reads.
+            if (now.mode == Execution::kProbe) continue;
+            std::erase_if(scratch_, [&](const auto& value) {
                 const auto read = last.find(value.first);
                 if (read != last.end() && read->second > position) return false;
                 give_back(value.second);
                 return true;
             });
         }
-        auto& outputs = program_.outputs.emplace_back();
-        for (const auto& output : graph_.outputs) outputs.push_back(operand(x, output.node));
-        for (const auto& [node, slot] : scratch) give_back(slot);
+        probed_ = now.mode == Execution::kProbe;
+        return instructions;
+    }
+
+    std::vector<Operand> outputs(std::size_t x) const {
+        const bool probe = analysis_.sequence[x].mode == Execution::kProbe;
+        std::vector<Operand> result;
+        for (std::size_t i = probe ? extended_.first_probe() : 0; i < graph_.outputs.size(); ++i)
+            result.push_back(operand(x, graph_.outputs[i].node));
+        return result;
+    }
+
+  private:
+    /// Lets go of the values of the execution before, which were valid until now.
+    void begin() {
+        for (const auto& [node, slot] : scratch_) give_back(slot);
+        scratch_.clear();
+        here_.clear();
+        ran_.clear();
+    }
+
+    void run(std::size_t x, int index, std::vector<Instruction>& instructions) {
+        const Execution& now = analysis_.sequence[x];
+        const auto& wanted = analysis_.executions[x];
+        const Segment& segment = segments_[static_cast<std::size_t>(index)];
+        RunSegment run;
+        run.segment = index;
+        for (const NodeId input : segment.inputs) run.inputs.push_back(operand(x, input));
+        for (const NodeId output : segment.outputs) {
+            const bool kept = wanted.kept[static_cast<std::size_t>(output)];
+            const int slot = kept ? keep(output, now.branch, now.evaluation) : take_scratch(output);
+            if (!kept) scratch_.emplace_back(output, slot);
+            here_[output] = slot;
+            run.outputs.push_back(slot);
+        }
+        instructions.emplace_back(std::move(run));
     }
 
     /// Forecasts and means, which read only what was kept before.
-    void combine(std::size_t x, std::vector<Instruction>& instructions,
-                 std::vector<std::pair<NodeId, int>>& scratch) {
+    void combine(std::size_t x, std::vector<Instruction>& instructions) {
         const Execution& now = analysis_.sequence[x];
         for (const Choice& choice : extended_.choices) {
-            if (choice.loaded >= 0 || !analysis_.is_reused(extended_, schedule_, x, choice.rule)) continue;
+            if (choice.loaded >= 0 || here_.contains(choice.node) ||
+                !analysis_.is_reused(extended_, schedule_, x, choice.rule))
+                continue;
             const auto& stale = analysis_.executions[x].stale;
             const bool wanted = std::any_of(stale.begin(), stale.end(),
                                             [&](const auto& read) { return read.node == choice.fresh; });
             if (!wanted) continue;
             Combine combine;
             const Store store = schedule_.rules[choice.rule].store;
-            if (store.rule == Store::Rule::forecast) {
+            if (store.rule != Store::Rule::mean) {
                 const History& past = history(choice.fresh, now.branch);
                 const auto weights = forecast_weights(past.when, now.evaluation, store.order);
                 for (std::size_t i = 0; i < weights.size(); ++i)
@@ -234,7 +258,7 @@ class Compiler {
                     combine.terms.push_back({history(choice.fresh, b).slots.front(), weight});
             }
             combine.slot = take_scratch(choice.node);
-            scratch.emplace_back(choice.node, combine.slot);
+            scratch_.emplace_back(choice.node, combine.slot);
             here_[choice.node] = combine.slot;
             instructions.emplace_back(std::move(combine));
         }
@@ -252,11 +276,28 @@ class Compiler {
     std::map<std::pair<NodeId, int>, int> once_;       ///< prologue values by branch
     std::map<std::pair<NodeId, int>, int> ring_size_;  ///< how many versions of a kept value there are
     std::map<std::pair<NodeId, int>, History> history_;
-    std::map<NodeId, int> here_;  ///< values of this execution
+    std::map<NodeId, int> here_;                   ///< values of this execution
+    std::set<int> ran_;                            ///< segments that this execution has run
+    std::vector<std::pair<NodeId, int>> scratch_;  ///< values that end with it, and their slots
+    bool probed_ = false;                          ///< whether its probe has run and its mode is to come
     std::map<std::pair<DType, Shape>, std::vector<int>> free_;
 };
 
-}  // namespace
+ProgramWriter::ProgramWriter(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
+                             const Partition& partition, std::size_t index,
+                             const std::vector<Segment>& segments)
+    : state_(std::make_unique<State>(extended, schedule, analysis, partition, index, segments)) {}
+ProgramWriter::~ProgramWriter() = default;
+ProgramWriter::ProgramWriter(ProgramWriter&&) noexcept = default;
+std::vector<Instruction> ProgramWriter::write(std::size_t execution) {
+    return state_->execution(execution);
+}
+std::vector<Operand> ProgramWriter::outputs(std::size_t execution) const {
+    return state_->outputs(execution);
+}
+const Program& ProgramWriter::program() const {
+    return state_->program();
+}
 
 std::size_t Program::kept_bytes() const {
     return bytes_of(slots, [&](std::size_t i, const Slot& slot) {
@@ -273,7 +314,17 @@ std::size_t Program::scratch_bytes() const {
 
 Program make_program(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
                      const Partition& partition, std::size_t index, const std::vector<Segment>& segments) {
-    return Compiler(extended, schedule, analysis, partition, index, segments).run();
+    ProgramWriter writer(extended, schedule, analysis, partition, index, segments);
+    std::vector<std::vector<Instruction>> executions(analysis.sequence.size());
+    std::vector<std::vector<Operand>> outputs(analysis.sequence.size());
+    for (const std::size_t x : analysis.path) {
+        executions[x] = writer.write(x);
+        outputs[x] = writer.outputs(x);
+    }
+    Program program = writer.program();
+    program.executions = std::move(executions);
+    program.outputs = std::move(outputs);
+    return program;
 }
 
 }  // namespace reprise::cachify

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <variant>
 #include <vector>
 
@@ -46,7 +47,7 @@ using Instruction = std::variant<RunSegment, Combine>;
 struct Program {
     std::vector<Slot> slots;
     std::vector<std::vector<Instruction>> prologues;   ///< by branch: once, before everything
-    std::vector<std::vector<Instruction>> executions;  ///< in the order of the sequence
+    std::vector<std::vector<Instruction>> executions;  ///< in the order of the sequence; empty off the path
     std::vector<std::vector<Operand>> outputs;         ///< [execution][output of the graph]
 
     std::size_t kept_bytes() const;      ///< slots that outlive an execution: what reuse costs
@@ -55,7 +56,31 @@ struct Program {
     int prologue_slots = 0;              ///< the first so many slots are the prologue's
 };
 
-/// `index`: which of the analyses that the partition was made for this one is.
+/// Writes a program execution by execution: ahead of time where the schedule says everything, else while
+/// running. What a value's slot is follows from the executions before, so each is written once, in order.
+class ProgramWriter {
+  public:
+    /// All must outlive the writer. `index`: which of the analyses that the partition was made for this one
+    /// is.
+    ProgramWriter(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
+                  const Partition& partition, std::size_t index, const std::vector<Segment>& segments);
+    ~ProgramWriter();
+    ProgramWriter(ProgramWriter&&) noexcept;
+
+    /// The instructions of an execution. After an evaluation's probe, only what that has not run.
+    std::vector<Instruction> write(std::size_t execution);
+    /// Where the graph's outputs are after it; of a probe, only what the decision looks at.
+    std::vector<Operand> outputs(std::size_t execution) const;
+    /// With the prologues, and the slots that what was written so far needs; `executions` and `outputs` are
+    /// empty.
+    const Program& program() const;
+
+  private:
+    class State;
+    std::unique_ptr<State> state_;
+};
+
+/// The program of the analysis' path: of one without modes, of the whole sequence.
 Program make_program(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
                      const Partition& partition, std::size_t index, const std::vector<Segment>& segments);
 

@@ -44,94 +44,209 @@ bool about_guidance(const Entry& entry) {
     return std::find(entry.kinds.begin(), entry.kinds.end(), ModuleKind::guidance) != entry.kinds.end();
 }
 
-/// Adds what an entry says of the halves of guidance to the schedule; whether it matched one.
-bool add_branch_rules(Schedule& schedule, const Entry& entry, std::size_t number) {
-    if (schedule.num_branches != 2)
-        usage_error("cache entry {} reuses a half of guidance, which needs guidance as two passes (split)",
-                    number);
-    if (entry.store.rule == Store::Rule::mean)
-        usage_error(
-            "cache entry {}: a half of guidance has no mean; its store is output, delta, forecast or drop",
-            number);
-    bool matched = false;
-    for (int branch = 0; branch < 2; ++branch) {
-        if (!entry.wildcard_or_filter_func.matches(kBranches[branch])) continue;
-        matched = true;
-        std::erase_if(schedule.branch_rules, [&](const auto& rule) { return rule.branch == branch; });
-        schedule.branch_rules.push_back({branch, entry.store, {}});
-        for (int step = 0; step < schedule.num_steps; ++step)
-            schedule.branch_rules.back().reuse.push_back(
-                entry.select_cache_step_func(step, schedule.num_steps));
+/// Fills a schedule entry by entry.
+class Scheduler {
+  public:
+    Scheduler(const Graph& graph, int num_steps, int num_branches, Count count)
+        : graph_(graph), schedule_{num_steps, num_branches, count, {}, {}} {}
+
+    /// The rules of a configuration; of several entries that match a module the last holds.
+    void add(const Config& config) {
+        chosen_.clear();
+        branches_.clear();
+        for (std::size_t i = 0; i < config.size(); ++i) choose(config[i], i);
     }
-    return matched;
-}
 
-void check_branch_rules(Schedule& schedule) {
-    std::erase_if(schedule.branch_rules, [](const auto& rule) {
-        return std::find(rule.reuse.begin(), rule.reuse.end(), true) == rule.reuse.end();
-    });
-    for (const auto& rule : schedule.branch_rules)
-        if (rule.store.rule != Store::Rule::drop && rule.reuse.front())
-            usage_error(
-                "the {} half of guidance is to be reused at step 0 but has not run before; let it run there",
-                kBranches[rule.branch]);
-    for (int step = 0; step < schedule.num_steps; ++step)
-        if (schedule.stand_in(0, step) != nullptr && schedule.stand_in(1, step) != nullptr)
-            usage_error("both halves of guidance are to be reused at step {}; one of them has to run", step);
-}
+    /// Puts what was added last into force in mode `mode`, or in all of them.
+    void commit(std::optional<int> mode) {
+        for (const auto& [branch, entry] : branches_) {
+            auto& rules = schedule_.branch_rules;
+            const auto own = modes(*entry, mode);
+            auto rule = std::find_if(rules.begin(), rules.end(),
+                                     [b = branch](const auto& known) { return known.branch == b; });
+            if (rule == rules.end()) rule = rules.insert(rule, {branch, entry->store, steps(*entry), own});
+            if (rule->store != entry->store || rule->reuse != steps(*entry))
+                usage_error(
+                    "the {} half of guidance is reused as {} in one mode and as {}, or at other steps, in "
+                    "another",
+                    kBranches[branch], to_string(rule->store), to_string(entry->store));
+            join(rule->modes, own);
+        }
+        for (const auto& [id, entry] : chosen_) commit(id, *entry, mode);
+    }
 
-}  // namespace
+    void set_modes(int count) { schedule_.num_modes = count; }
 
-const Schedule::BranchRule* Schedule::stand_in(int branch, int step) const {
-    for (const BranchRule& rule : branch_rules)
-        if (rule.branch == branch && rule.reuse.at(static_cast<std::size_t>(step))) return &rule;
-    return nullptr;
-}
+    Schedule take() {
+        check_branch_rules();
+        std::sort(schedule_.rules.begin(), schedule_.rules.end(),
+                  [](const auto& a, const auto& b) { return a.module < b.module; });
+        return std::move(schedule_);
+    }
 
-Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, int num_branches,
-                       Count count) {
-    Schedule schedule{num_steps, num_branches, count, {}, {}};
-    std::map<ModuleId, const Entry*> chosen;
-    for (std::size_t i = 0; i < config.size(); ++i) {
-        const Entry& entry = config[i];
-        bool matched = about_guidance(entry) && add_branch_rules(schedule, entry, i);
-        for (std::size_t m = 1; m < graph.modules.size(); ++m) {
-            const Module& module = graph.modules[m];
+  private:
+    void choose(const Entry& entry, std::size_t number) {
+        bool matched = about_guidance(entry) && choose_branches(entry, number);
+        if (entry.decide) decide(*entry.decide, number);
+        for (std::size_t m = 1; m < graph_.modules.size(); ++m) {
+            const Module& module = graph_.modules[m];
             if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) == entry.kinds.end()) continue;
             if (!entry.wildcard_or_filter_func.matches(module.name)) continue;
             if (module.outputs.empty()) continue;
             matched = true;
             if (entry.store.rule == Store::Rule::drop)
-                usage_error("cache entry {}: only a half of guidance can be dropped, not '{}'", i,
+                usage_error("cache entry {}: only a half of guidance can be dropped, not '{}'", number,
                             module.name);
-            chosen[static_cast<ModuleId>(m)] = &entry;
+            chosen_[static_cast<ModuleId>(m)] = &entry;
         }
         if (!matched)
-            usage_error("cache entry {} ({}) matches no module of kind {} in the {}; {}", i,
-                        entry.wildcard_or_filter_func.text(), kinds_text(entry.kinds), graph.name,
-                        candidates(graph, entry));
+            usage_error("cache entry {} ({}) matches no module of kind {} in the {}; {}", number,
+                        entry.wildcard_or_filter_func.text(), kinds_text(entry.kinds), graph_.name,
+                        candidates(graph_, entry));
     }
 
-    check_branch_rules(schedule);
-    bool any = !schedule.branch_rules.empty();
-    for (const auto& [id, entry] : chosen) {
-        const Module& module = graph.modules[static_cast<std::size_t>(id)];
-        std::vector<bool> steps;
-        for (int step = 0; step < num_steps; ++step)
-            steps.push_back(entry->select_cache_step_func(step, num_steps));
-        if (std::find(steps.begin(), steps.end(), true) == steps.end()) continue;
+    /// Notes what an entry says of the halves of guidance; whether it matched one.
+    bool choose_branches(const Entry& entry, std::size_t number) {
+        if (schedule_.num_branches != 2)
+            usage_error(
+                "cache entry {} reuses a half of guidance, which needs guidance as two passes (split)",
+                number);
+        if (entry.store.rule == Store::Rule::mean || entry.store.rule == Store::Rule::delta_forecast)
+            usage_error(
+                "cache entry {}: a half of guidance has no such store; its store is output, delta, forecast "
+                "or "
+                "drop",
+                number);
+        bool matched = false;
+        for (int branch = 0; branch < 2; ++branch) {
+            if (!entry.wildcard_or_filter_func.matches(kBranches[branch])) continue;
+            matched = true;
+            branches_[branch] = &entry;
+        }
+        return matched;
+    }
+
+    void decide(const Decision& decision, std::size_t number) {
+        if (schedule_.decision && *schedule_.decision != decision)
+            usage_error("cache entry {}: all entries that are decided while running need the same decision",
+                        number);
+        if (schedule_.count != Count::steps)
+            usage_error("what is decided while running counts steps, not evaluations");
+        schedule_.decision = decision;
+        schedule_.num_modes = 2;
+    }
+
+    void commit(ModuleId id, const Entry& entry, std::optional<int> mode) {
+        const auto reused = steps(entry);
+        if (std::find(reused.begin(), reused.end(), true) == reused.end()) return;
+        const Module& module = graph_.modules[static_cast<std::size_t>(id)];
         if (module.invocations > 1)
             usage_error("module '{}' runs {} times in one pass of the {} and cannot be reused", module.name,
-                        module.invocations, graph.name);
-        any = true;
-        schedule.rules.push_back(
-            {id, entry->store,
-             std::vector<std::vector<bool>>(static_cast<std::size_t>(num_branches), steps)});
+                        module.invocations, graph_.name);
+        const auto own = modes(entry, mode);
+        auto rule = std::find_if(schedule_.rules.begin(), schedule_.rules.end(),
+                                 [&](const auto& known) { return known.module == id; });
+        const std::vector<std::vector<bool>> reuse(static_cast<std::size_t>(schedule_.num_branches), reused);
+        if (rule == schedule_.rules.end()) rule = schedule_.rules.insert(rule, {id, entry.store, reuse, own});
+        if (rule->store != entry.store || rule->reuse != reuse)
+            usage_error("module '{}' is kept as {} in one mode and as {}, or at other steps, in another",
+                        module.name, to_string(rule->store), to_string(entry.store));
+        join(rule->modes, own);
     }
-    if (!config.empty() && !any)
+
+    std::vector<bool> steps(const Entry& entry) const {
+        std::vector<bool> result;
+        for (int step = 0; step < schedule_.num_steps; ++step)
+            result.push_back(!(entry.decide && step == 0) &&
+                             entry.select_cache_step_func(step, schedule_.num_steps));
+        return result;
+    }
+
+    /// The modes in which an entry holds: those decided for while running where it says so, else `mode`.
+    std::vector<bool> modes(const Entry& entry, std::optional<int> mode) const {
+        if (!mode && !entry.decide) return {};
+        std::vector<bool> result(static_cast<std::size_t>(schedule_.num_modes), false);
+        result.at(static_cast<std::size_t>(mode.value_or(1))) = true;
+        return result;
+    }
+    static void join(std::vector<bool>& modes, const std::vector<bool>& more) {
+        for (std::size_t m = 0; m < modes.size(); ++m) modes[m] = modes[m] || more[m];
+    }
+
+    void check_branch_rules() {
+        std::erase_if(schedule_.branch_rules, [](const auto& rule) {
+            return std::find(rule.reuse.begin(), rule.reuse.end(), true) == rule.reuse.end();
+        });
+        for (const auto& rule : schedule_.branch_rules)
+            if (rule.store.rule != Store::Rule::drop && rule.reuse.front())
+                usage_error(
+                    "the {} half of guidance is to be reused at step 0 but has not run before; let it run "
+                    "there",
+                    kBranches[rule.branch]);
+        for (int step = 0; step < schedule_.num_steps; ++step)
+            for (int mode = 0; mode < schedule_.num_modes; ++mode)
+                if (schedule_.stand_in(0, step, mode) != nullptr &&
+                    schedule_.stand_in(1, step, mode) != nullptr)
+                    usage_error("both halves of guidance are to be reused at step {}; one of them has to run",
+                                step);
+    }
+
+    const Graph& graph_;
+    Schedule schedule_;
+    std::map<ModuleId, const Entry*> chosen_;
+    std::map<int, const Entry*> branches_;
+};
+
+}  // namespace
+
+const Schedule::BranchRule* Schedule::stand_in(int branch, int step, int mode) const {
+    for (const BranchRule& rule : branch_rules)
+        if (rule.branch == branch && rule.holds(mode) && rule.reuse.at(static_cast<std::size_t>(step)))
+            return &rule;
+    return nullptr;
+}
+
+std::vector<int> Schedule::modes_at(int step) const {
+    const auto s = static_cast<std::size_t>(step);
+    std::vector<int> result = {0};
+    for (int mode = 1; mode < num_modes; ++mode) {
+        const auto differs = [&](const auto& rule, bool reused) {
+            return reused && rule.holds(mode) != rule.holds(0);
+        };
+        const bool open =
+            std::any_of(rules.begin(), rules.end(),
+                        [&](const Rule& rule) {
+                            return std::any_of(rule.reuse.begin(), rule.reuse.end(),
+                                               [&](const auto& steps) { return differs(rule, steps.at(s)); });
+                        }) ||
+            std::any_of(branch_rules.begin(), branch_rules.end(),
+                        [&](const BranchRule& rule) { return differs(rule, rule.reuse.at(s)); });
+        if (open) result.push_back(mode);
+    }
+    return result;
+}
+
+Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, int num_branches,
+                       Count count) {
+    Scheduler scheduler(graph, num_steps, num_branches, count);
+    scheduler.add(config);
+    scheduler.commit({});
+    Schedule schedule = scheduler.take();
+    if (!config.empty() && schedule.rules.empty() && schedule.branch_rules.empty())
         spdlog::warn("the cache configuration reuses nothing in {} steps: every step runs in full",
                      num_steps);
     return schedule;
+}
+
+Schedule make_schedule_of_modes(const Graph& graph, const std::vector<Config>& modes, int num_steps,
+                                int num_branches) {
+    Scheduler scheduler(graph, num_steps, num_branches, Count::steps);
+    scheduler.set_modes(static_cast<int>(modes.size()));
+    for (std::size_t m = 0; m < modes.size(); ++m) {
+        scheduler.add(modes[m]);
+        scheduler.commit(static_cast<int>(m));
+    }
+    return scheduler.take();
 }
 
 int count_modules(const Graph& graph, std::string_view prefix) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,15 @@
 namespace reprise::cachify {
 
 /// For every step and branch, the modules that are reused: a value, made before the loop by a pure function.
+/// Where that is decided while running there are several modes, one of which a step is run in.
 struct Schedule {
     struct Rule {
         graph::ModuleId module = 0;
         Store store;
         std::vector<std::vector<bool>> reuse;  ///< [branch][step]
+        std::vector<bool> modes = {};          ///< the modes in which it holds; empty: all
 
+        bool holds(int mode) const { return modes.empty() || modes.at(static_cast<std::size_t>(mode)); }
         friend bool operator==(const Rule&, const Rule&) = default;
     };
 
@@ -22,8 +26,10 @@ struct Schedule {
     struct BranchRule {
         int branch = 0;  ///< of two: 0 the unconditional one, 1 the conditional
         Store store;
-        std::vector<bool> reuse;  ///< [step]
+        std::vector<bool> reuse;       ///< [step]
+        std::vector<bool> modes = {};  ///< as above
 
+        bool holds(int mode) const { return modes.empty() || modes.at(static_cast<std::size_t>(mode)); }
         friend bool operator==(const BranchRule&, const BranchRule&) = default;
     };
 
@@ -32,9 +38,13 @@ struct Schedule {
     Count count = Count::steps;            ///< what `step` counts in the rules
     std::vector<Rule> rules;               ///< at most one per module, in the order of the modules
     std::vector<BranchRule> branch_rules;  ///< at most one per branch
+    int num_modes = 1;
+    std::optional<Decision> decision = {};  ///< between mode 0, in which less is reused, and mode 1
 
-    /// The rule by which the branch is not evaluated at that step, or null where it is.
-    const BranchRule* stand_in(int branch, int step) const;
+    /// The rule by which the branch is not evaluated at that step in that mode, or null where it is.
+    const BranchRule* stand_in(int branch, int step, int mode = 0) const;
+    /// The modes that a step may be run in: 0, and those in which something else is reused there.
+    std::vector<int> modes_at(int step) const;
 
     friend bool operator==(const Schedule&, const Schedule&) = default;
 };
@@ -45,6 +55,11 @@ struct Schedule {
 /// at all is reused.
 Schedule make_schedule(const graph::Graph& graph, const Config& config, int num_steps, int num_branches,
                        Count count = Count::steps);
+
+/// A schedule with a mode for each configuration, whose steps say where the mode may be chosen. A module has
+/// one store rule in all of them. Error (usage) as above.
+Schedule make_schedule_of_modes(const graph::Graph& graph, const std::vector<Config>& modes, int num_steps,
+                                int num_branches);
 
 /// The default configuration of a denoiser, by its class and its blocks: the published ones at their depths;
 /// for others all but the last up block (UNets), the last quarter (PixArt) or the last third (SD3). Error

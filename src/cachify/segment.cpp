@@ -112,7 +112,8 @@ std::vector<Segment> make_segments(const Extended& extended, const Partition& pa
     for (std::size_t s = 0; s < partition.segments.size(); ++s) {
         Extractor extractor(extended, partition.segments[s]);
         const auto read_outside = [&](NodeId id) {
-            if (partition.variants) return false;  // everything that reads it in this execution stands inside
+            // In whole executions everything that reads it stands inside.
+            if (partition.variants && static_cast<int>(s) != partition.probe) return false;
             const auto outside = [&](NodeId reader) {
                 return run_somewhere.contains(reader) && !extractor.contains(reader);
             };

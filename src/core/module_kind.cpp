@@ -9,7 +9,7 @@ namespace reprise {
 
 namespace {
 
-constexpr std::array<std::pair<ModuleKind, std::string_view>, 15> kKindNames = {{
+constexpr std::array<std::pair<ModuleKind, std::string_view>, 17> kKindNames = {{
     {ModuleKind::other, "other"},
     {ModuleKind::block, "block"},
     {ModuleKind::resnet, "resnet"},
@@ -24,6 +24,8 @@ constexpr std::array<std::pair<ModuleKind, std::string_view>, 15> kKindNames = {
     {ModuleKind::temporal_transformer_block, "temporal_transformer_block"},
     {ModuleKind::temporal_self_attention, "temporal_self_attention"},
     {ModuleKind::temporal_cross_attention, "temporal_cross_attention"},
+    {ModuleKind::chain, "chain"},
+    {ModuleKind::denoiser, "denoiser"},
     {ModuleKind::guidance, "guidance"},
 }};
 

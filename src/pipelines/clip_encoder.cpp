@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <future>
 
 #include "reprise/error.h"
 
@@ -68,6 +69,17 @@ ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_s
     if (wanted_.pooled) inputs.push_back(models::pooled_index(ids, config_.eos_token_id));
     const auto outputs = (*compiled_)(inputs);
     return {outputs[0], wanted_.pooled ? outputs[1] : Tensor()};
+}
+
+std::vector<ClipEncoder::Encoded> encode(std::vector<ClipEncoder>& encoders,
+                                         const std::vector<std::string>& texts, int clip_skip) {
+    std::vector<std::future<ClipEncoder::Encoded>> running;
+    for (std::size_t i = 0; i < encoders.size(); ++i)
+        running.push_back(
+            std::async(std::launch::async, [&, i] { return encoders[i](texts[i], clip_skip); }));
+    std::vector<ClipEncoder::Encoded> result;
+    for (auto& each : running) result.push_back(each.get());
+    return result;
 }
 
 void check_equal_tokens(const ClipEncoder& first, const ClipEncoder& second) {

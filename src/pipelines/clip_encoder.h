@@ -59,6 +59,10 @@ class ClipEncoder {
     std::int64_t parameters_ = 0;
 };
 
+/// What each encoder makes of its text. They work side by side, for an engine compiles mostly on one thread.
+std::vector<ClipEncoder::Encoded> encode(std::vector<ClipEncoder>& encoders,
+                                         const std::vector<std::string>& texts, int clip_skip);
+
 /// Usage error unless both see as many tokens.
 void check_equal_tokens(const ClipEncoder& first, const ClipEncoder& second);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "pipelines/identity.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 
@@ -14,6 +15,10 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }
 
 DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {}
+
+cachify::DenoiserIdentity DiffusionPipeline::identity() const {
+    return denoiser_identity(folder(), load_options().variant);
+}
 
 Engine DiffusionPipeline::engine(DType precision) const {
     Engine engine = parts_.engine;
@@ -82,6 +87,7 @@ void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport
     report.kept_bytes = program.kept_bytes() + run.branch_bytes();
     report.prologue_bytes = program.prologue_bytes();
     report.scratch_bytes = program.scratch_bytes();
+    report.decisions = run.decisions();
     report.complaints = run.complaints();
     report.summary = summary(report, plan);
 }
@@ -119,17 +125,23 @@ Tensor DiffusionPipeline::denoise(const Start& start, RunReport& report) const {
         latents = sampler->step(start.guide(halves), static_cast<int>(e), latents, &start.generator);
         share += run.flops_share();
         ++share_count;
-        info.reused = info.reused || run.reused();
+        if (run.reused()) {
+            info.reused = true;
+            info.reused_modules = run.reused_modules();
+        }
         if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
         info.step = evaluations[e].step;
         info.seconds = seconds_since(step_begin);
         info.flops_share = share / share_count;
         report.steps.push_back(info);
+        info.latents = latents;
         if (options.callback_on_step_end && !options.callback_on_step_end(info))
             throw Error(ErrorKind::cancelled,
                         fmt::format("stopped after step {} of {}", info.step + 1, info.num_steps));
         step_begin = Clock::now();
+        info.latents = {};
         info.reused = false;
+        info.reused_modules.clear();
         share = 0;
         share_count = 0;
     }

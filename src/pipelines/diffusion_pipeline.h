@@ -12,6 +12,7 @@
 #include "io/model_folder.h"
 #include "pipelines/guided_denoiser.h"
 #include "reprise/pipeline.h"
+#include "reprise/profile.h"
 #include "schedulers/scheduler.h"
 
 namespace reprise::pipelines {
@@ -44,6 +45,22 @@ class DiffusionPipeline {
     };
     virtual Outlook outlook(const GenerateOptions& options) const = 0;
 
+    /// One prediction from the halves of guidance.
+    using Guide = std::function<Tensor(const std::vector<Tensor>& halves)>;
+    /// What a run of the denoiser starts from, for those who make its steps themselves.
+    struct Ingredients {
+        GenerateOptions options;  ///< with defaults
+        Outlook ahead;
+        std::vector<GuidedDenoiser::Branches> pictures;
+        Tensor noise;  ///< standard normal
+        Guide guide;
+        std::unique_ptr<Scheduler> scheduler;
+    };
+    /// Encodes what the options ask for.
+    virtual Ingredients ingredients(const GenerateOptions& options) = 0;
+    /// The picture (of a video, the first frame) of one row of final latents.
+    virtual Image decode(const Tensor& latents, const GenerateOptions& options) = 0;
+
     /// The options with this pipeline's number of steps and guidance scale where none are given.
     GenerateOptions with_defaults(GenerateOptions options) const;
 
@@ -51,6 +68,8 @@ class DiffusionPipeline {
     GuidedDenoiser& denoiser() { return *parts_.denoiser; }
     const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
     const Engine& engine() const { return parts_.engine; }
+    /// What files that were found for this denoiser are told apart by.
+    cachify::DenoiserIdentity identity() const;
     RunReport last_report() const;
     void forget_report();
 
@@ -64,8 +83,6 @@ class DiffusionPipeline {
     /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
     Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
 
-    /// One prediction from the halves of guidance.
-    using Guide = std::function<Tensor(const std::vector<Tensor>& halves)>;
     /// What a run starts from.
     struct Start {
         const GenerateOptions& options;  ///< with defaults

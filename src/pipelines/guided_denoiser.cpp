@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "cachify/units.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -61,6 +62,18 @@ cachify::Config without_guidance(cachify::Config config) {
     return config;
 }
 
+/// The entries of several configurations, one after the other, as these configurations again.
+std::vector<cachify::Config> of_modes(const cachify::Config& all, const std::vector<cachify::Config>& modes) {
+    std::vector<cachify::Config> result;
+    auto entry = all.begin();
+    for (const auto& mode : modes) {
+        const auto end = entry + static_cast<std::ptrdiff_t>(mode.size());
+        result.emplace_back(entry, end);
+        entry = end;
+    }
+    return result;
+}
+
 double weight_bytes(const cachify::Plan& plan) {
     double bytes = 0;
     for (const auto& segment : plan.segments) bytes += segment.cost.weight_bytes;
@@ -99,8 +112,12 @@ DenoiserShape graph_shape(const GuidedDenoiser::RunShape& shape) {
 }  // namespace
 
 bool GuidedDenoiser::wants_two_passes() const {
-    return preparation &&
-           std::any_of(preparation->config.begin(), preparation->config.end(), needs_two_passes);
+    if (!preparation) return false;
+    const auto needs = [](const cachify::Config& config) {
+        return std::any_of(config.begin(), config.end(), needs_two_passes);
+    };
+    return needs(preparation->config) ||
+           std::any_of(preparation->modes.begin(), preparation->modes.end(), needs);
 }
 
 std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
@@ -110,9 +127,10 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     RunShape shape = asked;
     if (shape.mode == GuidanceMode::automatic && wants_two_passes()) shape.mode = GuidanceMode::split;
     const DenoiserShape wanted = graph_shape(shape);
-    const graph::Graph bare =
-        structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr) : graph::Graph{};
-    const graph::Graph& graph = structure_only ? bare : this->graph(wanted);
+    const graph::Graph made = structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr)
+                              : watch ? WatchPoints(this->graph(wanted), *watch).exposed(this->graph(wanted))
+                                      : graph::Graph{};
+    const graph::Graph& own = structure_only || watch ? made : this->graph(wanted);
     const int branches = shape.guidance && shape.mode == GuidanceMode::split ? 2 : 1;
     cachify::PlanRequest request;
     request.varying_inputs.assign(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs));
@@ -125,7 +143,17 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     }
     const int num_steps = count == cachify::Count::steps ? request.steps_of_evaluations.back() + 1
                                                          : static_cast<int>(evaluations.size());
-    const auto schedule = cachify::make_schedule(graph, config, num_steps, branches, count);
+    if (preparation)
+        for (const auto& mode : preparation->modes) config.insert(config.end(), mode.begin(), mode.end());
+    const auto units = cachify::with_units(own, config, models::kVaryingInputs[0]);
+    const graph::Graph& graph = units ? units->graph : own;
+    if (preparation && !preparation->modes.empty()) {
+        const auto modes = of_modes(units ? units->config : config, preparation->modes);
+        const auto schedule = cachify::make_schedule_of_modes(graph, modes, num_steps, branches);
+        return std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
+    }
+    const auto schedule =
+        cachify::make_schedule(graph, units ? units->config : config, num_steps, branches, count);
     return std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
 }
 
@@ -225,6 +253,7 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
 GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
                                           const std::vector<Branches>& pictures,
                                           const std::function<void(std::string_view)>& on_phase) const {
+    if (watch && preparation) failure("a pipeline that reuses is to be watched; unprepare it first");
     RunShape resolved = shape;
     resolved.mode = resolve(shape, evaluations, on_phase);
     Run run;
@@ -233,7 +262,10 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     run.evaluations_ = evaluations;
     run.mode_ = resolved.mode;
     run.reuse_ = reuses();
+    if (watch) run.watched_.emplace(this->graph(graph_shape(resolved)), *watch);
     run.full_flops_ = run.plan().cost_of_full().flops;
+    if (run.reuse_) run.choose_ = preparation->choose;
+    run.modes_.assign(pictures.size(), 0);
     const models::DenoiserTraits traits = denoiser_->traits();
     for (const Branches& branches : pictures) {
         auto& halves = run.conditioning_.emplace_back();
@@ -243,6 +275,9 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
             halves = branches;
         auto& generation = run.generations_.emplace_back(run.executor_, run.reuse_);
         run.memories_.emplace_back(run.plan().schedule);
+        const auto& decision = run.plan().schedule.decision;
+        if (run.reuse_ && decision)
+            run.deciders_.emplace_back(*decision, run.plan().schedule.num_steps, run.deciders_.size());
         auto& bound = run.bound_.emplace_back();
         const std::int64_t batch = graph_shape(resolved).batch;
         Shape sample = {batch, traits.in_channels, shape.height, shape.width};
@@ -259,32 +294,103 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     return run;
 }
 
+/// The mode of a step that has none yet, unless that needs the plan's probe.
+std::optional<int> GuidedDenoiser::Run::mode_without_probe(std::size_t picture, int step, const Tensor& own) {
+    if (!reuse_ || plan().schedule.num_modes == 1) return 0;
+    if (!deciders_.empty()) {
+        if (plan().extended.num_probes > 0) return {};
+        return decided(picture, step, {}, own);
+    }
+    const auto open = plan().schedule.modes_at(step);
+    const int mode = choose_ ? choose_(picture, step) : 0;
+    if (std::find(open.begin(), open.end(), mode) == open.end())
+        failure("mode {} was chosen for step {}, which it is not for", mode, step);
+    return mode;
+}
+
+int GuidedDenoiser::Run::decided(std::size_t picture, int step, const std::vector<Tensor>& probe,
+                                 const Tensor& own) {
+    const bool allowed = plan().schedule.modes_at(step).size() > 1;
+    Tensor looked_at = probe.empty() ? Tensor{} : probe.front();
+    // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
+    if (looked_at.defined() && conditioning_[picture].size() == 1 &&
+        conditioning_[picture][0].encoder_hidden_states.dim(0) == 2)
+        looked_at = looked_at.rows(0, looked_at.dim(0) / 2);
+    return deciders_[picture].reuses(step, allowed, looked_at, own) ? 1 : 0;
+}
+
 std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, const Tensor& own) {
     const graph::Graph& graph = executor_->plan().extended.graph;
     const auto& halves = conditioning_[picture];
-    const auto& sequence = this->sequence();
+    const int step = evaluations_[next_].step;
+    const bool begins = next_ == 0 || evaluations_[next_ - 1].step != step;
+    std::optional<int> mode = begins ? mode_without_probe(picture, step, own) : modes_[picture];
     const bool two_in_one =
         halves.size() == 1 && mode_ == GuidanceMode::batched && halves[0].encoder_hidden_states.dim(0) == 2;
+    cachify::Generation& generation = generations_[picture];
     std::vector<Tensor> predictions(halves.size());
-    for (std::size_t x = execution_; x < sequence.size() && sequence[x].evaluation == static_cast<int>(next_);
-         ++x) {
-        const auto b = static_cast<std::size_t>(sequence[x].branch);
+    while (const cachify::Execution* now = generation.next()) {
+        if (now->evaluation != static_cast<int>(next_)) break;
+        const auto b = static_cast<std::size_t>(now->branch);
         auto& inputs = bound_[picture][b];
         inputs = owner_->denoiser_->inputs(two_in_one ? joined(own, own) : own.clone(),
                                            evaluations_[next_].timestep, halves[b]);
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (is_varying(graph[graph.inputs[i]].attrs<graph::InputAttrs>().name))
-                generations_[picture].bind(sequence[x].branch, i, inputs[i]);
-        predictions[b] = generations_[picture].run().front().clone();
+                generation.bind(now->branch, i, inputs[i]);
+        if (!mode) mode = decided(picture, step, generation.probe(), own);
+        const auto outputs = generation.run(*mode);
+        if (outputs.empty()) continue;
+        predictions[b] = outputs.front().clone();
+        if (watched_)
+            watched_->show({picture,
+                            static_cast<int>(next_),
+                            step,
+                            static_cast<int>(b),
+                            {},
+                            {},
+                            two_in_one ? joined(own, own) : own,
+                            predictions[b]},
+                           outputs);
+        account(picture, generation.position());
     }
-    if (two_in_one) return {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
-    if (reuse_)
-        memories_[picture].complete(predictions, static_cast<int>(next_), sequence[execution_].decision);
+    modes_[picture] = *mode;
+    if (picture == 0 && plan().schedule.num_branches == 2)
+        for (std::size_t b = 0; b < 2; ++b)
+            if (!predictions[b].defined()) note_reused(b == 0 ? "unconditional" : "conditional");
+    if (two_in_one)
+        predictions = {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
+    else if (reuse_)
+        memories_[picture].complete(
+            predictions, static_cast<int>(next_),
+            plan().schedule.count == cachify::Count::steps ? step : static_cast<int>(next_), *mode);
+    if (!deciders_.empty()) deciders_[picture].gave(predictions.front());
     return predictions;
+}
+
+void GuidedDenoiser::Run::skip() {
+    for (auto& generation : generations_)
+        for (const auto* now = generation.next();
+             now != nullptr && now->evaluation == static_cast<int>(next_); now = generation.next())
+            generation.skip();
+    ++next_;
+}
+
+void GuidedDenoiser::Run::restart() {
+    next_ = 0;
+    flops_run_ = 0;
+    for (std::size_t p = 0; p < generations_.size(); ++p) {
+        generations_[p].restart();
+        memories_[p] = cachify::BranchMemory(plan().schedule);
+        if (deciders_.empty()) continue;
+        deciders_[p] = cachify::Decider(*plan().schedule.decision, plan().schedule.num_steps, p);
+    }
 }
 
 std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {
     std::vector<Tensor> predictions;
+    flops_share_ = 0;
+    reused_modules_.clear();
     for (std::size_t p = 0; p < generations_.size(); ++p) {
         const auto row = static_cast<std::int64_t>(p);
         const auto own = predictions_of(p, sample.rows(row, row + 1));
@@ -294,32 +400,33 @@ std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {
             else
                 predictions[h] = joined(predictions[h], own[h]);
     }
-    account();
     ++next_;
     return predictions;
 }
 
-const cachify::Sequence& GuidedDenoiser::Run::sequence() const {
-    return reuse_ ? plan().analysis.sequence : plan().full_analysis.sequence;
+/// Notes what an execution cost; steps are told of as the first picture's were.
+void GuidedDenoiser::Run::account(std::size_t picture, std::size_t execution) {
+    const cachify::Plan& made = plan();
+    const double flops = reuse_ ? made.cost_of_execution(execution).flops : full_flops_;
+    flops_run_ += flops / static_cast<double>(generations_.size());
+    if (picture > 0) return;
+    const auto branches = static_cast<double>(made.schedule.num_branches);
+    flops_share_ += full_flops_ == 0 ? 1 / branches : flops / (full_flops_ * branches);
+    for (std::size_t r = 0; reuse_ && r < made.schedule.rules.size(); ++r)
+        if (made.analysis.is_reused(made.extended, made.schedule, execution, r))
+            note_reused(
+                made.extended.graph.modules[static_cast<std::size_t>(made.schedule.rules[r].module)].name);
 }
 
-/// Moves on to the next evaluation's executions, with what this one's were.
-void GuidedDenoiser::Run::account() {
-    const cachify::Plan& made = plan();
-    const auto& sequence = this->sequence();
-    const auto branches = static_cast<std::size_t>(made.schedule.num_branches);
-    const std::size_t first = execution_;
-    double flops = 0;
-    reused_ = false;
-    for (; execution_ < sequence.size() && sequence[execution_].evaluation == static_cast<int>(next_);
-         ++execution_) {
-        flops += reuse_ ? made.cost_of_execution(execution_).flops : full_flops_;
-        for (std::size_t r = 0; reuse_ && r < made.schedule.rules.size(); ++r)
-            reused_ = reused_ || made.analysis.is_reused(made.extended, made.schedule, execution_, r);
-    }
-    reused_ = reused_ || execution_ - first < branches;
-    flops_share_ = full_flops_ == 0 ? 1 : flops / (full_flops_ * static_cast<double>(branches));
-    flops_run_ += flops;
+void GuidedDenoiser::Run::note_reused(std::string_view name) {
+    if (std::find(reused_modules_.begin(), reused_modules_.end(), name) == reused_modules_.end())
+        reused_modules_.emplace_back(name);
+}
+
+std::vector<std::vector<int>> GuidedDenoiser::Run::decisions() const {
+    std::vector<std::vector<int>> steps;
+    for (const auto& decider : deciders_) steps.push_back(decider.reused());
+    return steps;
 }
 
 std::size_t GuidedDenoiser::Run::branch_bytes() const {

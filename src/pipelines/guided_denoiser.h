@@ -1,16 +1,20 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/backend.h"
 #include "cachify/branch_memory.h"
+#include "cachify/decider.h"
 #include "cachify/executor.h"
 #include "models/denoiser.h"
+#include "pipelines/watch.h"
 #include "reprise/cachify.h"
 #include "reprise/pipeline.h"
 #include "schedulers/scheduler.h"
@@ -23,6 +27,10 @@ struct Preparation {
     int num_inference_steps = 0;
     cachify::Count count = cachify::Count::steps;
     bool enabled = true;
+    /// In place of `config`, several: each step is run in one of them, as `choose` says of it for a picture.
+    /// The first is for step 0.
+    std::vector<cachify::Config> modes = {};
+    std::function<int(std::size_t picture, int step)> choose = {};
 };
 
 /// Where a component runs.
@@ -32,7 +40,7 @@ struct Engine {
 };
 
 /// A denoiser with guidance and reuse: plans, compiles, and runs evaluations. The only place where pipelines
-/// and reuse meet. Thread-safe but for `preparation`.
+/// and reuse meet. Thread-safe but for `preparation` and `watch`.
 class GuidedDenoiser {
   public:
     /// `weights` may be null: then it plans but does not run.
@@ -42,6 +50,8 @@ class GuidedDenoiser {
     const models::Denoiser& model() const { return *denoiser_; }
     const std::string& class_name() const { return class_name_; }
     std::optional<Preparation> preparation;
+    /// What looks at modules while they run; needs a pipeline that is not prepared.
+    std::optional<Watch> watch;
     /// Whether a prepared configuration is in force.
     bool reuses() const { return preparation && preparation->enabled; }
 
@@ -72,14 +82,25 @@ class GuidedDenoiser {
         /// the conditional half, or one without guidance. `sample` is of that shape too, scaled already.
         std::vector<Tensor> evaluate(const Tensor& sample);
 
+        /// Leaves an evaluation out: what comes after must not need it.
+        void skip();
+        /// Begins again with the first evaluation; what depends on the text alone is kept.
+        void restart();
+        /// Says in which mode a picture's steps are run from now on, where the plan has several.
+        void choose(std::function<int(std::size_t picture, int step)> mode) { choose_ = std::move(mode); }
+
         const cachify::Plan& plan() const { return executor_->plan(); }
         GuidanceMode mode() const { return mode_; }
         bool reuse() const { return reuse_; }
         std::vector<std::string> complaints() const;
         /// Share of a full evaluation's FLOPs, and whether a module is reused, at the evaluation made last.
         double flops_share() const { return flops_share_; }
-        bool reused() const { return reused_; }
+        bool reused() const { return !reused_modules_.empty(); }
+        /// Names of modules and halves of guidance that were reused there.
+        const std::vector<std::string>& reused_modules() const { return reused_modules_; }
         double flops_run() const { return flops_run_; }
+        /// Where it was decided while running: for each picture the steps that were reused.
+        std::vector<std::vector<int>> decisions() const;
 
         /// What is kept of the halves of guidance for where one is not evaluated, one picture.
         std::size_t branch_bytes() const;
@@ -88,26 +109,31 @@ class GuidedDenoiser {
         friend class GuidedDenoiser;
         Run() = default;
         std::vector<Tensor> predictions_of(std::size_t picture, const Tensor& own);
-        const cachify::Sequence& sequence() const;
-        void account();
+        std::optional<int> mode_without_probe(std::size_t picture, int step, const Tensor& own);
+        int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own);
+        void account(std::size_t picture, std::size_t execution);
+        void note_reused(std::string_view name);
 
         const GuidedDenoiser* owner_ = nullptr;
         std::shared_ptr<const cachify::Executor> executor_;
         std::vector<cachify::Generation> generations_;  ///< one per picture
         std::vector<cachify::BranchMemory> memories_;   ///< likewise
+        std::vector<cachify::Decider> deciders_;        ///< likewise, where it is decided while running
+        std::function<int(std::size_t picture, int step)> choose_;
+        std::vector<int> modes_;  ///< [picture]: of the step under way
         std::vector<std::vector<models::Conditioning>>
             conditioning_;  ///< [picture][branch], batched if the mode is
         std::vector<std::vector<std::vector<Tensor>>>
             bound_;  ///< [picture][branch]: keeps bound inputs alive
         std::vector<Evaluation> evaluations_;
+        std::optional<WatchPoints> watched_;
         GuidanceMode mode_ = GuidanceMode::batched;
         bool reuse_ = false;
-        std::size_t next_ = 0;       ///< evaluation
-        std::size_t execution_ = 0;  ///< in the plan's sequence
-        double full_flops_ = 0;      ///< of one execution without reuse
+        std::size_t next_ = 0;   ///< evaluation
+        double full_flops_ = 0;  ///< of one execution without reuse
         double flops_share_ = 1;
         double flops_run_ = 0;
-        bool reused_ = false;
+        std::vector<std::string> reused_modules_;
     };
     Run start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
               const std::vector<Branches>& pictures,

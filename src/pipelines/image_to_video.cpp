@@ -166,6 +166,35 @@ std::vector<GuidedDenoiser::Branches> ImageToVideo::conditioning(const GenerateO
     return {static_cast<std::size_t>(options.num_images_per_prompt), branches};
 }
 
+ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked) {
+    const GenerateOptions options = with_defaults(asked);
+    const Outlook ahead = outlook(options);
+    if (options.image.empty()) usage_error("this model animates a picture, and none is given");
+    const std::int64_t frames = ahead.shape.frames;
+    const Shape shape = {options.num_images_per_prompt, frames, denoiser().model().traits().in_channels,
+                         ahead.shape.height, ahead.shape.width};
+    Generator generator(options.seed);
+    auto videos = conditioning(options, ahead, generator);
+    Tensor start = noise(options, shape, generator);
+    return {options,
+            ahead,
+            std::move(videos),
+            std::move(start),
+            [scales = linspace_f32(options.video.min_guidance_scale, options.video.max_guidance_scale,
+                                   static_cast<int>(frames))](const std::vector<Tensor>& halves) {
+                return guide_frames(halves, scales);
+            },
+            scheduler(options)};
+}
+
+Image ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) {
+    const std::scoped_lock lock(components_mutex_);
+    const Shape& shape = latents.shape();
+    return decoder_(latents.reshaped({shape[1], shape[2], shape[3], shape[4]}),
+                    options.video.decode_chunk_size)
+        .front();
+}
+
 GenerateOutput ImageToVideo::operator()(const GenerateOptions& asked) {
     using Clock = std::chrono::steady_clock;
     const GenerateOptions options = with_defaults(asked);

@@ -17,6 +17,8 @@ class ImageToVideo final : public DiffusionPipeline {
 
     GenerateOutput operator()(const GenerateOptions& options) override;
     Outlook outlook(const GenerateOptions& options) const override;
+    Ingredients ingredients(const GenerateOptions& options) override;
+    Image decode(const Tensor& latents, const GenerateOptions& options) override;
 
   private:
     /// Sides in pixels.

@@ -1,6 +1,7 @@
 #include "reprise/pipeline.h"
 
 #include "cachify/policies.h"
+#include "io/json.h"
 #include "pipelines/registry.h"
 #include "reprise/cachify.h"
 #include "reprise/error.h"
@@ -39,7 +40,8 @@ Config for_pipeline(const Pipeline& pipe, const Make& make) {
     const auto& implementation = pipe.implementation();
     const auto& denoiser = implementation.denoiser();
     const auto graph = denoiser.structure(implementation.outlook({}).shape);
-    return make(PolicyContext{denoiser.class_name(), graph});
+    return make(PolicyContext{denoiser.class_name(), graph, [&] { return implementation.identity(); },
+                              implementation.folder().path()});
 }
 
 pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {
@@ -73,8 +75,26 @@ Config attention_broadcast(const Pipeline& pipe, const AttentionBroadcastOptions
     return for_pipeline(pipe,
                         [&](const PolicyContext& context) { return attention_broadcast(context, options); });
 }
+Config dual_block_cache(const Pipeline& pipe, const DualBlockCacheOptions& options) {
+    return for_pipeline(pipe,
+                        [&](const PolicyContext& context) { return dual_block_cache(context, options); });
+}
+Config mag_cache(const Pipeline& pipe, const Profile& profile, const MagCacheOptions& options) {
+    return for_pipeline(pipe,
+                        [&](const PolicyContext& context) { return mag_cache(context, profile, options); });
+}
+Config tea_cache(const Pipeline& pipe, const Profile& profile, const TeaCacheOptions& options) {
+    return for_pipeline(pipe,
+                        [&](const PolicyContext& context) { return tea_cache(context, profile, options); });
+}
 Config make_policy(const Pipeline& pipe, std::string_view text) {
     return for_pipeline(pipe, [&](const PolicyContext& context) { return make_policy(context, text); });
+}
+
+Config load_config(const Pipeline& pipe, const std::string& path) {
+    return for_pipeline(pipe, [&](const PolicyContext& context) {
+        return parse_config(read_text_file(path), path, context);
+    });
 }
 
 void prepare(Pipeline& pipe, int num_inference_steps) {

@@ -102,12 +102,11 @@ std::vector<Conditioning> Sd3Conditioner::encode(const Request& request) {
 
     std::vector<Conditioning> result;
     for (const Texts& texts : halves) {
-        const auto first = encoders_[0](texts.first, texts.clip_skip);
-        const auto second = encoders_[1](texts.second, texts.clip_skip);
+        const auto encoded = pipelines::encode(encoders_, {texts.first, texts.second}, texts.clip_skip);
         Conditioning& half = result.emplace_back();
-        half.text_embeds = beside(first.pooled, second.pooled);
+        half.text_embeds = beside(encoded[0].pooled, encoded[1].pooled);
         half.encoder_hidden_states = Tensor(DType::f32, {1, tokens(options), width_});
-        put_rows(beside(first.hidden_states, second.hidden_states), 0, half.encoder_hidden_states);
+        put_rows(beside(encoded[0].hidden_states, encoded[1].hidden_states), 0, half.encoder_hidden_states);
     }
     if (t5_) add_t5(halves, t5_tokens(options), result);
     return result;

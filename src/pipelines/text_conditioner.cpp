@@ -30,10 +30,10 @@ std::int64_t TextConditioner::text_width() const {
 
 Conditioning TextConditioner::encode_texts(const std::vector<std::string>& texts, int clip_skip) {
     Conditioning result;
-    for (std::size_t i = 0; i < encoders_.size(); ++i) {
-        const ClipEncoder::Encoded encoded = encoders_[i](texts[i], clip_skip);
-        result.encoder_hidden_states =
-            i == 0 ? encoded.hidden_states : beside(result.encoder_hidden_states, encoded.hidden_states);
+    for (const ClipEncoder::Encoded& encoded : pipelines::encode(encoders_, texts, clip_skip)) {
+        result.encoder_hidden_states = result.encoder_hidden_states.defined()
+                                           ? beside(result.encoder_hidden_states, encoded.hidden_states)
+                                           : encoded.hidden_states;
         if (encoded.pooled.defined()) result.text_embeds = encoded.pooled;
     }
     return result;

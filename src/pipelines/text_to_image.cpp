@@ -89,6 +89,30 @@ std::vector<GuidedDenoiser::Branches> TextToImage::conditioning(const GenerateOp
     return pictures;
 }
 
+TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) {
+    const GenerateOptions options = with_defaults(asked);
+    const Outlook ahead = outlook(options);
+    auto pictures = conditioning(options, ahead.shape.guidance);
+    Generator generator(options.seed);
+    const Shape shape = {static_cast<std::int64_t>(pictures.size()), denoiser().model().traits().in_channels,
+                         ahead.shape.height, ahead.shape.width};
+    Tensor start = noise(options, shape, generator);
+    return {options,
+            ahead,
+            std::move(pictures),
+            std::move(start),
+            [scale = *options.guidance_scale, rescale = options.guidance_rescale](
+                const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
+            scheduler(options)};
+}
+
+Image TextToImage::decode(const Tensor& latents, const GenerateOptions& options) {
+    const std::scoped_lock lock(encoders_mutex_);
+    Tensor picture = decoder_.decode(latents);
+    if (uses_bins(options)) picture = resized_and_cropped(picture, asked_size(options));
+    return Image::from_chw(picture.reshaped({3, picture.dim(2), picture.dim(3)}));
+}
+
 GenerateOutput TextToImage::operator()(const GenerateOptions& asked) {
     using Clock = std::chrono::steady_clock;
     const GenerateOptions options = with_defaults(asked);
@@ -113,12 +137,8 @@ GenerateOutput TextToImage::operator()(const GenerateOptions& asked) {
     if (options.decode) {
         phase(options, "decode");
         begin = Clock::now();
-        const std::scoped_lock lock(encoders_mutex_);
-        for (std::int64_t p = 0; p < output.latents.dim(0); ++p) {
-            Tensor picture = decoder_.decode(output.latents.rows(p, p + 1));
-            if (uses_bins(options)) picture = resized_and_cropped(picture, asked_size(options));
-            output.images.push_back(Image::from_chw(picture.reshaped({3, picture.dim(2), picture.dim(3)})));
-        }
+        for (std::int64_t p = 0; p < output.latents.dim(0); ++p)
+            output.images.push_back(decode(output.latents.rows(p, p + 1), options));
         report.decode_seconds = seconds_since(begin);
     }
     keep_report(report);

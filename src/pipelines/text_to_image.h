@@ -21,6 +21,8 @@ class TextToImage final : public DiffusionPipeline {
 
     GenerateOutput operator()(const GenerateOptions& options) override;
     Outlook outlook(const GenerateOptions& options) const override;
+    Ingredients ingredients(const GenerateOptions& options) override;
+    Image decode(const Tensor& latents, const GenerateOptions& options) override;
 
   private:
     bool uses_bins(const GenerateOptions& options) const { return bins_ && options.use_resolution_binning; }

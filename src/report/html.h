@@ -12,9 +12,13 @@ namespace reprise::report {
 /// Text for HTML content or a quoted attribute.
 std::string escaped(std::string_view text);
 std::string base64(std::span<const std::byte> bytes);
-/// An `<img>` that carries its picture inside, as PNG.
+/// An `<img>` that carries its picture inside, without loss.
 std::string embedded(const Image& image, std::string_view alt);
-/// A whole document, readable on light and dark screens, that loads nothing from elsewhere.
-std::string page(std::string_view title, std::string_view body);
+
+/// A whole document that loads nothing from elsewhere, and is forbidden to.
+struct Page {
+    std::string_view title, style, body, script;
+};
+std::string document(const Page& page);
 
 }  // namespace reprise::report

@@ -18,10 +18,11 @@ std::size_t index(ModuleId id) {
 }
 
 /// Steps at which the module does not run in any branch or evaluation.
-std::vector<int> steps_without(const cachify::Plan& plan, ModuleId module) {
+std::vector<int> steps_without(const cachify::Plan& plan, const std::string& name) {
+    const ModuleId module = plan.extended.graph.find_module(name);
     std::set<int> reused;
     std::set<int> run;
-    for (std::size_t x = 0; x < plan.analysis.executions.size(); ++x) {
+    for (const std::size_t x : plan.analysis.path) {
         const bool runs = plan.analysis.executions[x].module_runs[index(module)];
         (runs ? run : reused).insert(plan.analysis.sequence[x].step);
     }
@@ -57,9 +58,10 @@ ModuleTree module_tree(const graph::Graph& graph, const cachify::Plan* plan) {
         row.flops = flops[m];
         row.share = flops[0] == 0 ? 0 : flops[m] / flops[0];
         if (plan != nullptr) {
-            row.reused_steps = steps_without(*plan, static_cast<ModuleId>(m));
+            row.reused_steps = steps_without(*plan, module.name);
             for (const auto& rule : plan->schedule.rules)
-                if (rule.module == static_cast<ModuleId>(m)) row.store = to_string(rule.store);
+                if (plan->extended.graph.modules[index(rule.module)].name == module.name)
+                    row.store = to_string(rule.store);
         }
         tree.rows.push_back(std::move(row));
     }

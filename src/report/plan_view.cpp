@@ -87,7 +87,7 @@ PlanView view_of(const cachify::Plan& plan) {
                                  plan.segments[s].cost.weight_bytes, prologue});
         if (prologue) view.prologue_flops = plan.segments[s].cost.flops * view.num_branches;
     }
-    for (std::size_t x = 0; x < plan.analysis.executions.size(); ++x) {
+    for (const std::size_t x : plan.analysis.path) {
         view.executions.push_back(execution_of(plan, x, view.full_flops));
         view.total_flops += view.executions.back().flops;
     }

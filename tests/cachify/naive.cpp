@@ -21,8 +21,9 @@ const Schedule::Rule* Naive::rule(ModuleId module) const {
 
 bool Naive::is_reused(ModuleId module, const Execution& execution) const {
     const auto* own = rule(module);
-    return own != nullptr && own->reuse[static_cast<std::size_t>(execution.branch)]
-                                       [static_cast<std::size_t>(execution.decision)];
+    return own != nullptr && own->holds(execution.mode) &&
+           own->reuse[static_cast<std::size_t>(execution.branch)]
+                     [static_cast<std::size_t>(execution.decision)];
 }
 
 Tensor Naive::evaluate(NodeId id, const std::vector<Tensor>& values) {
@@ -85,6 +86,12 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
                    const std::vector<Tensor>& values) {
     const Memory& last = memory(output, execution.branch);
     if (last.values.empty()) failure("module reused before it ran");
+    const auto extrapolated = [&](const std::vector<Tensor>& past) {
+        const auto weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
+        Tensor sum(DType::f32, graph_[output].shape);
+        for (std::size_t i = 0; i < weights.size(); ++i) add_scaled(sum, weights[i], past[i]);
+        return sum;
+    };
     switch (rule.store.rule) {
         case Store::Rule::output:
             break;
@@ -93,15 +100,17 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
         case Store::Rule::delta: {
             const auto input = taken(output);
             if (!input) break;
-            return elementwise(values[static_cast<std::size_t>(*input)], last.difference,
+            return elementwise(values[static_cast<std::size_t>(*input)], last.differences.front(),
                                [](float a, float b) { return a + b; });
         }
-        case Store::Rule::forecast: {
-            const auto weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
-            Tensor sum(DType::f32, graph_[output].shape);
-            for (std::size_t i = 0; i < weights.size(); ++i) add_scaled(sum, weights[i], last.values[i]);
-            return sum;
+        case Store::Rule::delta_forecast: {
+            const auto input = taken(output);
+            if (!input) break;
+            return elementwise(values[static_cast<std::size_t>(*input)], extrapolated(last.differences),
+                               [](float a, float b) { return a + b; });
         }
+        case Store::Rule::forecast:
+            return extrapolated(last.values);
         case Store::Rule::mean: {
             Tensor sum(DType::f32, graph_[output].shape);
             for (int b = 0; b < schedule_.num_branches; ++b) {
@@ -142,9 +151,11 @@ std::vector<Tensor> Naive::run(const Execution& execution, const std::vector<Ten
         own.values.insert(own.values.begin(), values[n]);
         own.when.insert(own.when.begin(), execution.evaluation);
         if (const auto input = taken(id))
-            own.difference = elementwise(values[n], values[static_cast<std::size_t>(*input)],
-                                         [](float a, float b) { return a - b; });
+            own.differences.insert(own.differences.begin(),
+                                   elementwise(values[n], values[static_cast<std::size_t>(*input)],
+                                               [](float a, float b) { return a - b; }));
     }
+    values_ = values;
     std::vector<Tensor> outputs;
     for (const auto& output : graph_.outputs)
         outputs.push_back(values[static_cast<std::size_t>(output.node)]);

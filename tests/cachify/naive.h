@@ -21,6 +21,8 @@ class Naive {
     /// One execution; `inputs` are the graph's, in order. Yields its outputs. Error (failure) when a module
     /// is reused that never ran.
     std::vector<Tensor> run(const Execution& execution, const std::vector<Tensor>& inputs);
+    /// What a node was in the last execution.
+    const Tensor& value(graph::NodeId id) const { return values_.at(static_cast<std::size_t>(id)); }
     /// Nodes computed so far.
     std::size_t computed() const { return computed_; }
 
@@ -28,7 +30,7 @@ class Naive {
     struct Memory {
         std::vector<Tensor> values;  ///< newest first
         std::vector<int> when;       ///< evaluations, newest first
-        Tensor difference;           ///< output - input, when last run
+        std::vector<Tensor> differences;  ///< output - input, likewise
     };
     const Schedule::Rule* rule(graph::ModuleId module) const;
     bool is_reused(graph::ModuleId module, const Execution& execution) const;
@@ -48,6 +50,7 @@ class Naive {
     std::vector<const Schedule::Rule*> rules_;  ///< by module
     std::map<graph::NodeId, Compiled> compiled_;
     std::map<std::pair<graph::NodeId, int>, Memory> memory_;
+    std::vector<Tensor> values_;  ///< by node, of the last execution
     std::size_t computed_ = 0;
 };
 

@@ -27,7 +27,7 @@ std::vector<int> random_steps(std::mt19937& random, int num_steps) {
 }
 
 struct Case {
-    explicit Case(unsigned seed) : random(seed), graph(random_model(random)) {
+    explicit Case(unsigned seed, bool with_modes = false) : random(seed), graph(random_model(random)) {
         const auto below = [&](int bound) {
             return std::uniform_int_distribution<int>(0, bound - 1)(random);
         };
@@ -39,8 +39,10 @@ struct Case {
         const int decisions =
             count == Count::steps ? num_steps : static_cast<int>(request.steps_of_evaluations.size());
         schedule = random_schedule(random, graph, decisions, num_branches, count);
+        if (with_modes) add_random_modes(random, graph, schedule);
         request.cut.max_segments = 1 + below(12);
         request.cut.variant_budget_bytes = below(3) == 0 ? 1e9 : -1;
+        if (below(3) == 0) request.cut.piece_bytes = 1 + below(2000);
     }
     std::mt19937 random;
     graph::Graph graph;
@@ -63,7 +65,18 @@ bool same_bits(const Tensor& a, const Tensor& b) {
     return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
 
-/// Runs plan and oracle side by side; the number of nodes that the plan ran.
+/// A probe's value is what the module adds to its last stream.
+void expect_residual(const graph::Graph& graph, const std::string& name, const Naive& naive,
+                     const Tensor& probe) {
+    const auto& module = graph.modules[static_cast<std::size_t>(graph.find_module(name))];
+    const Tensor& in = naive.value(module.inputs.back());
+    const Tensor& out = naive.value(module.outputs[module.inputs.size() - 1]);
+    if (!in.defined() || !out.defined()) return;  // inside what is reused: values that only pass through it
+    for (std::size_t i = 0; i < probe.span<float>().size(); ++i)
+        ASSERT_EQ(probe.span<float>()[i], out.span<float>()[i] - in.span<float>()[i]) << "probe of " << name;
+}
+
+/// Runs plan and oracle side by side, each step in a mode drawn for it.
 void expect_equal(const Case& test, const Plan& plan, const Schedule& schedule, bool reuse,
                   const backends::Backend& backend, const std::shared_ptr<const Executor>& executor) {
     std::mt19937 random(7);
@@ -75,15 +88,30 @@ void expect_equal(const Case& test, const Plan& plan, const Schedule& schedule, 
         generation.bind(b, 2, texts.back());
     }
     generation.begin();
-    for (const Execution& execution : (reuse ? plan.analysis : plan.full_analysis).sequence) {
+    std::vector<int> modes(static_cast<std::size_t>(schedule.num_steps));  // chosen step by step
+    for (std::size_t s = 0; s < modes.size(); ++s) {
+        const auto open = schedule.modes_at(static_cast<int>(s));
+        modes[s] = open[std::uniform_int_distribution<std::size_t>(0, open.size() - 1)(random)];
+    }
+    while (const Execution* next = generation.next()) {
+        Execution execution = *next;
+        execution.mode = modes[static_cast<std::size_t>(execution.decision)];
         auto inputs = random_inputs(random);
         inputs[2] = texts[static_cast<std::size_t>(execution.branch)];
         generation.bind(execution.branch, 0, inputs[0]);
         generation.bind(execution.branch, 1, inputs[1]);
-        const auto outputs = generation.run();
+        std::vector<Tensor> probe;
+        for (const Tensor& value : generation.probe()) probe.push_back(value.clone());
+        ASSERT_EQ(probe.size(), reuse && schedule.decision ? 1U : 0U);
+        const auto outputs = generation.run(execution.mode);
+        if (schedule.stand_in(execution.branch, execution.decision, execution.mode) != nullptr) {
+            ASSERT_TRUE(outputs.empty());
+            continue;
+        }
         const auto expected = naive.run(execution, inputs);
-        ASSERT_EQ(outputs.size(), expected.size());
-        for (std::size_t i = 0; i < outputs.size(); ++i)
+        if (!probe.empty()) expect_residual(test.graph, schedule.decision->first, naive, probe.front());
+        ASSERT_EQ(outputs.size(), expected.size() + plan.extended.num_probes);
+        for (std::size_t i = 0; i < expected.size(); ++i)
             ASSERT_TRUE(same_bits(outputs[i], expected[i]))
                 << "output " << i << " of evaluation " << execution.evaluation << ", branch "
                 << execution.branch;
@@ -92,7 +120,7 @@ void expect_equal(const Case& test, const Plan& plan, const Schedule& schedule, 
 
 /// A segment never runs where one of its modules is reused, and never reads a slot that it writes.
 void expect_sound(const Plan& plan) {
-    for (std::size_t x = 0; x < plan.program.executions.size(); ++x)
+    for (const std::size_t x : plan.analysis.path)
         for (const Instruction& instruction : plan.program.executions[x]) {
             const auto* run = std::get_if<RunSegment>(&instruction);
             if (run == nullptr) continue;
@@ -130,6 +158,36 @@ TEST_P(PlanProperty, EqualsTheWrappedModules) {
         expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor);
         if (HasFatalFailure()) return;
     }
+}
+
+TEST_P(PlanProperty, EqualsTheWrappedModulesInEveryMode) {
+    const auto backend = backends::create("reference");
+    constexpr unsigned kCases = 100;
+    unsigned run = 0;
+    for (unsigned i = 0; i < kCases; ++i) {
+        const unsigned seed = 1'000'000 + GetParam() * kCases + i;
+        SCOPED_TRACE(fmt::format("seed {}", seed));
+        const Case test(seed, true);
+        std::optional<Plan> made;
+        try {
+            made = make_plan(test.graph, test.schedule, test.request);
+        } catch (const Error& error) {
+            // as above; and a decision cannot look at what it may leave out, or at what never changes
+            const std::string message = error.what();
+            ASSERT_TRUE(message.find("as a delta") != message.npos ||
+                        message.find("a decision") != message.npos)
+                << message;
+            continue;
+        }
+        ++run;
+        const auto plan = std::make_shared<const Plan>(std::move(*made));
+        expect_sound(*plan);
+        const auto executor = std::make_shared<const Executor>(plan, *backend, backends::CompileOptions{});
+        expect_equal(test, *plan, test.schedule, true, *backend, executor);
+        expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor);
+        if (HasFatalFailure()) return;
+    }
+    EXPECT_GT(run, kCases / 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, PlanProperty, ::testing::Range(0U, 20U));

@@ -107,7 +107,7 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
         if (module.outputs.empty() || !chance(density)) continue;
         Schedule::Rule rule;
         rule.module = static_cast<graph::ModuleId>(m);
-        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 4)(random)) {
+        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 6)(random)) {
             case 1:
                 rule.store = {module.inputs.empty() ? Store::Rule::output : Store::Rule::delta};
                 break;
@@ -119,6 +119,11 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
                 break;
             case 4:
                 rule.store = {Store::Rule::mean};
+                break;
+            case 5:
+            case 6:
+                rule.store = {module.inputs.empty() ? Store::Rule::forecast : Store::Rule::delta_forecast,
+                              std::uniform_int_distribution<int>(1, 2)(random)};
                 break;
             default:
                 break;
@@ -144,6 +149,28 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
         schedule.branch_rules.push_back(std::move(rule));
     }
     return schedule;
+}
+
+void add_random_modes(std::mt19937& random, const graph::Graph& graph, Schedule& schedule) {
+    const auto chance = [&](double p) { return std::bernoulli_distribution(p)(random); };
+    const auto below = [&](std::size_t bound) {
+        return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random);
+    };
+    schedule.num_modes = chance(0.7) ? 2 : 3;
+    const auto modes = [&] {
+        std::vector<bool> holds;
+        for (int m = 0; m < schedule.num_modes; ++m) holds.push_back(chance(m == 0 ? 0.2 : 0.7));
+        return holds;
+    };
+    for (auto& rule : schedule.rules)
+        if (chance(0.8)) rule.modes = modes();
+    for (auto& rule : schedule.branch_rules)
+        if (chance(0.5)) rule.modes = modes();
+    if (!chance(0.6)) return;
+    const auto& module = graph.modules[below(graph.modules.size())];
+    if (module.inputs.empty() || module.outputs.size() < module.inputs.size()) return;
+    schedule.decision.emplace();
+    schedule.decision->first = module.name;
 }
 
 }  // namespace reprise::cachify::testing

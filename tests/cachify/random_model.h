@@ -16,4 +16,8 @@ graph::Graph random_model(std::mt19937& random);
 Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int num_steps, int num_branches,
                          Count count);
 
+/// Makes some of its rules hold in some of 2 or 3 modes only, with or without a decision that looks at a
+/// module.
+void add_random_modes(std::mt19937& random, const graph::Graph& graph, Schedule& schedule);
+
 }  // namespace reprise::cachify::testing

@@ -16,6 +16,7 @@ import tempfile
 import unittest
 import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 COMMAND, FIXTURES = "", Path()
 DONE, FAILURE, USAGE, CANCELLED = 0, 1, 2, 130
@@ -319,10 +320,11 @@ class Animate(CommandTest):
         result = json.loads(self.ok(self.run_command("compare", *common, "--image", self.picture(), "--runs", 1,
                                                      "--fewer-steps", 1, "--out", "c", "--json")).stdout)  # fmt: skip
         self.assertEqual(result["image"], ["base.png"])
-        self.assertGreater(result["ways"]["reused"]["latent_error"], 0)
-        self.assertEqual(self.files(), sorted(["comparison.html", "comparison.png"] + [
-            f"{way}-{n}.png" for way in ("fewer", "full", "reused") for n in (1, 2, 3)]))  # fmt: skip
-        self.assertIn("frame 3", (self.work / "c" / "comparison.html").read_text())
+        self.assertEqual([way["name"] for way in result["ways"]], ["full", "default", "1 step"])
+        self.assertGreater(result["ways"][1]["latent_error"]["mean"], 0)
+        pictures = sorted(path.name for path in (self.work / "c" / "pictures" / "default").iterdir())
+        self.assertEqual(pictures, ["1-1.png", "1-2.png", "1-3.png"])
+        self.assertEqual((self.work / "c" / "comparison.html").read_text().count("--frames: 3"), 3)
 
     def test_full_disk(self):
         result = self.animate("--latents-out", "/dev/full", "--out", "frames")
@@ -575,37 +577,6 @@ class StableDiffusion3(CommandTest):
 
 
 class Measuring(CommandTest):
-    def test_compare(self):
-        arguments = ("compare", "--model", self.model(), "--backend", "reference", "--guidance-mode", "batched",
-                     "--prompt", "<b>red</b> apple", "--steps", 6, "--runs", 1)  # fmt: skip
-        result = json.loads(self.ok(self.run_command(*arguments, "--out", "c", "--json")).stdout)
-        ways = result["ways"]
-        self.assertEqual([ways[name]["steps"] for name in ("full", "reused")], [6, 6])
-        self.assertIn(ways["fewer"]["steps"], range(1, 7))
-        self.assertGreater(ways["reused"]["latent_error"], 0)
-        self.assertGreater(ways["full"]["denoise_seconds"]["median"], 0)
-        self.assertEqual(self.files(), ["comparison.html", "comparison.png", "fewer.png", "full.png", "reused.png"])
-        page = (self.work / "c" / "comparison.html").read_text()
-        self.assertIn("&lt;b&gt;red&lt;/b&gt; apple", page)
-        self.assertNotIn("<b>red</b>", page)
-        self.assertNotRegex(page, r"(?i)(src|href)=\"?(https?:|//)")
-        pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-        self.assertEqual(len(pictures), 3)
-        self.assertEqual([png_texts(base64.b64decode(p))[1] for p in pictures], [(64, 64)] * 3)
-        _, size = png_texts((self.work / "c" / "comparison.png").read_bytes())
-        self.assertEqual(size, (3 * 64 + 2 * 8, 64))
-
-    def test_compare_as_one_file(self):
-        text = self.ok(self.run_command("compare", "--model", self.model(), "--backend", "reference",
-                                        "--guidance-mode", "batched", "--prompt", "x", "--steps", 2, "--runs", 1,
-                                        "--fewer-steps", 1, "--out", "x.png")).stdout  # fmt: skip
-        self.assertIn("fewer steps", text)
-        self.assertEqual(self.files(), ["x.html", "x.png"])
-
-    def test_compare_needs_something_to_compare(self):
-        result = self.run_command("compare", "--model", self.model(), "--prompt", "x", "--cache", "off")
-        self.assert_refused(result, USAGE, "--cache off")
-
     def test_bench(self):
         result = json.loads(self.ok(self.run_command("bench", "--model", self.model(), "--backend", "reference",
                                                      "--guidance-mode", "batched", "--steps", 4, "--runs", 2,
@@ -618,6 +589,153 @@ class Measuring(CommandTest):
         self.assertEqual(len(result["runs"]), 2)
         self.assertGreater(result["memory"]["peak_own_bytes"], 0)
         self.assertEqual(self.files(), [])
+
+
+class Comparing(CommandTest):
+    def compare(self, *arguments, prompt=("--prompt", "<b>red</b> apple"), model=None):
+        return self.run_command("compare", "--model", model or self.model(), "--backend", "reference", "--guidance-mode",
+                                "batched", *prompt, *arguments)  # fmt: skip
+
+    def test_one_way(self):
+        result = json.loads(self.ok(self.compare("--steps", 6, "--runs", 1, "--out", "c", "--json")).stdout)
+        ways = {way["name"]: way for way in result["ways"]}
+        kinds = [way["kind"] for way in result["ways"]]
+        self.assertEqual(kinds[:2], ["full", "cached"])
+        self.assertEqual(set(kinds[2:]) | {"fewer"}, {"fewer"})
+        self.assertEqual([ways[name]["steps"] for name in ("full", "default")], [6, 6])
+        self.assertGreater(ways["default"]["latent_error"]["mean"], 0)
+        self.assertGreater(ways["full"]["denoise_seconds"]["median"], 0)
+        self.assertEqual([step["variant"] for step in ways["default"]["per_step"]], ["full", "reused"] * 3)
+        self.assertIn("mid_block", ways["default"]["per_step"][1]["reused"])
+        page = (self.work / "c" / "comparison.html").read_text()
+        self.assertIn("&lt;b&gt;red&lt;/b&gt; apple", page)
+        self.assertNotIn("<b>red</b>", page)
+        self.assertNotRegex(page, r"(?i)(src|href)=\"?(https?:|//)")
+        pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+        self.assertIn(len(pictures), (2, 3))  # where reuse saved no time there are no fewer steps beside it
+        self.assertEqual({png_texts(base64.b64decode(p))[1] for p in pictures}, {(64, 64)})
+        _, size = png_texts((self.work / "c" / "comparison.png").read_bytes())
+        self.assertEqual(size, (len(pictures) * 64 + (len(pictures) - 1) * 8, 64))
+        self.assertTrue({"comparison.html", "comparison.png", "comparison.csv", "comparison.json", "pictures.json"}
+                        <= set(self.files()))  # fmt: skip
+
+    def test_several_ways_on_pairs(self):
+        config = self.config('[{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [2, 3]}]', "mine.json")
+        arguments = ("--steps", 4, "--seed", 5, "--seeds", 2, "--fewer-steps", "1,3", "--cache", "deepcache:interval=2,branch=1",
+                     "--cache", config, "--report", "page.html", "--csv", "table.csv", "--pictures", "p", "--json",
+                     "--shown", 3)  # fmt: skip
+        prompts = ("--prompt", "cat", "--prompt", "[a, dog]")
+        result = json.loads(self.ok(self.compare(*arguments, prompt=prompts)).stdout)
+        names = ["full", "deepcache:interval=2,branch=1", "mine", "1 step", "3 steps"]
+        self.assertEqual([way["name"] for way in result["ways"]], names)
+        self.assertEqual([(pair["prompt"], pair["seed"]) for pair in result["pairs"]],
+                         [("cat", 5), ("[a, dog]", 5), ("cat", 6), ("[a, dog]", 6)])  # fmt: skip
+        self.assertEqual({way["runs"] for way in result["ways"]}, {4})  # two seeds, each run twice
+        for way in result["ways"][1:]:
+            self.assertGreater(way["latent_error"]["standard_error"], 0)
+            self.assertGreaterEqual(way["latent_error"]["max"], way["latent_error"]["mean"])
+        rows = (self.work / "table.csv").read_text().splitlines()
+        self.assertEqual(len(rows), 6)
+        self.assertTrue(rows[2].startswith('"deepcache:interval=2,branch=1",cached,4,4,4,'))
+        index = json.loads((self.work / "p" / "pictures.json").read_text())
+        self.assertEqual([way["name"] for way in index["ways"]], names)
+        self.assertEqual(index["pairs"][3], {"prompt": "[a, dog]", "seed": 6, "number": 0, "files": ["4.png"]})
+        for way in index["ways"]:
+            self.assertEqual(len(list((self.work / "p" / way["folder"]).iterdir())), 4)
+        # a column for each count that is beside a way: one or both, as they were measured
+        self.assertIn((self.work / "page.html").read_text().count("<figure "), (3 * 4, 3 * 5))
+        # pictures of a pair are those that generate draws
+        self.ok(self.generate("--steps", 4, "--seed", 6, "--cache", config, "--out", "g-{n}.png",
+                              prompt=("--prompts-file", self.config("cat\n[a, dog]\n", "prompts.txt"))))  # fmt: skip
+        self.assertEqual(self.pixels("g-2.png"), self.pixels("p/mine/4.png"))
+        self.assertNotEqual(self.pixels("g-2.png"), self.pixels("p/full/4.png"))
+
+    def pixels(self, name):
+        data = (self.work / name).read_bytes()
+        return b"".join(re.findall(rb"IDAT(.*?)....IEND", data, re.DOTALL))
+
+    def test_sheet_alone(self):
+        text = self.ok(self.compare("--steps", 2, "--runs", 1, "--fewer-steps", 1, "--out", "x.png")).stdout
+        self.assertIn("1 step", text)
+        self.assertEqual(self.files(), ["x.html", "x.png"])
+
+    def test_score_of_a_script(self):
+        script = self.config(
+            "import json, sys, pathlib\n"
+            "index = json.loads((pathlib.Path(sys.argv[1]) / 'pictures.json').read_text())\n"
+            "ways = {way['name']: i + 0.5 for i, way in enumerate(index['ways'])}\n"
+            "print(json.dumps({'title': 'liked', 'ways': ways}))\n", "score.py")  # fmt: skip
+        arguments = ("--steps", 2, "--runs", 1, "--fewer-steps", 1, "--csv", "t.csv", "--pictures", "it's here")
+        self.ok(self.compare(*arguments, "--score", f"{sys.executable} {script}"))
+        rows = (self.work / "t.csv").read_text().splitlines()
+        self.assertTrue(rows[0].endswith(",liked"))
+        self.assertEqual([row.rsplit(",", 1)[1] for row in rows[1:]], ["0.5", "1.5", "2.5"])
+        failed = self.compare(*arguments, "--score", "exit 3; echo")
+        self.assertEqual(failed.returncode, FAILURE)
+        self.assertIn("exit status 3", failed.stderr)
+        self.assertNotIn("liked", (self.work / "t.csv").read_text())  # what was measured is written all the same
+
+    def test_what_it_refuses(self):
+        for arguments, words in [
+            (("--cache", "off"), ("--cache off",)),
+            (("--cache", "default", "--cache", "default"), ("default", "twice")),
+            (("--cache", "default", "--cache", "sometimes"), ("sometimes",)),
+            (("--seeds", "1,x"), ("1,x",)),
+            (("--seeds", "-3"), ("-3",)),
+            (("--seeds", "0"), ("--seeds 0", "count")),
+            (("--seeds", "4,5,4"), ("twice",)),
+            (("--steps", "4", "--fewer-steps", "4"), ("--fewer-steps 4", "3")),
+            (("--report", "no/page.html"), ("no",)),
+            (("--csv", "no/t.csv"), ("no",)),
+            (("--pictures", "no/such"), ("no/such",)),
+            (("--score", "true", "--report", "page.html"), ("--pictures",)),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.assert_refused(self.compare(*arguments), USAGE, *words)
+
+
+class Drawing(CommandTest):
+    def texts(self, *arguments, model="tiny-sdxl"):
+        """All texts of the drawing, which has to be XML and by itself."""
+        self.ok(self.run_command("plan", "--model", self.model(model), "--backend", "reference", "--svg", "plan.svg",
+                                 *arguments))  # fmt: skip
+        root = ElementTree.parse(self.work / "plan.svg").getroot()
+        for element in root.iter():
+            for name, value in element.attrib.items():
+                self.assertFalse(name.endswith("href") or "://" in value, (name, value))
+        return [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+    def test_default(self):
+        texts = self.texts("--steps", 4)
+        self.assertEqual([text for text in texts if text.startswith("step")], ["steps 0, 2", "steps 1, 3"])
+        for name in ["down_blocks.0", "mid_block", "up_blocks.2", "latents", "prediction"]:
+            self.assertEqual(texts.count(name), 2)
+        self.assertEqual(texts.count("last output reused"), 2)  # what the last up block reads
+        self.assertEqual(texts.count("not needed"), 5)  # one of them in the legend
+
+    def test_transformer_in_a_column_and_inner_units(self):
+        config = self.config(
+            '[{"wildcard_or_filter_func": "*.attn1", "select_cache_step_func": [1], "kinds": ["self_attention"]},'
+            ' {"wildcard_or_filter_func": "transformer_blocks.2", "select_cache_step_func": [2], "store": "delta"}]')  # fmt: skip
+        texts = self.texts("--steps", 4, "--cache", config, model="tiny-pixart")
+        self.assertIn("attn1", texts)
+        self.assertIn("last change added", texts)
+        self.assertEqual([text for text in texts if text.startswith("step")], ["steps 0, 3", "step 1", "step 2"])
+        self.assertTrue(any(re.fullmatch(r"\d+(\.\d)? % computed", text) for text in texts))
+
+    def test_nothing_reused(self):
+        texts = self.texts("--steps", 3, "--cache", "off")
+        self.assertIn("steps 0-2", texts)
+        self.assertIn("everything computed", texts)
+
+    def test_halves_of_guidance(self):
+        texts = self.texts("--steps", 4, "--cache", "guidance:before=1")
+        self.assertIn("steps 0-3", texts)
+        self.assertTrue(any("one half of guidance" in text for text in texts))
+
+    def test_place_is_checked_first(self):
+        result = self.run_command("plan", "--model", "absent", "--svg", "no/such.svg")
+        self.assert_refused(result, USAGE, "no/such.svg")
 
 
 class Others(CommandTest):
@@ -685,6 +803,64 @@ class BundledModels(CommandTest):
                 self.assertEqual(len(made), 8 if name == "emoji-svd" else 1)
                 for path in made:
                     self.assertEqual(png_texts(path.read_bytes())[1], (128, 128))
+
+
+class Tuning(CommandTest):
+    def calibrate(self, *arguments, **options):
+        return self.run_command("calibrate", "--model", self.model(), "--steps", 5, "--prompt", "red apple",
+                                "--seeds", 1, *arguments, **options)  # fmt: skip
+
+    def tune(self, *arguments, model=None):
+        return self.run_command("tune", "--model", model or self.model(), "--steps", 5, "--prompt", "red apple",
+                                "--pairs", 1, "--trials", 3, "--precision", "f32", *arguments)  # fmt: skip
+
+    def test_calibrate_writes_a_profile_that_a_policy_takes(self):
+        result = self.ok(self.calibrate("--kinds", "transformer", "--out", "p.json", "--cache-out", "c.json"))
+        self.assertRegex(result.stdout, r"down_blocks\.0 +block +0\.\d+")
+        profile = json.loads((self.work / "p.json").read_text())
+        kinds = {module["kind"] for module in profile["modules"]}
+        self.assertEqual(kinds, {"block", "transformer"})
+        self.assertEqual({len(module["change"]) for module in profile["modules"]}, {5})
+        report = json.loads(self.ok(self.generate(
+            "--steps", 5, "--cache", "blockcache:profile=p.json,threshold=100", "--json", "--out", "a.png")).stdout)  # fmt: skip
+        self.assertEqual([step["variant"] for step in report["steps"]], ["full"] + ["reused"] * 4)
+        self.ok(self.generate("--steps", 5, "--cache", "c.json", "--out", "b.png"))
+        found = ("p.json", "c.json", "a.png", "b.png")
+        self.assert_refused(self.generate("--steps", 6, "--cache", "c.json"), USAGE, "for 5 steps", "asked for 6",
+                            files=found)  # fmt: skip
+        self.assert_refused(self.generate("--steps", 5, "--cache", "c.json", model=self.model("tiny-sd")), USAGE,
+                            "c.json", "UNet2DConditionModel of other sizes", files=found)  # fmt: skip
+
+    def test_calibrate_refuses(self):
+        self.assert_refused(self.calibrate("--kinds", "brick"), USAGE, "brick")
+        self.assert_refused(self.calibrate("--out", "nowhere/p.json"), USAGE, "nowhere")
+        self.assert_refused(self.generate("--cache", "blockcache"), USAGE, "blockcache", "profile=")
+
+    def test_tune_writes_what_auto_takes(self):
+        model = self.copied_model()
+        (model / "reprise").mkdir()
+        out = model / "reprise" / "tuned-{speedup}.json"
+        result = self.ok(self.tune("--speedup", "1.4,1.7", "--state", "s.json", "--out", out, model=model))
+        self.assertIn("tuned-1.7.json", result.stdout)
+        evidence = json.loads((model / "reprise" / "tuned-1.7.json").read_text())["evidence"]
+        self.assertGreaterEqual(evidence["figures"]["predicted_speedup"], 1.7)
+        self.assertEqual(evidence["run"]["steps"], 5)
+        self.assertTrue((self.work / "s.json").exists())
+        report = json.loads(self.ok(self.generate(
+            "--steps", 5, "--cache", "auto:speedup=1.6", "--guidance-mode", "auto", "--json", "--out", "a.png",
+            model=model)).stdout)  # fmt: skip
+        self.assertEqual(report["settings"]["cache"].split(":")[0], "auto")
+        self.assertIn("reused", [step["variant"] for step in report["steps"]])
+
+    def test_tune_for_quality(self):
+        found = json.loads(self.ok(self.tune("--quality", "ssim=0.2", "--json", "--out", "t.json")).stdout)
+        self.assertIn("ssim_held_out", found[0]["figures"])
+
+    def test_tune_refuses(self):
+        self.assert_refused(self.tune("--quality", "beauty=3"), USAGE, "beauty")
+        self.assert_refused(self.tune("--speedup", "2,3", "--out", "one.json"), USAGE, "{speedup}")
+        self.assert_refused(self.tune("--speedup", "1000"), USAGE, "no schedule is 1000.00 times as fast")
+        self.assert_refused(self.generate("--cache", "auto"), USAGE, "tuned-*.json", "reprise tune")
 
 
 if __name__ == "__main__":

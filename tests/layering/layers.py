@@ -17,6 +17,8 @@ ORDER = [
 PUBLIC_OWNER = {
     "image.h": "io",
     "cachify.h": "cachify",
+    "profile.h": "cachify",
+    "tune.h": "tune",
     "pipeline.h": "pipelines",
     "reprise.h": "apps",  # the umbrella is for users
 }

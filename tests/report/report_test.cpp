@@ -1,8 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "report/comparison.h"
 #include "report/html.h"
 #include "report/plan_view.h"
 #include "report/text.h"
@@ -57,47 +54,6 @@ TEST(Html, Base64OfEveryRemainder) {
     EXPECT_EQ(encode("fo"), "Zm8=");
     EXPECT_EQ(encode("foo"), "Zm9v");
     EXPECT_EQ(encode("\xff\xfe\xfd"), "//79");
-}
-
-TEST(Comparison, SpreadIsMedianAndEnds) {
-    const Spread spread = spread_of({3, 1, 2, 10});
-    EXPECT_EQ(spread.median, 2.5);
-    EXPECT_EQ(spread.low, 1);
-    EXPECT_EQ(spread.high, 10);
-    EXPECT_EQ(spread_of({}).high, 0);
-}
-
-Way way_of(std::uint8_t value, float latent) {
-    Way way;
-    way.num_steps = 2;
-    way.images = {Image(16, 16, std::vector<std::uint8_t>(16 * 16 * 3, value))};
-    way.latents = Tensor::from({1, 1}, std::vector<float>{latent});
-    RunReport run;
-    run.steps = {{0, 2, 0.2, false, 1}, {1, 2, 0.1, true, 0.1}};
-    run.denoise_seconds = 0.3;
-    way.runs = {run};
-    return way;
-}
-
-TEST(Comparison, DistancesAreFromTheFullWay) {
-    Comparison comparison;
-    comparison.title = "a & b";
-    comparison.captions = {"a & b"};
-    comparison.full = way_of(100, 2);
-    comparison.reused = way_of(100, 2);
-    comparison.fewer = way_of(110, 3);
-    comparison.measure();
-    EXPECT_TRUE(std::isinf(comparison.reused.distance.psnr));
-    EXPECT_NEAR(comparison.fewer.distance.psnr, 20 * std::log10(255.0 / 10), 1e-9);
-    EXPECT_NEAR(comparison.fewer.distance.latent_error, 0.5, 1e-6);
-    const auto json = to_json(comparison);
-    EXPECT_TRUE(json["ways"]["reused"]["psnr_db"].is_null());
-    EXPECT_EQ(json["ways"]["fewer"]["denoise_seconds"]["median"], 0.3);
-    EXPECT_NE(to_text(comparison).find("equal"), std::string::npos);
-    const std::string html = to_html(comparison);
-    EXPECT_NE(html.find("<title>a &amp; b</title>"), std::string::npos);
-    EXPECT_EQ(html.find("a & b"), std::string::npos);
-    EXPECT_EQ(contact_sheet(comparison).width(), 3 * 16 + 2 * 8);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 """Generate with diffusers and ask whether the nearest training picture is the right one.
 
-Pictures are compared as 16 x 16 RGB by squared distance. Also draws a contact sheet: of prompts.txt, or for a
-model that animates pictures, of the frames of some.
+Also draws a contact sheet: of prompts.txt, or for a model that animates pictures, of the frames of some.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from PIL import Image, ImageDraw
 
 from captions import CaptionBook
 from common import Dataset, grid
+from retrieval import ranks
 
 HERE = Path(__file__).parent
 LABEL_HEIGHT = 28
@@ -64,21 +64,6 @@ def animate(
         made.append((frames * 255).round().astype(np.uint8))
         print(f"{done + 1} of {len(pictures)}", flush=True)
     return np.stack(made)
-
-
-def thumbnails(pictures: np.ndarray) -> np.ndarray:
-    """Mean colours of 16 x 16 cells, flattened."""
-    count = len(pictures)
-    cells = pictures.astype(np.float64).reshape(count, 16, 8, 16, 8, 3).mean(axis=(2, 4))
-    return cells.reshape(count, -1)
-
-
-def ranks(made: np.ndarray, truth: list[int], pictures: np.ndarray) -> np.ndarray:
-    """How many training pictures are nearer to each generated picture than the right one."""
-    known, asked = thumbnails(pictures), thumbnails(made)
-    distance = (asked**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)[None] - 2 * asked @ known.T
-    own = distance[np.arange(len(truth)), truth]
-    return (distance < own[:, None]).sum(axis=1)
 
 
 def labelled(pictures: np.ndarray, labels: list[str]) -> np.ndarray:

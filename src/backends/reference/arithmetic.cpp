@@ -215,6 +215,7 @@ void attention(const Call& call) {
         call.has(3) ? broadcast_strides(call.shape(3), {batch, heads, queries, keys}) : Shape(4, 0);
 
     std::vector<float> scores(static_cast<std::size_t>(keys));
+    std::vector<double> sums(static_cast<std::size_t>(value_width));
     for (std::int64_t b = 0; b < batch; ++b)
         for (std::int64_t h = 0; h < heads; ++h)
             for (std::int64_t i = 0; i < queries; ++i) {
@@ -231,14 +232,14 @@ void attention(const Call& call) {
                     scores[static_cast<std::size_t>(j)] = static_cast<float>(score);
                 }
                 softmax_line(scores.data(), scores.data(), seen, 1);
-                float* out = call.out() + ((b * queries + i) * heads + h) * value_width;
-                for (std::int64_t d = 0; d < value_width; ++d) {
-                    double sum = 0;
-                    for (std::int64_t j = 0; j < seen; ++j)
-                        sum += static_cast<double>(scores[static_cast<std::size_t>(j)]) *
-                               call.in(2)[((b * keys + j) * heads + h) * value_width + d];
-                    out[d] = static_cast<float>(sum);
+                std::fill(sums.begin(), sums.end(), 0.0);
+                for (std::int64_t j = 0; j < seen; ++j) {
+                    const double score = scores[static_cast<std::size_t>(j)];
+                    const float* value = call.in(2) + ((b * keys + j) * heads + h) * value_width;
+                    for (double& sum : sums) sum += score * *value++;
                 }
+                float* out = call.out() + ((b * queries + i) * heads + h) * value_width;
+                for (const double sum : sums) *out++ = static_cast<float>(sum);
             }
 }
 

@@ -9,13 +9,25 @@ namespace reprise::backends::reference {
 void linear(const Call& call) {
     const std::int64_t outputs = call.shape(1)[0], inputs = call.shape(1)[1];
     const std::int64_t rows = element_count(call.node.shape) / outputs;
+    // Several outputs at once, whose sums do not wait for each other.
+    constexpr std::int64_t kOutputs = 8;
     for (std::int64_t r = 0; r < rows; ++r)
-        for (std::int64_t o = 0; o < outputs; ++o) {
+        for (std::int64_t first = 0; first < outputs; first += kOutputs) {
+            const std::int64_t count = std::min(kOutputs, outputs - first);
             const float* x = call.in(0) + r * inputs;
-            const float* weight = call.in(1) + o * inputs;
-            double sum = call.has(2) ? static_cast<double>(call.in(2)[o]) : 0.0;
-            for (std::int64_t i = 0; i < inputs; ++i) sum += static_cast<double>(x[i]) * weight[i];
-            call.out()[r * outputs + o] = static_cast<float>(sum);
+            const float* weight = call.in(1) + first * inputs;
+            double sums[kOutputs] = {};
+            if (call.has(2)) std::copy_n(call.in(2) + first, count, sums);
+            if (count == kOutputs)
+                for (std::int64_t i = 0; i < inputs; ++i)
+                    for (std::int64_t o = 0; o < kOutputs; ++o)
+                        sums[o] += static_cast<double>(x[i]) * weight[o * inputs + i];
+            else
+                for (std::int64_t o = 0; o < count; ++o)
+                    for (std::int64_t i = 0; i < inputs; ++i)
+                        sums[o] += static_cast<double>(x[i]) * weight[o * inputs + i];
+            float* out = call.out() + r * outputs + first;
+            for (std::int64_t o = 0; o < count; ++o) out[o] = static_cast<float>(sums[o]);
         }
 }
 

@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "commands.h"
+#include "outputs.h"
+#include "report/text.h"
+#include "reprise/tune.h"
+#include "session.h"
+
+namespace reprise::app {
+
+namespace {
+
+struct Options {
+    ModelOptions model;
+    PromptOptions prompts;
+    AnimationOptions animation;
+    SamplingOptions sampling;
+    OutputOptions output;
+    std::string out = "profile.json", cache_out;
+    std::vector<std::string> kinds;
+    int seeds = 2;
+    double threshold = 0.2;
+};
+
+std::string table(const cachify::Profile& profile, const cachify::Config& config) {
+    report::Table table({{"module"},
+                         {"kind"},
+                         {"mean change", report::Table::Align::right},
+                         {"reused steps", report::Table::Align::right}});
+    for (const auto& module : profile.modules) {
+        const double sum = std::accumulate(module.change.begin(), module.change.end(), 0.0);
+        int reused = 0;
+        for (const auto& entry : config)
+            if (entry.wildcard_or_filter_func.matches(module.name))
+                for (int step = 0; step < profile.run.num_inference_steps; ++step)
+                    reused += entry.select_cache_step_func(step, profile.run.num_inference_steps) ? 1 : 0;
+        table.add(
+            {module.name, std::string(name_of(module.kind)),
+             fmt::format("{:.3f}", sum / std::max<double>(1, static_cast<double>(module.change.size()) - 1)),
+             module.kind == ModuleKind::block ? fmt::format("{}", reused) : ""});
+    }
+    return table.text();
+}
+
+void run(Context& context, const Options& o) {
+    set_up(context, o.output);
+    check_writable(o.out);
+    if (!o.cache_out.empty()) check_writable(o.cache_out);
+    tune::CalibrateOptions options;
+    options.generate = o.sampling.generate_options();
+    if (o.animation.given())
+        o.animation.apply_to(options.generate);
+    else if (o.prompts.prompt || !o.prompts.prompts_file.empty())
+        options.prompts = o.prompts.prompts();
+    o.prompts.apply_settings_to(options.generate);
+    options.seeds.clear();
+    for (int i = 0; i < o.seeds; ++i)
+        options.seeds.push_back(o.sampling.seed + static_cast<std::uint64_t>(i));
+    for (const auto& kind : o.kinds) options.kinds.push_back(module_kind(kind));
+
+    Session session(context, o.model.kept(), CacheOptions{"off", "steps"});
+    session.watch(context, options.generate);
+    options.progress = [&](std::size_t run, std::size_t runs) {
+        context.terminal.end();
+        context.terminal.begin_run(expected_reuse(std::nullopt, o.sampling.steps),
+                                   fmt::format("calibrate, run {} of {}", run + 1, runs));
+    };
+    const auto profile = tune::calibrate(session.pipe, options);
+    context.terminal.end();
+    const auto config = cachify::block_caching(profile, {o.threshold, {ModuleKind::block}});
+
+    Outputs files;
+    files.add(o.out, cachify::to_json(profile));
+    if (!o.cache_out.empty())
+        files.add(o.cache_out,
+                  cachify::to_json(config, cachify::Evidence{profile.model,
+                                                             profile.run,
+                                                             {{"threshold", o.threshold}},
+                                                             {{"made by", "reprise calibrate"}}}));
+    files.commit();
+    if (o.output.json) {
+        print(cachify::to_json(profile));
+        return;
+    }
+    std::string text = table(profile, config) + fmt::format("\nblockcache at threshold {}\n\n", o.threshold);
+    for (const auto& name : files.names()) text += name + "\n";
+    print(text);
+}
+
+}  // namespace
+
+void add_calibrate(CLI::App& app, Context& context) {
+    auto options = std::make_shared<Options>();
+    auto* command =
+        app.add_subcommand("calibrate", "Measure how a model's parts change from step to step, for policies");
+    add_model_options(*command, options->model);
+    add_prompt_options(*command, options->prompts);
+    add_animation_options(*command, options->animation, Picture::optional);
+    add_sampling_options(*command, options->sampling);
+    const auto group = [](CLI::Option* option) { return option->group("Calibration"); };
+    group(command->add_option("--seeds", options->seeds, "Each prompt is drawn with so many, from --seed on"))
+        ->check(at_least(1))
+        ->capture_default_str();
+    group(command->add_option("--kinds", options->kinds,
+                              "Kinds of module that are measured besides blocks, such as transformer,resnet"))
+        ->delimiter(',')
+        ->type_name("KIND,...");
+    group(command->add_option("--threshold", options->threshold,
+                              "Of Block Caching, for --cache-out and the table: more is faster"))
+        ->capture_default_str();
+    command->add_option("--out", options->out, "The profile, for --cache blockcache:profile=FILE and others")
+        ->group("Output")
+        ->type_name("FILE.json")
+        ->capture_default_str();
+    command->add_option("--cache-out", options->cache_out, "A configuration by Block Caching, for --cache")
+        ->group("Output")
+        ->type_name("FILE.json");
+    add_output_options(*command, options->output);
+    command->footer(
+        "\nNothing is reused while it measures. Without prompts it takes generic ones.\n"
+        "\nExamples:\n"
+        "  reprise calibrate --model models/emoji-sdxl --steps 20 --out profile.json\n"
+        "  reprise generate --model models/emoji-sdxl --prompt rocket --cache "
+        "blockcache:profile=profile.json,threshold=0.3");
+    command->callback([options, &context] { run(context, *options); });
+}
+
+}  // namespace reprise::app

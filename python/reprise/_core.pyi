@@ -1,0 +1,533 @@
+"""The C++ library behind the package `reprise`; use that."""
+
+from collections.abc import Sequence
+import os
+from typing import Annotated
+
+import numpy
+import numpy.typing
+from numpy.typing import NDArray
+
+
+VERSION: str = '0.1.0'
+
+class Cancelled(RuntimeError):
+    """A run was stopped by a callback that returned False."""
+
+class Image:
+    """A picture of 8-bit RGB pixels, row by row from the top left."""
+
+    @staticmethod
+    def from_rgb(width: int, height: int, rgb: bytes) -> Image:
+        """A picture of width * height * 3 bytes."""
+
+    @staticmethod
+    def load(path: str | os.PathLike) -> Image:
+        """Reads a PNG, JPEG or WebP. ValueError naming the file."""
+
+    def save(self, path: str | os.PathLike, text: Sequence[tuple[str, str]] = []) -> None:
+        """Writes a .png or .webp with (key, value) texts."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def array(self) -> numpy.typing.NDArray[numpy.uint8]:
+        """
+        uint8 (height, width, 3): the picture's own memory, which the array keeps alive.
+        """
+
+def save_video(frames: Sequence[Image], path: str | os.PathLike, fps: int, text: Sequence[tuple[str, str]]) -> None:
+    """Writes an .mp4 (H.264) or an animated lossless .webp."""
+
+class AnimateOptions:
+    def __init__(self) -> None: ...
+
+    @property
+    def num_frames(self) -> int: ...
+
+    @num_frames.setter
+    def num_frames(self, arg: int, /) -> None: ...
+
+    @property
+    def fps(self) -> int: ...
+
+    @fps.setter
+    def fps(self, arg: int, /) -> None: ...
+
+    @property
+    def motion_bucket_id(self) -> int: ...
+
+    @motion_bucket_id.setter
+    def motion_bucket_id(self, arg: int, /) -> None: ...
+
+    @property
+    def noise_aug_strength(self) -> float: ...
+
+    @noise_aug_strength.setter
+    def noise_aug_strength(self, arg: float, /) -> None: ...
+
+    @property
+    def min_guidance_scale(self) -> float: ...
+
+    @min_guidance_scale.setter
+    def min_guidance_scale(self, arg: float, /) -> None: ...
+
+    @property
+    def max_guidance_scale(self) -> float: ...
+
+    @max_guidance_scale.setter
+    def max_guidance_scale(self, arg: float, /) -> None: ...
+
+    @property
+    def decode_chunk_size(self) -> int: ...
+
+    @decode_chunk_size.setter
+    def decode_chunk_size(self, arg: int, /) -> None: ...
+
+    @property
+    def fit(self) -> str: ...
+
+    @fit.setter
+    def fit(self, arg: str, /) -> None: ...
+
+class GenerateOptions:
+    def __init__(self) -> None: ...
+
+    @property
+    def prompt(self) -> str: ...
+
+    @prompt.setter
+    def prompt(self, arg: str, /) -> None: ...
+
+    @property
+    def prompts(self) -> list[str]: ...
+
+    @prompts.setter
+    def prompts(self, arg: Sequence[str], /) -> None: ...
+
+    @property
+    def prompt_2(self) -> str | None: ...
+
+    @prompt_2.setter
+    def prompt_2(self, arg: str | None, /) -> None: ...
+
+    @property
+    def prompt_3(self) -> str | None: ...
+
+    @prompt_3.setter
+    def prompt_3(self, arg: str | None, /) -> None: ...
+
+    @property
+    def negative_prompt(self) -> str | None: ...
+
+    @negative_prompt.setter
+    def negative_prompt(self, arg: str | None, /) -> None: ...
+
+    @property
+    def negative_prompt_2(self) -> str | None: ...
+
+    @negative_prompt_2.setter
+    def negative_prompt_2(self, arg: str | None, /) -> None: ...
+
+    @property
+    def negative_prompt_3(self) -> str | None: ...
+
+    @negative_prompt_3.setter
+    def negative_prompt_3(self, arg: str | None, /) -> None: ...
+
+    @property
+    def image(self) -> Image: ...
+
+    @image.setter
+    def image(self, arg: Image, /) -> None: ...
+
+    @property
+    def video(self) -> AnimateOptions: ...
+
+    @video.setter
+    def video(self, arg: AnimateOptions, /) -> None: ...
+
+    @property
+    def num_inference_steps(self) -> int | None: ...
+
+    @num_inference_steps.setter
+    def num_inference_steps(self, arg: int | None, /) -> None: ...
+
+    @property
+    def guidance_scale(self) -> float | None: ...
+
+    @guidance_scale.setter
+    def guidance_scale(self, arg: float | None, /) -> None: ...
+
+    @property
+    def guidance_rescale(self) -> float: ...
+
+    @guidance_rescale.setter
+    def guidance_rescale(self, arg: float, /) -> None: ...
+
+    @property
+    def skip_guidance_layers(self) -> list[int]: ...
+
+    @skip_guidance_layers.setter
+    def skip_guidance_layers(self, arg: Sequence[int], /) -> None: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @width.setter
+    def width(self, arg: int, /) -> None: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @height.setter
+    def height(self, arg: int, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def num_images_per_prompt(self) -> int: ...
+
+    @num_images_per_prompt.setter
+    def num_images_per_prompt(self, arg: int, /) -> None: ...
+
+    @property
+    def clip_skip(self) -> int | None: ...
+
+    @clip_skip.setter
+    def clip_skip(self, arg: int | None, /) -> None: ...
+
+    @property
+    def max_sequence_length(self) -> int | None: ...
+
+    @max_sequence_length.setter
+    def max_sequence_length(self, arg: int | None, /) -> None: ...
+
+    @property
+    def clean_caption(self) -> bool: ...
+
+    @clean_caption.setter
+    def clean_caption(self, arg: bool, /) -> None: ...
+
+    @property
+    def use_resolution_binning(self) -> bool: ...
+
+    @use_resolution_binning.setter
+    def use_resolution_binning(self, arg: bool, /) -> None: ...
+
+    @property
+    def original_size(self) -> tuple[int, int] | None: ...
+
+    @original_size.setter
+    def original_size(self, arg: tuple[int, int] | None, /) -> None: ...
+
+    @property
+    def crops_coords_top_left(self) -> tuple[int, int]: ...
+
+    @crops_coords_top_left.setter
+    def crops_coords_top_left(self, arg: tuple[int, int], /) -> None: ...
+
+    @property
+    def target_size(self) -> tuple[int, int] | None: ...
+
+    @target_size.setter
+    def target_size(self, arg: tuple[int, int] | None, /) -> None: ...
+
+    @property
+    def scheduler(self) -> str: ...
+
+    @scheduler.setter
+    def scheduler(self, arg: str, /) -> None: ...
+
+    @property
+    def decode(self) -> bool: ...
+
+    @decode.setter
+    def decode(self, arg: bool, /) -> None: ...
+
+    @property
+    def guidance_mode(self) -> str: ...
+
+    @guidance_mode.setter
+    def guidance_mode(self, arg: str, /) -> None: ...
+
+    def set_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
+        """f32, C-contiguous; held, not copied."""
+
+class StepInfo:
+    """One sampler step, as a callback sees it after the step."""
+
+    @property
+    def step(self) -> int:
+        """Counted from 0."""
+
+    @property
+    def num_steps(self) -> int: ...
+
+    @property
+    def seconds(self) -> float:
+        """Of this step."""
+
+    @property
+    def reused(self) -> bool:
+        """Whether any module was reused."""
+
+    @property
+    def reused_modules(self) -> list[str]:
+        """Names of the modules, or halves of guidance, that were reused."""
+
+    @property
+    def flops_share(self) -> float:
+        """Of a full step's FLOPs."""
+
+    @property
+    def latents(self) -> numpy.typing.NDArray[numpy.float32] | None:
+        """
+        After the step, float32 of the final latents' shape: the run's own memory, read-only, not copied. It may be kept. None outside a callback.
+        """
+
+class RunReport:
+    """What happened in a run. Times are in seconds."""
+
+    @property
+    def steps(self) -> list[StepInfo]: ...
+
+    @property
+    def text_seconds(self) -> float: ...
+
+    @property
+    def compile_seconds(self) -> float: ...
+
+    @property
+    def denoise_seconds(self) -> float: ...
+
+    @property
+    def decode_seconds(self) -> float: ...
+
+    @property
+    def scheduler(self) -> str:
+        """diffusers' class."""
+
+    @property
+    def precision(self) -> str:
+        """Of the denoiser."""
+
+    @property
+    def guidance_mode(self) -> str: ...
+
+    @property
+    def reuse(self) -> bool:
+        """Whether a prepared configuration was in force."""
+
+    @property
+    def segments(self) -> int: ...
+
+    @property
+    def flops_full(self) -> float:
+        """Of all steps without reuse, one picture."""
+
+    @property
+    def flops_run(self) -> float:
+        """Of what was run."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """What reuse keeps between steps, one picture."""
+
+    @property
+    def prologue_bytes(self) -> int: ...
+
+    @property
+    def scratch_bytes(self) -> int: ...
+
+    @property
+    def complaints(self) -> list[str]:
+        """Such as NaN in what a module keeps."""
+
+    @property
+    def summary(self) -> str: ...
+
+    def to_json(self) -> str:
+        """Everything as JSON text."""
+
+    def __repr__(self) -> str: ...
+
+class GenerateOutput:
+    @property
+    def images(self) -> list[Image]: ...
+
+    @property
+    def report(self) -> RunReport: ...
+
+    @property
+    def latents(self) -> numpy.typing.NDArray[numpy.float32]: ...
+
+class Pipeline:
+    @staticmethod
+    def from_pretrained(folder: str | os.PathLike, backend: str, device: str, precision: str | None, vae_precision: str, threads: int, variant: str, keep_parameters_below: int) -> Pipeline: ...
+
+    def __call__(self, options: GenerateOptions, on_step: object | None, on_phase: object | None) -> GenerateOutput: ...
+
+    @property
+    def class_name(self) -> str: ...
+
+    @property
+    def denoiser_class(self) -> str: ...
+
+    @property
+    def num_inference_steps(self) -> int: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    def last_report(self) -> RunReport: ...
+
+def randn(shape: Sequence[int], seed: int) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    The noise that torch.randn(shape, generator=torch.Generator().manual_seed(seed)) gives, float32.
+    """
+
+class ModuleFilter:
+    """A function of a module's name, of the library's."""
+
+    def __call__(self, name: str) -> bool: ...
+
+class StepFunction:
+    """A function of the step and the number of steps, of the library's."""
+
+    def __call__(self, step: int, num_steps: int) -> bool: ...
+
+class Rule:
+    """What is decided for one module."""
+
+    @property
+    def module(self) -> str: ...
+
+    @property
+    def store(self) -> str:
+        """output, delta, forecast or delta_forecast"""
+
+    @property
+    def order(self) -> int:
+        """Of a forecast, else 0."""
+
+    @property
+    def reuse(self) -> list[bool]:
+        """For each decision, whether it is reused."""
+
+class Decisions:
+    @property
+    def num_decisions(self) -> int:
+        """Steps, or evaluations where those are counted."""
+
+    @property
+    def rules(self) -> list[Rule]:
+        """For the modules that are reused at all."""
+
+class Modules:
+    """A denoiser's modules by name and kind."""
+
+    def __init__(self, denoiser_class: str, modules: Sequence[tuple[str, str]]) -> None:
+        """(name, kind), parents before what is inside."""
+
+    def all(self) -> list[tuple[str, str]]:
+        """(name, kind), in order."""
+
+    def decide(self, config: object, steps_of_evaluations: Sequence[int], count: str) -> Decisions:
+        """
+        Which module is reused at which step. ValueError as for Reprise's own pipelines.
+        """
+
+    def default_config(self) -> list: ...
+
+    def make_policy(self, text: str) -> list: ...
+
+    def parse_config(self, json: str, origin: str) -> list: ...
+
+def modules_of(pipe: Pipeline) -> Modules: ...
+
+def kind_of_class(diffusers_class: str) -> str: ...
+
+def forecast_weights(when: Sequence[int], now: int, order: int) -> list[float]:
+    """
+    Weights of a module's last outputs, newest first, that extrapolate them to evaluation `now`.
+    """
+
+def steps_of_evaluations(scheduler_config: str, num_inference_steps: int) -> list[int]:
+    """
+    For each evaluation of a scheduler, by its JSON configuration, the sampler's step.
+    """
+
+def t_gate(gate: int, warm_up: int, interval: int, interval_after_gate: int) -> list: ...
+
+def taylor_seer(interval: int, before: int, after: int, order: int, kinds: Sequence[str]) -> list: ...
+
+def guidance_reuse(interval: int, before: int) -> list: ...
+
+def deep_cache(modules: Modules, interval: int, branch: int, uniform: bool, center: float, power: float) -> list: ...
+
+def attention_broadcast(modules: Modules, self_attention: int, cross_attention: int, joint_attention: int, temporal_attention: int, begin: float, end: float) -> list: ...
+
+def policy_names() -> list[str]: ...
+
+def prepare(pipe: Pipeline, num_inference_steps: int, config: object, count: str) -> None: ...
+
+def enable(pipe: Pipeline) -> None: ...
+
+def disable(pipe: Pipeline) -> None: ...
+
+def unprepare(pipe: Pipeline) -> None: ...
+
+def reset_status(pipe: Pipeline) -> None: ...
+
+def parse_config(json: str, origin: str) -> list: ...
+
+def to_json(config: object) -> str: ...
+
+def published_configs() -> dict: ...
+
+class PlanView:
+    @property
+    def num_steps(self) -> int: ...
+
+    @property
+    def num_branches(self) -> int: ...
+
+    @property
+    def full_flops(self) -> float: ...
+
+    @property
+    def total_flops(self) -> float: ...
+
+    @property
+    def full_total_flops(self) -> float: ...
+
+    @property
+    def kept_bytes(self) -> int: ...
+
+    @property
+    def prologue_bytes(self) -> int: ...
+
+    @property
+    def scratch_bytes(self) -> int: ...
+
+    @property
+    def expected_speedup(self) -> float: ...
+
+    def to_text(self) -> str: ...
+
+    def to_json(self) -> str: ...
+
+def plan(pipe: Pipeline, options: GenerateOptions) -> PlanView: ...
+
+def psnr(a: Image, b: Image) -> float: ...
+
+def ssim(a: Image, b: Image) -> float: ...

@@ -1,0 +1,235 @@
+"""Reuse of module outputs between denoising steps: the interface of NVIDIA's Cache Diffusion, on Reprise's own pipelines
+and on those of diffusers.
+
+A configuration is a list of dicts. Of several that match a module the last holds.
+
+wildcard_or_filter_func: which modules: an fnmatch pattern over the whole name, a function of the name, {"regex": ...}
+    (Python's `re.search` meaning), or {"not": ...} of one of these.
+select_cache_step_func: when they are reused: a function of the step (counted from 0) and, if it takes a second argument,
+    of the number of steps; an expression over `step` and `num_steps` ("step % 2 != 0"); or a list of steps.
+kinds: what the filter is shown, a list of names such as "cross_attention"; ["block"] where it is not given.
+store: what reuse gives: "output", the last; "delta", the input now plus what the module last added to it;
+    {"forecast": order}, an extrapolation of its last outputs; "mean" over guidance's halves; "drop" of a half.
+
+Functions are called when a plan is made, not while it runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+
+from reprise import _core
+from reprise._pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from reprise._tune import Profile
+    from reprise.adapter.reuse import Reuse
+
+Filter = str | dict[str, Any] | Callable[[str], Any]
+Steps = str | Sequence[int] | Callable[[int], Any] | Callable[[int, int], Any]
+
+
+class _Required(TypedDict):
+    wildcard_or_filter_func: Filter
+    select_cache_step_func: Steps
+
+
+class Entry(_Required, total=False):
+    """One line of a configuration."""
+
+    kinds: list[str]
+    store: str | dict[str, int]
+
+
+Config = list[Entry]
+Count = Literal["steps", "evaluations"]
+
+_published = _core.published_configs()
+SDXL_DEFAULT_CONFIG: Config = _published["SDXL_DEFAULT_CONFIG"]
+PIXART_DEFAULT_CONFIG: Config = _published["PIXART_DEFAULT_CONFIG"]
+#: What the original's example for PixArt does, where PIXART_DEFAULT_CONFIG is what it means: its expression ends in a dot,
+#: which no block's own name has, so that all blocks are reused, the last ones too.
+PIXART_ORIGINAL_EXAMPLE_CONFIG: Config = _published["PIXART_ORIGINAL_EXAMPLE_CONFIG"]
+SVD_DEFAULT_CONFIG: Config = _published["SVD_DEFAULT_CONFIG"]
+SD3_DEFAULT_CONFIG: Config = _published["SD3_DEFAULT_CONFIG"]
+
+Pipe = TypeVar("Pipe")
+
+
+def prepare(
+    pipe: Any,
+    num_inference_steps: int | str | Sequence[Entry] | None = None,
+    config: str | Sequence[Entry] | None = None,
+    *,
+    count: Count = "steps",
+) -> None:
+    """Makes the pipeline reuse modules by this configuration from its next call on; replaces an earlier one.
+
+    pipe: a `reprise.Pipeline`, or a pipeline of diffusers.
+    num_inference_steps: what the configuration is checked for; run with another number, the pipeline plans anew. It may
+        be left out: `prepare(pipe, config)`.
+    config: a list of dicts, or a policy's name ("deepcache:interval=3"); None: the denoiser's default.
+    count: what `step` counts: the sampler's steps, or calls of the denoiser, as the original does.
+
+    ValueError naming the entry for a filter that matches nothing, and naming module and step for reuse of what never
+    ran; then the pipeline is as it was.
+    """
+    if num_inference_steps is not None and not isinstance(num_inference_steps, int):
+        if config is not None:
+            raise TypeError(f"the number of steps is {num_inference_steps!r}; expected an int")
+        num_inference_steps, config = None, num_inference_steps
+    if config is None or isinstance(config, str):
+        config = make_policy(pipe, config or "default")
+    if isinstance(pipe, Pipeline):
+        steps = num_inference_steps or pipe._native.num_inference_steps
+        _core.prepare(pipe._native, steps, config, count)
+    else:
+        _adapter().prepare(pipe, num_inference_steps, list(config), count)
+
+
+def enable(pipe: Any) -> None:
+    """Switches a prepared pipeline's reuse on. ValueError when it was not prepared."""
+    if isinstance(pipe, Pipeline):
+        _core.enable(pipe._native)
+    else:
+        _prepared(pipe, "enable").enabled = True
+
+
+def disable(pipe: Any) -> None:
+    """Switches it off: everything runs in full. ValueError when the pipeline was not prepared."""
+    if isinstance(pipe, Pipeline):
+        _core.disable(pipe._native)
+    else:
+        _prepared(pipe, "disable").enabled = False
+
+
+def unprepare(pipe: Any) -> None:
+    """Takes preparation back: the pipeline is as it was before `prepare`."""
+    if isinstance(pipe, Pipeline):
+        _core.unprepare(pipe._native)
+    else:
+        _adapter().unprepare(pipe)
+
+
+def reset_status(pipe: Any) -> None:
+    """Forgets the last generation: what it reported and, on a diffusers pipeline, what was kept. Steps are counted from
+    0 at each call in any case."""
+    if isinstance(pipe, Pipeline):
+        _core.reset_status(pipe._native)
+    else:
+        _prepared(pipe, "reset_status").reset()
+
+
+@contextmanager
+def infer(pipe: Pipe) -> Iterator[Pipe]:
+    """Reuse within a scope: enabled when it begins, disabled and reset when it ends. Gives the pipeline."""
+    enable(pipe)
+    try:
+        yield pipe
+    finally:
+        disable(pipe)
+        reset_status(pipe)
+
+
+def load_config(path: str | os.PathLike[str], pipe: Any = None) -> Config:
+    """A configuration from a JSON file. One that has {"policy": ...} entries needs the pipeline that it is for.
+    FileNotFoundError, or ValueError naming the file and the entry."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    return parse_config(text, os.fspath(path), pipe)
+
+
+def parse_config(json: str, origin: str = "configuration", pipe: Any = None) -> Config:
+    """A configuration from its JSON form; `origin` names it in errors."""
+    return _core.parse_config(json, origin) if pipe is None else _modules(pipe).parse_config(json, origin)
+
+
+def to_json(config: Sequence[Entry]) -> str:
+    """The JSON form. ValueError when an entry has a Python function, which has none."""
+    return _core.to_json(list(config))
+
+
+def make_policy(pipe: Any, text: str) -> Config:
+    """A policy by its name on the command line: "deepcache:interval=3,branch=0", several joined by "+". ValueError listing
+    names or parameters for one that is unknown."""
+    return _modules(pipe).make_policy(text)
+
+
+def policies() -> list[str]:
+    """The names of all policies."""
+    return _core.policy_names()
+
+
+def deep_cache(
+    pipe: Any, *, interval: int = 3, branch: int = 0, uniform: bool = True, center: float = 15, power: float = 1.4
+) -> Config:
+    """DeepCache (Ma et al., arXiv 2312.00858): all but a shallow path of the denoiser is reused between full steps.
+
+    interval: one full step in so many. branch: which path still runs, counted in layers from the outside in, from 0.
+    uniform: full steps evenly spaced; otherwise close together around step `center`, the denser the larger `power`.
+    """
+    return _core.deep_cache(_modules(pipe), interval, branch, uniform, center, power)
+
+
+def t_gate(*, gate: int = 10, warm_up: int = 2, interval: int = 5, interval_after_gate: int = 1) -> Config:
+    """T-Gate (Zhang et al., arXiv 2404.02747): from step `gate` on cross-attention is what it was and guidance is off;
+    before it, from step `warm_up` on, self-attention runs at one step in `interval`."""
+    return _core.t_gate(gate, warm_up, interval, interval_after_gate)
+
+
+def attention_broadcast(
+    pipe: Any,
+    *,
+    self_attention: int = 2,
+    cross_attention: int = 0,
+    joint_attention: int = 2,
+    temporal_attention: int = 0,
+    begin: float = 0.2,
+    end: float = 0.9,
+) -> Config:
+    """Pyramid Attention Broadcast (Zhao et al., arXiv 2408.12588): each kind of attention runs at one step in so many
+    (0: at all) within a window, given in shares of the steps."""
+    return _core.attention_broadcast(
+        _modules(pipe), self_attention, cross_attention, joint_attention, temporal_attention, begin, end
+    )
+
+
+def taylor_seer(
+    *, interval: int = 5, before: int = 3, after: int = -1, order: int = 1, kinds: Sequence[str] = ("block",)
+) -> Config:
+    """TaylorSeer (Liu et al., arXiv 2503.06923): outputs are extrapolated between the steps that run, which are one in
+    `interval`, the first `before`, and all from `after` on (-1: none)."""
+    return _core.taylor_seer(interval, before, after, order, list(kinds))
+
+
+def guidance_reuse(*, interval: int = 2, before: int = 2) -> Config:
+    """The unconditional half of guidance at one step in `interval` only, its difference to the other kept (as in
+    FasterCache, Lv et al., arXiv 2410.19355, there by frequency bands)."""
+    return _core.guidance_reuse(interval, before)
+
+
+def block_caching(profile: Profile, *, threshold: float = 0.2, kinds: Sequence[str] = ("block",)) -> Config:
+    """Block Caching (Wimbauer et al., arXiv 2312.03209): each module runs again where its change, summed up since it last
+    ran, exceeds the threshold; more is faster. `reprise.calibrate` makes the profile."""
+    return _core.block_caching(profile._json, threshold, list(kinds))
+
+
+def _adapter() -> Any:
+    from reprise import adapter
+
+    return adapter
+
+
+def _prepared(pipe: Any, what: str) -> Reuse:
+    reuse: Reuse = _adapter().prepared(pipe, what)
+    return reuse
+
+
+def _modules(pipe: Any) -> _core.Modules:
+    if isinstance(pipe, Pipeline):
+        return _core.modules_of(pipe._native)
+    modules: _core.Modules = _adapter().modules_of(pipe)
+    return modules

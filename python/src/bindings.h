@@ -1,0 +1,34 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <optional>
+#include <string>
+
+#include "reprise/cachify.h"
+#include "reprise/pipeline.h"
+
+/// The extension module `reprise._core`: a file for each part, each with one function that adds it.
+namespace reprise::python {
+
+namespace nb = nanobind;
+
+void bind_errors(nb::module_& m);
+void bind_pipeline(nb::module_& m);
+void bind_cachify(nb::module_& m);
+void bind_report(nb::module_& m);
+
+/// The tensor's memory as a NumPy array, which keeps it alive. Not copied.
+nb::object numpy_view(const Tensor& tensor, bool writable);
+
+/// A configuration from a Python list of dicts in the original's form. ValueError or TypeError naming the
+/// entry.
+cachify::Config config_of(const nb::handle& entries);
+/// And back: patterns and expressions where it has them, else functions.
+nb::list entries_of(const cachify::Config& config);
+
+/// "steps" or "evaluations".
+cachify::Count count_of(const std::string& name);
+
+}  // namespace reprise::python

@@ -1,0 +1,459 @@
+// Configurations, policies, and the decisions of reuse for modules that something else runs.
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "bindings.h"
+#include "cachify/analysis.h"
+#include "cachify/policies.h"
+#include "cachify/program.h"
+#include "cachify/schedule.h"
+#include "io/json.h"
+#include "pipelines/diffusion_pipeline.h"
+#include "reprise/error.h"
+#include "reprise/policies.h"
+#include "schedulers/registry.h"
+
+namespace reprise::python {
+
+using namespace nb::literals;
+using cachify::Config;
+using cachify::Entry;
+using cachify::ModuleFilter;
+using cachify::StepFunction;
+using cachify::Store;
+
+namespace {
+
+/// A Python object that threads without the interpreter's lock may copy, call and drop.
+class Held {
+  public:
+    explicit Held(nb::object object)
+        : object_(new nb::object(std::move(object)), [](nb::object* held) {
+              if (!nb::is_alive()) return;  // the interpreter is gone, and the object with it
+              const nb::gil_scoped_acquire lock;
+              delete held;
+          }) {}
+    const nb::object& get() const { return *object_; }
+
+  private:
+    std::shared_ptr<nb::object> object_;
+};
+
+bool is_true(const nb::object& value) {
+    const int truth = PyObject_IsTrue(value.ptr());
+    if (truth < 0) throw nb::python_error();
+    return truth != 0;
+}
+
+template <class... Args>
+[[noreturn]] void wrong_type(fmt::format_string<Args...> format, Args&&... args) {
+    throw nb::type_error(fmt::format(format, std::forward<Args>(args)...).c_str());
+}
+
+std::string repr_of(const nb::handle& value) {
+    return nb::cast<std::string>(nb::repr(value));
+}
+
+/// A filter that has a function in it, or nothing for one that has a JSON form.
+std::optional<ModuleFilter> filter_with_function(const nb::handle& value) {
+    if (nb::isinstance<ModuleFilter>(value)) return nb::cast<ModuleFilter>(value);
+    if (nb::isinstance<nb::dict>(value) && nb::len(value) == 1 &&
+        nb::borrow<nb::dict>(value).contains("not")) {
+        auto inner = filter_with_function(nb::borrow<nb::dict>(value)["not"]);
+        if (inner) return ModuleFilter::negation(std::move(*inner));
+        return {};
+    }
+    if (PyCallable_Check(value.ptr()) == 0) return {};
+    return [function = Held(nb::borrow(value))](std::string_view name) {
+        const nb::gil_scoped_acquire lock;
+        return is_true(function.get()(name));
+    };
+}
+
+/// Whether a function takes the number of steps after the step.
+bool takes_two(const nb::handle& function) {
+    try {
+        const nb::module_ inspect = nb::module_::import_("inspect");
+        const nb::object parameter = inspect.attr("Parameter");
+        std::size_t positional = 0;
+        for (const auto& found :
+             nb::iter(inspect.attr("signature")(function).attr("parameters").attr("values")())) {
+            const nb::object kind = found.attr("kind");
+            if (!found.attr("default").is(parameter.attr("empty"))) continue;
+            if (kind.equal(parameter.attr("POSITIONAL_ONLY")) ||
+                kind.equal(parameter.attr("POSITIONAL_OR_KEYWORD")))
+                ++positional;
+        }
+        return positional >= 2;
+    } catch (nb::python_error& error) {
+        if (!error.matches(PyExc_ValueError) && !error.matches(PyExc_TypeError)) throw;
+        return false;  // a built-in function does not tell
+    }
+}
+
+/// Steps by a function, or nothing for those that have a JSON form.
+std::optional<StepFunction> step_function(const nb::handle& value) {
+    if (nb::isinstance<StepFunction>(value)) return nb::cast<StepFunction>(value);
+    if (PyCallable_Check(value.ptr()) == 0) return {};
+    return [function = Held(nb::borrow(value)), two = takes_two(value)](int step, int num_steps) {
+        const nb::gil_scoped_acquire lock;
+        return is_true(two ? function.get()(step, num_steps) : function.get()(step));
+    };
+}
+
+constexpr const char* kFilter = "wildcard_or_filter_func";
+constexpr const char* kSteps = "select_cache_step_func";
+// What stands for a function in the JSON form.
+constexpr const char* kAnyName = "*";
+constexpr const char* kNever = "False";
+
+nb::object from_json(const std::string& text) {
+    return nb::module_::import_("json").attr("loads")(text);
+}
+
+std::string json_of(const nb::object& value) {
+    try {
+        return nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(value));
+    } catch (nb::python_error& error) {
+        if (!error.matches(PyExc_TypeError)) throw;
+        wrong_type("the cache configuration has something that is neither a function nor of JSON's kinds: {}",
+                   error.what());
+    }
+}
+
+/// The modules of a denoiser that something else runs, so that configurations and policies can be asked about
+/// them.
+class Modules {
+  public:
+    /// (name, kind), parents before what is inside.
+    Modules(std::string denoiser_class, const std::vector<std::pair<std::string, std::string>>& modules)
+        : class_name_(std::move(denoiser_class)) {
+        graph_.name = class_name_;
+        graph_.modules.emplace_back();
+        std::map<std::string, graph::ModuleId, std::less<>> ids;
+        for (const auto& [name, kind] : modules) {
+            graph::Module module;
+            module.name = name;
+            module.kind = module_kind(kind);
+            module.parent = 0;
+            module.outputs = {0};  // it has some
+            module.invocations = 1;
+            for (auto dot = name.rfind('.'); dot != std::string::npos && dot > 0;
+                 dot = name.rfind('.', dot - 1))
+                if (const auto found = ids.find(std::string_view(name).substr(0, dot)); found != ids.end()) {
+                    module.parent = found->second;
+                    break;
+                }
+            ids[name] = static_cast<graph::ModuleId>(graph_.modules.size());
+            graph_.modules.push_back(std::move(module));
+        }
+    }
+
+    const std::string& class_name() const { return class_name_; }
+    const graph::Graph& graph() const { return graph_; }
+    cachify::PolicyContext context() const { return {class_name_, graph_}; }
+
+    std::vector<std::pair<std::string, std::string>> list() const {
+        std::vector<std::pair<std::string, std::string>> modules;
+        for (std::size_t m = 1; m < graph_.modules.size(); ++m)
+            modules.emplace_back(graph_.modules[m].name, name_of(graph_.modules[m].kind));
+        return modules;
+    }
+
+  private:
+    std::string class_name_;
+    graph::Graph graph_;
+};
+
+/// What a configuration decides for a list of modules and the evaluations of a run.
+struct Decisions {
+    struct Rule {
+        std::string module;
+        std::string store;
+        int order = 0;
+        std::vector<bool> reuse;  ///< by step, or by evaluation with Count::evaluations
+    };
+    int num_decisions = 0;
+    std::vector<Rule> rules;
+};
+
+bool extrapolates(Store::Rule rule) {
+    return rule == Store::Rule::forecast || rule == Store::Rule::delta_forecast;
+}
+
+std::string_view name_of_rule(Store::Rule rule) {
+    switch (rule) {
+        case Store::Rule::output:
+            return "output";
+        case Store::Rule::delta:
+            return "delta";
+        case Store::Rule::forecast:
+            return "forecast";
+        case Store::Rule::delta_forecast:
+            return "delta_forecast";
+        case Store::Rule::mean:
+            return "mean";
+        case Store::Rule::drop:
+            return "drop";
+    }
+    return "?";
+}
+
+void refuse_what_only_pipelines_have(const Entry& entry, std::size_t number) {
+    const auto about = [&](ModuleKind kind) {
+        return std::find(entry.kinds.begin(), entry.kinds.end(), kind) != entry.kinds.end();
+    };
+    const char* what = about(ModuleKind::guidance)                ? "reuse of halves of guidance"
+                       : about(ModuleKind::denoiser)              ? "reuse of the whole denoiser"
+                       : entry.store.rule == Store::Rule::mean    ? "the mean over halves of guidance"
+                       : entry.as_one || about(ModuleKind::chain) ? "reuse of several modules as one"
+                       : entry.decide                             ? "a decision while running"
+                                                                  : nullptr;
+    if (what != nullptr)
+        usage_error("cache entry {}: {} is not supported on diffusers pipelines; Reprise's own have it",
+                    number, what);
+}
+
+Decisions decide(const Modules& modules, const nb::handle& entries,
+                 const std::vector<int>& steps_of_evaluations, const std::string& count_name) {
+    if (steps_of_evaluations.empty()) usage_error("a run without evaluations; expected at least one");
+    const Config config = config_of(entries);
+    for (std::size_t i = 0; i < config.size(); ++i) refuse_what_only_pipelines_have(config[i], i);
+    const cachify::Count count = count_of(count_name);
+    const int decisions = count == cachify::Count::steps ? steps_of_evaluations.back() + 1
+                                                         : static_cast<int>(steps_of_evaluations.size());
+    cachify::Schedule schedule = cachify::make_schedule(modules.graph(), config, decisions, 1, count);
+    Decisions result;
+    result.num_decisions = decisions;
+    for (auto& rule : schedule.rules) {
+        result.rules.push_back({modules.graph().modules[static_cast<std::size_t>(rule.module)].name,
+                                std::string(name_of_rule(rule.store.rule)),
+                                extrapolates(rule.store.rule) ? rule.store.order : 0, rule.reuse.front()});
+        rule.store = {};  // what is kept does not matter to the order of runs, which is checked here
+    }
+    const auto extended = cachify::extend(modules.graph(), schedule, {});
+    cachify::analyse(extended, schedule, cachify::make_sequence(steps_of_evaluations, schedule));
+    return result;
+}
+
+void bind_modules(nb::module_& m) {
+    nb::class_<Decisions::Rule>(m, "Rule", "What is decided for one module.")
+        .def_ro("module", &Decisions::Rule::module)
+        .def_ro("store", &Decisions::Rule::store, "output, delta, forecast or delta_forecast")
+        .def_ro("order", &Decisions::Rule::order, "Of a forecast, else 0.")
+        .def_ro("reuse", &Decisions::Rule::reuse, "For each decision, whether it is reused.");
+    nb::class_<Decisions>(m, "Decisions")
+        .def_ro("num_decisions", &Decisions::num_decisions, "Steps, or evaluations where those are counted.")
+        .def_ro("rules", &Decisions::rules, "For the modules that are reused at all.");
+    nb::class_<Modules>(m, "Modules", "A denoiser's modules by name and kind.")
+        .def(nb::init<std::string, std::vector<std::pair<std::string, std::string>>>(), "denoiser_class"_a,
+             "modules"_a, "(name, kind), parents before what is inside.")
+        .def("all", &Modules::list, "(name, kind), in order.")
+        .def("decide", &decide, "config"_a, "steps_of_evaluations"_a, "count"_a,
+             "Which module is reused at which step. ValueError as for Reprise's own pipelines.")
+        .def("default_config",
+             [](const Modules& modules) {
+                 return entries_of(cachify::default_config(modules.class_name(), modules.graph()));
+             })
+        .def(
+            "make_policy",
+            [](const Modules& modules, std::string_view text) {
+                return entries_of(cachify::make_policy(modules.context(), text));
+            },
+            "text"_a)
+        .def(
+            "parse_config",
+            [](const Modules& modules, std::string_view json, std::string_view origin) {
+                return entries_of(cachify::parse_config(json, origin, modules.context()));
+            },
+            "json"_a, "origin"_a);
+    m.def(
+        "modules_of",
+        [](const Pipeline& pipe) {
+            const nb::gil_scoped_release unlock;
+            const auto& implementation = pipe.implementation();
+            const auto graph = implementation.denoiser().structure(implementation.outlook({}).shape);
+            std::vector<std::pair<std::string, std::string>> modules;
+            for (std::size_t id = 1; id < graph.modules.size(); ++id)
+                modules.emplace_back(graph.modules[id].name, name_of(graph.modules[id].kind));
+            return Modules(implementation.denoiser().class_name(), modules);
+        },
+        "pipe"_a);
+    m.def(
+        "kind_of_class", [](std::string_view name) { return name_of(kind_of_class(name)); },
+        "diffusers_class"_a);
+    m.def("forecast_weights", &cachify::forecast_weights, "when"_a, "now"_a, "order"_a,
+          "Weights of a module's last outputs, newest first, that extrapolate them to evaluation `now`.");
+    m.def(
+        "steps_of_evaluations",
+        [](const std::string& scheduler_config, int num_inference_steps) {
+            const auto scheduler = make_scheduler(parse_json(scheduler_config, "scheduler"), "scheduler");
+            std::vector<int> steps;
+            const auto sampler = scheduler->start(num_inference_steps);
+            for (const auto& evaluation : sampler->evaluations()) steps.push_back(evaluation.step);
+            return steps;
+        },
+        "scheduler_config"_a, "num_inference_steps"_a,
+        "For each evaluation of a scheduler, by its JSON configuration, the sampler's step.");
+}
+
+void bind_policies(nb::module_& m) {
+    m.def(
+        "t_gate",
+        [](int gate, int warm_up, int interval, int interval_after_gate) {
+            return entries_of(cachify::t_gate({gate, warm_up, interval, interval_after_gate}));
+        },
+        "gate"_a, "warm_up"_a, "interval"_a, "interval_after_gate"_a);
+    m.def(
+        "taylor_seer",
+        [](int interval, int before, int after, int order, const std::vector<std::string>& kinds) {
+            cachify::TaylorSeerOptions options = {interval, before, after, order, {}};
+            for (const auto& kind : kinds) options.kinds.push_back(module_kind(kind));
+            return entries_of(cachify::taylor_seer(options));
+        },
+        "interval"_a, "before"_a, "after"_a, "order"_a, "kinds"_a);
+    m.def(
+        "guidance_reuse",
+        [](int interval, int before) {
+            return entries_of(cachify::guidance_reuse({interval, before}));
+        },
+        "interval"_a, "before"_a);
+    m.def(
+        "deep_cache",
+        [](const Modules& modules, int interval, int branch, bool uniform, double center, double power) {
+            return entries_of(
+                cachify::deep_cache(modules.context(), {interval, branch, uniform, center, power}));
+        },
+        "modules"_a, "interval"_a, "branch"_a, "uniform"_a, "center"_a, "power"_a);
+    m.def(
+        "attention_broadcast",
+        [](const Modules& modules, int self_attention, int cross_attention, int joint_attention,
+           int temporal_attention, double from, double to) {
+            return entries_of(cachify::attention_broadcast(
+                modules.context(),
+                {self_attention, cross_attention, joint_attention, temporal_attention, from, to}));
+        },
+        "modules"_a, "self_attention"_a, "cross_attention"_a, "joint_attention"_a, "temporal_attention"_a,
+        "begin"_a, "end"_a);
+    m.def("policy_names", [] {
+        std::vector<std::string_view> names;
+        for (const auto& policy : cachify::policies()) names.push_back(policy.name);
+        return names;
+    });
+}
+
+}  // namespace
+
+Config config_of(const nb::handle& entries) {
+    if (nb::isinstance<nb::str>(entries) || nb::isinstance<nb::dict>(entries) ||
+        !nb::isinstance<nb::sequence>(entries))
+        wrong_type("the cache configuration is {}; expected a list of dicts", repr_of(entries));
+    // All but functions has a JSON form, which the library reads; functions then take their places.
+    nb::list plain;
+    std::vector<std::optional<ModuleFilter>> filters;
+    std::vector<std::optional<StepFunction>> steps;
+    for (const auto& entry : nb::iter(nb::borrow(entries))) {
+        filters.emplace_back();
+        steps.emplace_back();
+        if (!nb::isinstance<nb::dict>(entry)) {
+            plain.append(entry);
+            continue;
+        }
+        nb::dict copy;
+        copy.update(nb::borrow<nb::dict>(entry));
+        if (copy.contains(kFilter)) {
+            filters.back() = filter_with_function(copy[kFilter]);
+            if (filters.back()) copy[kFilter] = kAnyName;
+        }
+        if (copy.contains(kSteps)) {
+            steps.back() = step_function(copy[kSteps]);
+            if (steps.back())
+                copy[kSteps] = kNever;
+            else if (PyAnySet_Check(nb::object(copy[kSteps]).ptr()) != 0)
+                copy[kSteps] = nb::list(nb::object(copy[kSteps]));
+        }
+        plain.append(copy);
+    }
+    Config config = cachify::parse_config(json_of(plain), "cache configuration");
+    for (std::size_t i = 0; i < config.size(); ++i) {
+        if (filters[i]) config[i].wildcard_or_filter_func = std::move(*filters[i]);
+        if (steps[i]) config[i].select_cache_step_func = std::move(*steps[i]);
+    }
+    return config;
+}
+
+nb::list entries_of(const Config& config) {
+    Config plain = config;
+    for (Entry& entry : plain) {
+        if (entry.wildcard_or_filter_func.text() == "function") entry.wildcard_or_filter_func = kAnyName;
+        if (entry.select_cache_step_func.text() == "function") entry.select_cache_step_func = kNever;
+    }
+    nb::list entries(from_json(cachify::to_json(plain)));
+    for (std::size_t i = 0; i < config.size(); ++i) {
+        nb::object entry = entries[i];
+        if (config[i].wildcard_or_filter_func.text() == "function")
+            entry[kFilter] = nb::cast(config[i].wildcard_or_filter_func);
+        if (config[i].select_cache_step_func.text() == "function")
+            entry[kSteps] = nb::cast(config[i].select_cache_step_func);
+    }
+    return entries;
+}
+
+cachify::Count count_of(const std::string& name) {
+    if (name == "steps") return cachify::Count::steps;
+    if (name == "evaluations") return cachify::Count::evaluations;
+    usage_error("count is '{}'; expected 'steps' or 'evaluations'", name);
+}
+
+void bind_cachify(nb::module_& m) {
+    nb::class_<ModuleFilter>(m, "ModuleFilter", "A function of a module's name, of the library's.")
+        .def("__call__", &ModuleFilter::matches, "name"_a);
+    nb::class_<StepFunction>(m, "StepFunction",
+                             "A function of the step and the number of steps, of the library's.")
+        .def("__call__", &StepFunction::operator(), "step"_a, "num_steps"_a);
+    bind_modules(m);
+    bind_policies(m);
+    m.def(
+        "prepare",
+        [](Pipeline& pipe, int num_inference_steps, const nb::object& config, const std::string& count) {
+            Config entries = config_of(config);
+            const cachify::Count counted = count_of(count);
+            const nb::gil_scoped_release unlock;
+            cachify::prepare(pipe, num_inference_steps, std::move(entries), counted);
+        },
+        "pipe"_a, "num_inference_steps"_a, "config"_a, "count"_a);
+    // `cachify` functions change the pipeline at once: they wait for nothing and keep the interpreter's lock.
+    m.def("enable", &cachify::enable, "pipe"_a);
+    m.def("disable", &cachify::disable, "pipe"_a);
+    m.def("unprepare", &cachify::unprepare, "pipe"_a);
+    m.def("reset_status", &cachify::reset_status, "pipe"_a);
+    m.def(
+        "parse_config",
+        [](std::string_view json, std::string_view origin) {
+            return entries_of(cachify::parse_config(json, origin));
+        },
+        "json"_a, "origin"_a);
+    m.def(
+        "to_json", [](const nb::object& config) { return cachify::to_json(config_of(config)); }, "config"_a);
+    const std::pair<const char*, const Config*> published[] = {
+        {"SDXL_DEFAULT_CONFIG", &cachify::SDXL_DEFAULT_CONFIG},
+        {"PIXART_DEFAULT_CONFIG", &cachify::PIXART_DEFAULT_CONFIG},
+        {"PIXART_ORIGINAL_EXAMPLE_CONFIG", &cachify::PIXART_ORIGINAL_EXAMPLE_CONFIG},
+        {"SVD_DEFAULT_CONFIG", &cachify::SVD_DEFAULT_CONFIG},
+        {"SD3_DEFAULT_CONFIG", &cachify::SD3_DEFAULT_CONFIG},
+    };
+    m.def("published_configs", [published = std::to_array(published)] {
+        nb::dict configs;
+        for (const auto& [name, config] : published) configs[name] = entries_of(*config);
+        return configs;
+    });
+}
+
+}  // namespace reprise::python

@@ -1,0 +1,312 @@
+// Pipelines, what they are asked and what they give.
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include <array>
+#include <cstring>
+
+#include "bindings.h"
+#include "core/generator.h"
+#include "io/atomic_file.h"
+#include "io/video.h"
+#include "pipelines/diffusion_pipeline.h"
+#include "report/run.h"
+#include "reprise/error.h"
+
+namespace reprise::python {
+
+using namespace nb::literals;
+
+namespace {
+
+/// A value by its name; Error (usage) with all names otherwise.
+template <class T, std::size_t N>
+T named(const char* what, const std::string& name, const std::array<std::pair<const char*, T>, N>& values) {
+    std::string known;
+    for (const auto& [value_name, value] : values) {
+        if (name == value_name) return value;
+        known += known.empty() ? "" : ", ";
+        known += value_name;
+    }
+    usage_error("{} is '{}'; expected one of {}", what, name, known);
+}
+
+constexpr std::array<std::pair<const char*, DType>, 3> kPrecisions = {
+    {{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}}};
+constexpr std::array<std::pair<const char*, GuidanceMode>, 3> kGuidanceModes = {
+    {{"auto", GuidanceMode::automatic}, {"batched", GuidanceMode::batched}, {"split", GuidanceMode::split}}};
+constexpr std::array<std::pair<const char*, Fit>, 3> kFits = {
+    {{"stretch", Fit::stretch}, {"crop", Fit::crop}, {"letterbox", Fit::letterbox}}};
+
+using InputArray = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+
+/// A tensor over the array's memory; it holds on to the array.
+Tensor tensor_over(const InputArray& array) {
+    Shape shape;
+    for (std::size_t axis = 0; axis < array.ndim(); ++axis)
+        shape.push_back(static_cast<std::int64_t>(array.shape(axis)));
+    const std::shared_ptr<void> owner(new InputArray(array), [](void* held) {
+        const nb::gil_scoped_acquire lock;
+        delete static_cast<InputArray*>(held);
+    });
+    return Tensor::view(DType::f32, shape, const_cast<float*>(array.data()), owner);  // never written
+}
+
+Image image_of(int width, int height, const nb::bytes& rgb) {
+    const auto* begin = static_cast<const std::uint8_t*>(rgb.data());
+    return {width, height, std::vector<std::uint8_t>(begin, begin + rgb.size())};
+}
+
+nb::object pixels_of(const nb::object& self) {
+    auto& image = nb::cast<Image&>(self);
+    return nb::cast(nb::ndarray<nb::numpy, std::uint8_t>(
+        image.pixels().data(),
+        {static_cast<std::size_t>(image.height()), static_cast<std::size_t>(image.width()), 3}, self));
+}
+
+Pipeline open(const std::filesystem::path& folder, const LoadOptions& options) {
+    std::error_code error;
+    const bool absent = !std::filesystem::exists(folder, error) && !error;
+    try {
+        return Pipeline::from_pretrained(folder, options);
+    } catch (const Error& thrown) {
+        if (!absent) throw;
+        const nb::gil_scoped_acquire lock;
+        PyErr_SetString(PyExc_FileNotFoundError, thrown.what());
+        throw nb::python_error();
+    }
+}
+
+/// Runs without the interpreter's lock, which it takes after each step and at each phase: to look for Ctrl-C
+/// and to call back. What a callback raises ends the run and goes on to the caller.
+GenerateOutput generate(const Pipeline& pipe, const GenerateOptions& asked, const nb::object& on_step,
+                        const nb::object& on_phase) {
+    GenerateOptions options = asked;
+    options.callback_on_step_end = [&](const StepInfo& info) {
+        const nb::gil_scoped_acquire lock;
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        return on_step.is_none() || !on_step(info).is(nb::handle(Py_False));
+    };
+    options.on_phase = [&](std::string_view phase) {
+        const nb::gil_scoped_acquire lock;
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        if (!on_phase.is_none()) on_phase(phase);
+    };
+    const nb::gil_scoped_release unlock;
+    return pipe(options);
+}
+
+void bind_image(nb::module_& m) {
+    nb::class_<Image>(m, "Image", "A picture of 8-bit RGB pixels, row by row from the top left.")
+        .def_static("from_rgb", &image_of, "width"_a, "height"_a, "rgb"_a,
+                    "A picture of width * height * 3 bytes.")
+        .def_static(
+            "load",
+            [](const std::filesystem::path& path) {
+                const nb::gil_scoped_release unlock;
+                return Image::load(path);
+            },
+            "path"_a, "Reads a PNG, JPEG or WebP. ValueError naming the file.")
+        .def(
+            "save",
+            [](const Image& image, const std::filesystem::path& path, const ImageText& text) {
+                const nb::gil_scoped_release unlock;
+                image.save(path, text);
+            },
+            "path"_a, "text"_a = ImageText(), "Writes a .png or .webp with (key, value) texts.")
+        .def_prop_ro("width", &Image::width)
+        .def_prop_ro("height", &Image::height)
+        .def_prop_ro("array", &pixels_of, nb::sig("def array(self) -> numpy.typing.NDArray[numpy.uint8]"),
+                     "uint8 (height, width, 3): the picture's own memory, which the array keeps alive.");
+    m.def(
+        "save_video",
+        [](const std::vector<Image>& frames, const std::filesystem::path& path, int fps,
+           const ImageText& text) {
+            const nb::gil_scoped_release unlock;
+            const Video video = {frames, fps, text};
+            const std::string extension = path.extension().string();
+            if (extension != ".mp4" && extension != ".webp")
+                usage_error("{}: expected a name that ends in .mp4 or .webp", path.string());
+            const auto bytes = extension == ".mp4" ? encode_mp4(video, path.string())
+                                                   : encode_animated_webp(video, path.string());
+            AtomicFile file(path);
+            file.write(bytes);
+            file.commit();
+        },
+        "frames"_a, "path"_a, "fps"_a, "text"_a, "Writes an .mp4 (H.264) or an animated lossless .webp.");
+}
+
+void bind_options(nb::module_& m) {
+    nb::class_<AnimateOptions>(m, "AnimateOptions")
+        .def(nb::init<>())
+        .def_rw("num_frames", &AnimateOptions::num_frames)
+        .def_rw("fps", &AnimateOptions::fps)
+        .def_rw("motion_bucket_id", &AnimateOptions::motion_bucket_id)
+        .def_rw("noise_aug_strength", &AnimateOptions::noise_aug_strength)
+        .def_rw("min_guidance_scale", &AnimateOptions::min_guidance_scale)
+        .def_rw("max_guidance_scale", &AnimateOptions::max_guidance_scale)
+        .def_rw("decode_chunk_size", &AnimateOptions::decode_chunk_size)
+        .def_prop_rw(
+            "fit",
+            [](const AnimateOptions& options) {
+                for (const auto& [name, value] : kFits)
+                    if (value == options.fit) return name;
+                return "?";
+            },
+            [](AnimateOptions& options, const std::string& name) {
+                options.fit = named("fit", name, kFits);
+            });
+    nb::class_<GenerateOptions>(m, "GenerateOptions")
+        .def(nb::init<>())
+        .def_rw("prompt", &GenerateOptions::prompt)
+        .def_rw("prompts", &GenerateOptions::prompts)
+        .def_rw("prompt_2", &GenerateOptions::prompt_2, nb::arg().none())
+        .def_rw("prompt_3", &GenerateOptions::prompt_3, nb::arg().none())
+        .def_rw("negative_prompt", &GenerateOptions::negative_prompt, nb::arg().none())
+        .def_rw("negative_prompt_2", &GenerateOptions::negative_prompt_2, nb::arg().none())
+        .def_rw("negative_prompt_3", &GenerateOptions::negative_prompt_3, nb::arg().none())
+        .def_rw("image", &GenerateOptions::image)
+        .def_rw("video", &GenerateOptions::video)
+        .def_rw("num_inference_steps", &GenerateOptions::num_inference_steps, nb::arg().none())
+        .def_rw("guidance_scale", &GenerateOptions::guidance_scale, nb::arg().none())
+        .def_rw("guidance_rescale", &GenerateOptions::guidance_rescale)
+        .def_rw("skip_guidance_layers", &GenerateOptions::skip_guidance_layers)
+        .def_rw("width", &GenerateOptions::width)
+        .def_rw("height", &GenerateOptions::height)
+        .def_rw("seed", &GenerateOptions::seed)
+        .def_rw("num_images_per_prompt", &GenerateOptions::num_images_per_prompt)
+        .def_rw("clip_skip", &GenerateOptions::clip_skip, nb::arg().none())
+        .def_rw("max_sequence_length", &GenerateOptions::max_sequence_length, nb::arg().none())
+        .def_rw("clean_caption", &GenerateOptions::clean_caption)
+        .def_rw("use_resolution_binning", &GenerateOptions::use_resolution_binning)
+        .def_rw("original_size", &GenerateOptions::original_size, nb::arg().none())
+        .def_rw("crops_coords_top_left", &GenerateOptions::crops_coords_top_left)
+        .def_rw("target_size", &GenerateOptions::target_size, nb::arg().none())
+        .def_rw("scheduler", &GenerateOptions::scheduler)
+        .def_rw("decode", &GenerateOptions::decode)
+        .def_prop_rw(
+            "guidance_mode",
+            [](const GenerateOptions& options) {
+                for (const auto& [name, value] : kGuidanceModes)
+                    if (value == options.guidance_mode) return name;
+                return "?";
+            },
+            [](GenerateOptions& options, const std::string& name) {
+                options.guidance_mode = named("guidance_mode", name, kGuidanceModes);
+            })
+        .def(
+            "set_latents",
+            [](GenerateOptions& options, const InputArray& latents) {
+                options.latents = tensor_over(latents);
+            },
+            "latents"_a, "f32, C-contiguous; held, not copied.");
+}
+
+void bind_results(nb::module_& m) {
+    nb::class_<StepInfo>(m, "StepInfo", "One sampler step, as a callback sees it after the step.")
+        .def_ro("step", &StepInfo::step, "Counted from 0.")
+        .def_ro("num_steps", &StepInfo::num_steps)
+        .def_ro("seconds", &StepInfo::seconds, "Of this step.")
+        .def_ro("reused", &StepInfo::reused, "Whether any module was reused.")
+        .def_ro("reused_modules", &StepInfo::reused_modules,
+                "Names of the modules, or halves of guidance, that were reused.")
+        .def_ro("flops_share", &StepInfo::flops_share, "Of a full step's FLOPs.")
+        .def_prop_ro(
+            "latents",
+            [](const StepInfo& info) -> nb::object {
+                return info.latents.defined() ? numpy_view(info.latents, false) : nb::none();
+            },
+            nb::sig("def latents(self) -> numpy.typing.NDArray[numpy.float32] | None"),
+            "After the step, float32 of the final latents' shape: the run's own memory, read-only, not "
+            "copied. It "
+            "may be kept. None outside a callback.");
+    nb::class_<RunReport>(m, "RunReport", "What happened in a run. Times are in seconds.")
+        .def_ro("steps", &RunReport::steps)
+        .def_ro("text_seconds", &RunReport::text_seconds)
+        .def_ro("compile_seconds", &RunReport::compile_seconds)
+        .def_ro("denoise_seconds", &RunReport::denoise_seconds)
+        .def_ro("decode_seconds", &RunReport::decode_seconds)
+        .def_ro("scheduler", &RunReport::scheduler, "diffusers' class.")
+        .def_ro("precision", &RunReport::precision, "Of the denoiser.")
+        .def_prop_ro("guidance_mode",
+                     [](const RunReport& report) { return report::name_of(report.guidance_mode); })
+        .def_ro("reuse", &RunReport::reuse, "Whether a prepared configuration was in force.")
+        .def_ro("segments", &RunReport::segments)
+        .def_ro("flops_full", &RunReport::flops_full, "Of all steps without reuse, one picture.")
+        .def_ro("flops_run", &RunReport::flops_run, "Of what was run.")
+        .def_ro("kept_bytes", &RunReport::kept_bytes, "What reuse keeps between steps, one picture.")
+        .def_ro("prologue_bytes", &RunReport::prologue_bytes)
+        .def_ro("scratch_bytes", &RunReport::scratch_bytes)
+        .def_ro("complaints", &RunReport::complaints, "Such as NaN in what a module keeps.")
+        .def_ro("summary", &RunReport::summary)
+        .def(
+            "to_json", [](const RunReport& report) { return report::to_json(report).dump(2); },
+            "Everything as JSON text.")
+        .def("__repr__", [](const RunReport& report) { return "<RunReport: " + report.summary + ">"; });
+    nb::class_<GenerateOutput>(m, "GenerateOutput")
+        .def_ro("images", &GenerateOutput::images)
+        .def_ro("report", &GenerateOutput::report)
+        .def_prop_ro(
+            "latents", [](const GenerateOutput& output) { return numpy_view(output.latents, true); },
+            nb::sig("def latents(self) -> numpy.typing.NDArray[numpy.float32]"));
+}
+
+}  // namespace
+
+nb::object numpy_view(const Tensor& tensor, bool writable) {
+    auto* held = new Tensor(tensor);
+    const nb::capsule owner(held, [](void* pointer) noexcept { delete static_cast<Tensor*>(pointer); });
+    const std::vector<std::size_t> shape(tensor.shape().begin(), tensor.shape().end());
+    auto* data = static_cast<float*>(held->data());
+    if (writable) return nb::cast(nb::ndarray<nb::numpy, float>(data, shape.size(), shape.data(), owner));
+    return nb::cast(nb::ndarray<nb::numpy, const float>(data, shape.size(), shape.data(), owner));
+}
+
+void bind_pipeline(nb::module_& m) {
+    bind_image(m);
+    bind_options(m);
+    bind_results(m);
+    nb::class_<Pipeline>(m, "Pipeline")
+        .def_static(
+            "from_pretrained",
+            [](const std::filesystem::path& folder, const std::string& backend, const std::string& device,
+               const std::optional<std::string>& precision, const std::string& vae_precision, int threads,
+               const std::string& variant, std::int64_t keep_parameters_below) {
+                LoadOptions options;
+                options.backend = backend;
+                options.device = device;
+                if (precision) options.precision = named("precision", *precision, kPrecisions);
+                options.vae_precision = named("vae_precision", vae_precision, kPrecisions);
+                options.threads = threads;
+                options.variant = variant;
+                options.keep_parameters_below = keep_parameters_below;
+                const nb::gil_scoped_release unlock;
+                return open(folder, options);
+            },
+            "folder"_a, "backend"_a, "device"_a, "precision"_a.none(), "vae_precision"_a, "threads"_a,
+            "variant"_a, "keep_parameters_below"_a)
+        .def("__call__", &generate, "options"_a, "on_step"_a.none(), "on_phase"_a.none())
+        .def_prop_ro("class_name", &Pipeline::class_name)
+        .def_prop_ro("denoiser_class",
+                     [](const Pipeline& pipe) { return pipe.implementation().denoiser().class_name(); })
+        .def_prop_ro(
+            "num_inference_steps",
+            [](const Pipeline& pipe) { return *pipe.implementation().with_defaults({}).num_inference_steps; })
+        .def_prop_ro(
+            "precision",
+            [](const Pipeline& pipe) { return name_of(pipe.implementation().engine().options.precision); })
+        .def("last_report", &Pipeline::last_report);
+    m.def(
+        "randn",
+        [](const Shape& shape, std::uint64_t seed) { return numpy_view(Generator(seed).randn(shape), true); },
+        "shape"_a, "seed"_a,
+        nb::sig("def randn(shape: collections.abc.Sequence[int], seed: int) -> "
+                "numpy.typing.NDArray[numpy.float32]"),
+        "The noise that torch.randn(shape, generator=torch.Generator().manual_seed(seed)) gives, float32.");
+}
+
+}  // namespace reprise::python

@@ -1,0 +1,129 @@
+"""Batches on Ray, on a local cluster of two nodes. Skipped without Ray."""
+
+import io
+import os
+import signal
+from pathlib import Path
+
+import numpy
+import pytest
+from conftest import PIPELINES, quiet
+from PIL import Image
+
+ray = pytest.importorskip("ray")
+pytest.importorskip("pyarrow")
+
+import reprise  # noqa: E402
+from reprise import cachify  # noqa: E402
+from reprise.ray import Job, Renderer, render  # noqa: E402
+
+JOB = Job(
+    model=str(PIPELINES / "tiny-sdxl"),
+    settings={"num_inference_steps": 4, "guidance_mode": "batched"},
+    load={"precision": "f32"},
+)
+PROMPTS = [f"red apple {i}" for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(__file__).parent), str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100_000_000})
+    cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """What one pipeline makes of each prompt and seed."""
+    pipe = quiet(reprise.Pipeline.from_pretrained(JOB.model, threads=1, **JOB.load))
+    cachify.prepare(pipe, 4)
+    return {(p, s): pipe(p, seed=s, **JOB.settings).arrays[0] for p in PROMPTS for s in (0, 1)}
+
+
+def pixels(png):
+    return numpy.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+class DiesOnce(Renderer):
+    """Its process is killed in the middle of the first run, and a prompt raises once."""
+
+    def render(self, prompt, seed):
+        if prompt.endswith("3") and self.first("killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if prompt.endswith("4") and self.first("raised"):
+            raise RuntimeError("for once")
+        return super().render(prompt, seed)
+
+    def first(self, what):
+        try:
+            (Path(self.job.settings["marks"]) / what).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+class Marked(DiesOnce):
+    """Takes the marks' folder out of the settings, which the pipeline does not know."""
+
+    def __init__(self, job, threads):
+        super().__init__(Job(job.model, job.cache, JOB.settings, job.load), threads)
+        self.job = job
+        pipe = self.pipe
+        self.pipe = lambda prompt, marks, **options: pipe(prompt, **options)
+
+
+def test_nothing_is_lost_and_nothing_double_when_a_worker_is_killed(cluster, expected, tmp_path):
+    marks, out = tmp_path / "marks", tmp_path / "out"
+    marks.mkdir()
+    job = Job(JOB.model, JOB.cache, JOB.settings | {"marks": str(marks)}, JOB.load)
+    summary = render(PROMPTS, job, out, seeds=(0, 1), actors=2, renderer=Marked)
+    assert {path.name for path in marks.iterdir()} == {"killed", "raised"}
+    assert (summary.rendered, summary.there_before, summary.failed) == (12, 0, [])
+    files = {path.name: path for path in out.iterdir()}
+    assert len(files) == 12
+    for (prompt, seed), array in expected.items():
+        file = files[f"{job.key(prompt, seed)}.png"]
+        assert numpy.array_equal(pixels(file.read_bytes()), array)
+        assert Image.open(file).text["prompt"] == prompt
+
+
+def test_a_run_is_taken_up_and_prompts_that_fail_cost_no_other(cluster, expected, tmp_path):
+    import pyarrow.parquet as parquet
+
+    class FailsOn5(Renderer):
+        def render(self, prompt, seed):
+            if prompt.endswith("5"):
+                raise ValueError(prompt)
+            return super().render(prompt, seed)
+
+    out = tmp_path / "out"
+    lines = tmp_path / "prompts.txt"
+    lines.write_text("\n".join([*PROMPTS[:4], "", PROMPTS[5], PROMPTS[0]]))
+    options = {"format": "parquet", "rows_per_file": 3, "actors": 2}
+    summary = render(lines, JOB, out, retries=1, renderer=FailsOn5, **options)
+    assert (summary.rendered, summary.there_before) == (4, 0)
+    assert summary.failed == [(PROMPTS[5], 0)]
+    times = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    summary = render(PROMPTS, JOB, out, **options)
+    assert (summary.rendered, summary.there_before, summary.failed) == (2, 4, [])
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    rows = [row for path in out.glob("*.parquet") for row in parquet.read_table(path).to_pylist()]
+    assert sorted(row["prompt"] for row in rows) == PROMPTS
+    for row in rows:
+        assert numpy.array_equal(pixels(row["image"]), expected[row["prompt"], row["seed"]])
+        assert row["settings"] == JOB.text()
+    assert not list(out.glob("*.part"))
+
+
+def test_everything_that_decides_a_picture_is_in_its_key():
+    other = [Job("elsewhere", settings=JOB.settings), Job(JOB.model), Job(JOB.model, cache=None, settings=JOB.settings)]
+    keys = {JOB.key("a", 0), JOB.key("a", 1), JOB.key("b", 0), *(job.key("a", 0) for job in other)}
+    assert len(keys) == 6

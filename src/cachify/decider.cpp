@@ -1,0 +1,171 @@
+#include "cachify/decider.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+
+namespace {
+
+constexpr std::array<std::pair<Decision::Probe, std::string_view>, 5> kProbes = {{
+    {Decision::Probe::residual, "residual"},
+    {Decision::Probe::modulated, "modulated"},
+    {Decision::Probe::latents, "latents"},
+    {Decision::Probe::latents_unet, "latents_unet"},
+    {Decision::Probe::table, "table"},
+}};
+
+std::vector<float> values_of(const Tensor& tensor) {
+    const Tensor real = tensor.to(DType::f32);
+    const auto span = real.span<float>();
+    return {span.begin(), span.end()};
+}
+
+double mean_magnitude(std::span<const float> values) {
+    double sum = 0;
+    for (const float value : values) sum += std::abs(value);
+    return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+double mean_difference(std::span<const float> a, std::span<const float> b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += std::abs(a[i] - b[i]);
+    return a.empty() ? 0 : sum / static_cast<double>(a.size());
+}
+
+/// A change that is not a number, or from nothing, is as large as can be: the step then runs.
+double relative(double difference, double magnitude) {
+    const double change = difference == 0 ? 0 : difference / magnitude;
+    return std::isfinite(change) ? change : HUGE_VAL;
+}
+
+double evaluate(std::span<const double> polynomial, double x) {
+    if (polynomial.empty()) return x;
+    double sum = 0;
+    for (const double coefficient : polynomial) sum = sum * x + coefficient;
+    return std::abs(sum);
+}
+
+bool looks_at_latents(Decision::Probe probe) {
+    return probe == Decision::Probe::latents || probe == Decision::Probe::latents_unet;
+}
+
+}  // namespace
+
+std::string_view name_of(Decision::Probe probe) {
+    for (const auto& [known, name] : kProbes)
+        if (known == probe) return name;
+    return "?";
+}
+
+Decision::Probe decision_probe(std::string_view name) {
+    std::vector<std::string_view> names;
+    for (const auto& [probe, known] : kProbes) {
+        if (known == name) return probe;
+        names.push_back(known);
+    }
+    usage_error("probe is '{}'; expected one of {}", name, fmt::join(names, ", "));
+}
+
+Decider::Decider(const Decision& decision, int num_steps, std::size_t picture)
+    : decision_(decision), num_steps_(num_steps) {
+    if (!(decision.threshold >= 0))
+        usage_error("a decision's threshold is {}; expected 0 or more", decision.threshold);
+    if (decision.probe == Decision::Probe::table && decision.table.empty() && decision.replay.empty())
+        usage_error("a decision by a table needs one: calibrate writes it");
+    if (decision.replay.empty()) return;
+    if (picture >= decision.replay.size())
+        usage_error("the record to be replayed is of {} pictures; this call makes more",
+                    decision.replay.size());
+    record_ = decision.replay[picture];
+}
+
+bool Decider::reuses(int step, bool allowed, const Tensor& probe, const Tensor& sample) {
+    const double now = record_ ? 0 : change(step, probe, sample);
+    const double held = record_ ? 0 : accumulated(now);
+    if (record_)
+        reusing_ = std::find(record_->begin(), record_->end(), step) != record_->end();
+    else
+        reusing_ = within_limits(step) && held < decision_.threshold;
+    if (record_ && reusing_ && !allowed)
+        usage_error("the record to be replayed reuses step {}, which the configuration does not allow", step);
+    reusing_ = reusing_ && allowed;
+    changes_.push_back(held);
+    if (!record_) remember(reusing_, probe, sample);
+    if (reusing_) {
+        reused_.push_back(step);
+        gathered_ = held;
+        ++in_a_row_;
+    } else {
+        gathered_ = 0;
+        ratio_ = 1;
+        in_a_row_ = 0;
+    }
+    return reusing_;
+}
+
+/// Since the step that it is compared with.
+double Decider::change(int step, const Tensor& probe, const Tensor& sample) {
+    if (decision_.probe == Decision::Probe::table) {
+        // Stretched to this number of steps by the nearest entry.
+        const auto last = static_cast<double>(decision_.table.size() - 1);
+        const double place = num_steps_ > 1 ? last * step / (num_steps_ - 1) : 0;
+        ratio_ *= decision_.table[static_cast<std::size_t>(std::lround(place))];
+        return std::abs(1 - ratio_);
+    }
+    if (looks_at_latents(decision_.probe)) return change_of_latents(sample);
+    if (seen_.empty()) return HUGE_VAL;
+    return relative(mean_difference(values_of(probe), seen_), mean_magnitude(seen_));
+}
+
+double Decider::change_of_latents(const Tensor& sample) const {
+    if (rate_ == 0 || sample_.empty()) return HUGE_VAL;
+    const double moved = rate_ * mean_difference(values_of(sample), sample_);
+    if (decision_.probe == Decision::Probe::latents) return relative(moved, output_magnitude_);
+    // stable-diffusion.cpp, ucache: relative to a smoothed scale of the output's own changes, and dearer the
+    // longer the denoiser has not run.
+    constexpr double kScale = 1.6;
+    const double scale = std::sqrt(std::max(output_magnitude_, 1e-6) * kScale * output_change_);
+    return relative(moved, scale) * (1 + 0.5 * in_a_row_);
+}
+
+double Decider::accumulated(double change) const {
+    const double own = std::isfinite(change) ? evaluate(decision_.polynomial, change) : change;
+    return decision_.accumulate ? gathered_ + own : own;
+}
+
+bool Decider::within_limits(int step) const {
+    return step >= std::max(1, decision_.warm_up) && step < num_steps_ - decision_.cool_down &&
+           (decision_.most_in_a_row <= 0 || in_a_row_ < decision_.most_in_a_row) &&
+           (decision_.most_in_all <= 0 || static_cast<int>(reused_.size()) < decision_.most_in_all);
+}
+
+void Decider::remember(bool reuse, const Tensor& probe, const Tensor& sample) {
+    if (looks_at_latents(decision_.probe)) {
+        sample_ = values_of(sample);
+    } else if (probe.defined() && (!reuse || decision_.accumulate)) {
+        seen_ = values_of(probe);
+    }
+}
+
+void Decider::gave(const Tensor& prediction) {
+    if (!looks_at_latents(decision_.probe) || record_ || reusing_) return;
+    auto now = values_of(prediction);
+    output_magnitude_ = mean_magnitude(now);
+    if (!prediction_.empty()) {
+        const double change = mean_difference(now, prediction_);
+        const double moved = mean_difference(sample_, full_sample_);
+        if (moved > 0) rate_ = change / moved;
+        output_change_ = output_change_ == 0 ? change : 0.8 * output_change_ + 0.2 * change;
+    }
+    prediction_ = std::move(now);
+    full_sample_ = sample_;
+}
+
+}  // namespace reprise::cachify

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "reprise/decision.h"
+#include "reprise/tensor.h"
+
+namespace reprise::cachify {
+
+/// Decides step by step, for one picture and generation, whether to reuse: a measured change, added up or
+/// not, against a threshold, within limits. Tensors are of one picture's unconditional half, or of its only
+/// one.
+class Decider {
+  public:
+    /// `picture`: which of a record's it is.
+    Decider(const Decision& decision, int num_steps, std::size_t picture);
+
+    /// Whether the step is reused. `allowed`: whether the schedule lets it. Called once for every step, in
+    /// order. `probe`: what the plan's probe yielded, undefined where the decision has none; `sample`: the
+    /// denoiser's input.
+    bool reuses(int step, bool allowed, const Tensor& probe, const Tensor& sample);
+    /// Told after each step what the denoiser gave for that sample (of its last evaluation).
+    void gave(const Tensor& prediction);
+
+    /// The steps that were reused.
+    const std::vector<int>& reused() const { return reused_; }
+    /// How much each step changed, as it was held against the threshold; 0 where nothing was compared.
+    const std::vector<double>& changes() const { return changes_; }
+
+  private:
+    double change(int step, const Tensor& probe, const Tensor& sample);
+    double change_of_latents(const Tensor& sample) const;
+    double accumulated(double change) const;
+    bool within_limits(int step) const;
+    void remember(bool reuse, const Tensor& probe, const Tensor& sample);
+
+    Decision decision_;
+    int num_steps_;
+    std::optional<std::vector<int>> record_;
+    std::vector<int> reused_;
+    std::vector<double> changes_;
+
+    double gathered_ = 0;  ///< since the last full step
+    double ratio_ = 1;     ///< of magnitudes since then
+    int in_a_row_ = 0;
+    bool reusing_ = false;     ///< this step
+    std::vector<float> seen_;  ///< what the probe is compared with
+    // How the denoiser's output followed its input.
+    std::vector<float> sample_;                    ///< of the step before
+    std::vector<float> full_sample_, prediction_;  ///< of the last full step
+    double output_magnitude_ = 0, rate_ = 0, output_change_ = 0;
+};
+
+}  // namespace reprise::cachify

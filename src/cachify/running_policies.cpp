@@ -1,0 +1,133 @@
+// Policies that decide while running.
+#include "reprise/running_policies.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "cachify/policies.h"
+#include "cachify/schedule.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+
+namespace {
+
+/// The denoiser's blocks in the order in which they run.
+std::vector<std::string> blocks_of(const graph::Graph& graph) {
+    std::vector<std::string> names;
+    for (const auto& module : graph.modules)
+        if (module.kind == ModuleKind::block && !module.outputs.empty()) names.push_back(module.name);
+    return names;
+}
+
+bool is_transformer(const graph::Graph& graph) {
+    return count_modules(graph, "transformer_blocks") > 0;
+}
+
+StepFunction allowed(const RunningOptions& options) {
+    return options.mask.empty() ? StepFunction("step > 0") : StepFunction::mask(options.mask);
+}
+
+void check(const char* policy, const RunningOptions& options) {
+    if (!(options.threshold >= 0))
+        usage_error("{}: threshold is {}; expected 0 or more", policy, options.threshold);
+    if (options.warm_up < 0 || options.most_in_a_row < 0 || options.most_in_all < 0)
+        usage_error("{}: warm_up is {}, most_in_a_row {}, most_in_all {}; expected none below 0", policy,
+                    options.warm_up, options.most_in_a_row, options.most_in_all);
+}
+
+Decision decision_of(Decision::Probe probe, const RunningOptions& options) {
+    Decision decision;
+    decision.probe = probe;
+    decision.threshold = options.threshold;
+    decision.warm_up = std::max(1, options.warm_up);
+    decision.most_in_a_row = options.most_in_a_row;
+    decision.most_in_all = options.most_in_all;
+    return decision;
+}
+
+Entry whole_denoiser(const RunningOptions& options, Decision decision) {
+    return {"denoiser", allowed(options),   {ModuleKind::denoiser}, {Store::Rule::delta},
+            false,      std::move(decision)};
+}
+
+/// All blocks of a transformer as one; of a UNet the whole denoiser.
+Entry all_blocks(const graph::Graph& graph, const RunningOptions& options, Decision decision) {
+    if (!is_transformer(graph)) return whole_denoiser(options, std::move(decision));
+    return {"transformer_blocks.*", allowed(options), {ModuleKind::block}, {Store::Rule::delta}, true,
+            std::move(decision)};
+}
+
+}  // namespace
+
+Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOptions& options) {
+    check("dbcache", options.running);
+    if (options.order < 0 || options.order > 2)
+        usage_error("dbcache: order is {}; expected 0, 1 or 2", options.order);
+    const auto blocks = blocks_of(context.graph);
+    const auto count = static_cast<int>(blocks.size());
+    const bool transformer = is_transformer(context.graph);
+    // A UNet's last block gives the result: without it a reused step would not see its latents.
+    const int last = transformer ? options.last : std::max(1, options.last);
+    if (options.first < 1 || options.last < 0 || options.first + last >= count)
+        usage_error(
+            "dbcache: first is {} and last {}; this denoiser has {} blocks, expected at least 1 and 0, and "
+            "one "
+            "between",
+            options.first, options.last, count);
+    Decision decision = decision_of(Decision::Probe::residual, options.running);
+    decision.first = blocks.front();
+    decision.last = blocks[static_cast<std::size_t>(options.first) - 1];
+    const std::vector<std::string> between(blocks.begin() + options.first, blocks.end() - last);
+    Store store = {transformer ? Store::Rule::delta : Store::Rule::output};
+    if (options.order > 0)
+        store = {transformer ? Store::Rule::delta_forecast : Store::Rule::forecast, options.order};
+    Entry entry = of_names(between, allowed(options.running), {ModuleKind::block}, store);
+    entry.as_one = transformer;
+    entry.decide = std::move(decision);
+    return {std::move(entry)};
+}
+
+Config easy_cache(const EasyCacheOptions& options) {
+    check(options.unet ? "ucache" : "easycache", options.running);
+    Decision decision =
+        decision_of(options.unet ? Decision::Probe::latents_unet : Decision::Probe::latents, options.running);
+    decision.accumulate = true;
+    return {whole_denoiser(options.running, std::move(decision))};
+}
+
+Config mag_cache(const PolicyContext& context, const Profile& profile, const MagCacheOptions& options) {
+    check("magcache", options.running);
+    if (!(options.retention >= 0 && options.retention < 1))
+        usage_error("magcache: retention is {}; expected a share of the steps below 1", options.retention);
+    Decision decision = decision_of(Decision::Probe::table, options.running);
+    decision.accumulate = true;
+    decision.table = is_transformer(context.graph) ? profile.block_ratios : profile.denoiser_ratios;
+    if (decision.table.empty()) usage_error("magcache: the profile has no magnitude ratios; calibrate again");
+    Entry entry = all_blocks(context.graph, options.running, std::move(decision));
+    if (options.retention > 0 && options.running.mask.empty())
+        entry.select_cache_step_func =
+            fmt::format("1000 * step >= {} * num_steps and step > 0", std::lround(1000 * options.retention));
+    return {std::move(entry)};
+}
+
+Config tea_cache(const PolicyContext& context, const Profile& profile, const TeaCacheOptions& options) {
+    check("teacache", options.running);
+    if (profile.polynomial.empty()) usage_error("teacache: the profile has no polynomial; calibrate again");
+    Decision decision = decision_of(Decision::Probe::modulated, options.running);
+    decision.accumulate = true;
+    decision.polynomial = profile.polynomial;
+    // The probe is inside the first block, so the chain is what a whole step reuses but for that block's
+    // input.
+    if (!is_transformer(context.graph)) return {whole_denoiser(options.running, std::move(decision))};
+    return {all_blocks(context.graph, options.running, std::move(decision))};
+}
+
+Config replay(Config config, const std::vector<std::vector<int>>& decisions) {
+    for (Entry& entry : config)
+        if (entry.decide) entry.decide->replay = decisions;
+    return config;
+}
+
+}  // namespace reprise::cachify

@@ -1,0 +1,79 @@
+#include "pipelines/identity.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "io/checkpoint.h"
+#include "models/registry.h"
+#include "pipelines/registry.h"
+#include "reprise/error.h"
+
+namespace reprise::pipelines {
+
+namespace {
+
+/// FNV-1a, 64 bits: tells files apart, keeps no secrets.
+class Fingerprint {
+  public:
+    void add(const void* data, std::size_t bytes) {
+        for (std::size_t i = 0; i < bytes; ++i) {
+            state_ ^= static_cast<const unsigned char*>(data)[i];
+            state_ *= 0x100000001b3U;
+        }
+    }
+    void add(std::string_view text) {
+        add(text.data(), text.size());
+        add("\0", 1);
+    }
+    std::string text() const { return fmt::format("{:016x}", state_); }
+
+  private:
+    std::uint64_t state_ = 0xcbf29ce484222325U;
+};
+
+std::string of_config(Json json) {
+    if (json.is_object())  // "_class_name", "_diffusers_version", "_name_or_path" are no sizes
+        for (auto item = json.begin(); item != json.end();)
+            item = item.key().starts_with('_') ? json.erase(item) : std::next(item);
+    Fingerprint fingerprint;
+    fingerprint.add(json.dump(-1, ' ', true, Json::error_handler_t::replace));
+    return fingerprint.text();
+}
+
+std::string of_weights(const Checkpoint& checkpoint) {
+    constexpr std::size_t kTensors = 48, kValues = 16;
+    const auto names = checkpoint.names();
+    Fingerprint fingerprint;
+    for (std::size_t i = 0; i < std::min(kTensors, names.size()); ++i) {
+        const auto& name = names[i * names.size() / std::min(kTensors, names.size())];
+        const auto tensor = checkpoint.find(name);
+        if (!tensor) continue;
+        fingerprint.add(name);
+        fingerprint.add(to_string(tensor->shape()));
+        if (!is_floating(tensor->type()) || tensor->count() == 0) continue;
+        const auto count = std::min<std::int64_t>(kValues, tensor->count());
+        const Tensor values = tensor->reshaped({tensor->count()}).rows(0, count).to(DType::f16);
+        fingerprint.add(values.data(), values.bytes());
+    }
+    return fingerprint.text();
+}
+
+}  // namespace
+
+cachify::DenoiserIdentity denoiser_identity(const ModelFolder& folder, const std::string& variant) {
+    const auto classes = pipeline_classes();
+    const auto found = std::find_if(classes.begin(), classes.end(),
+                                    [&](const auto& entry) { return entry.name == folder.class_name(); });
+    if (found == classes.end()) failure("no pipeline is a {}", folder.class_name());
+    cachify::DenoiserIdentity identity;
+    identity.class_name = models::current_class_name(folder.component(found->denoiser).class_name);
+    identity.config = of_config(folder.config(found->denoiser).json);
+    try {
+        identity.weights = of_weights(Checkpoint(folder.path(found->denoiser), {variant}));
+    } catch (const Error&) {  // plans are made of folders without weights too
+        identity.weights.clear();
+    }
+    return identity;
+}
+
+}  // namespace reprise::pipelines

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+#include "io/model_folder.h"
+#include "reprise/profile.h"
+
+namespace reprise::pipelines {
+
+/// Of the denoiser in a pipeline's folder: a few values of each of a few weights are read. `weights` is empty
+/// where the folder has none that can be read.
+cachify::DenoiserIdentity denoiser_identity(const ModelFolder& folder, const std::string& variant);
+
+}  // namespace reprise::pipelines

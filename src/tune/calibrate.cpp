@@ -1,0 +1,92 @@
+#include <algorithm>
+
+#include "pipelines/diffusion_pipeline.h"
+#include "reprise/error.h"
+#include "reprise/tune.h"
+#include "tune/changes.h"
+
+namespace reprise::tune {
+
+namespace {
+
+/// Takes preparation and watch off a denoiser and puts them back.
+class Unprepared {
+  public:
+    explicit Unprepared(pipelines::GuidedDenoiser& denoiser)
+        : denoiser_(denoiser), before_(std::move(denoiser.preparation)) {
+        denoiser_.preparation.reset();
+    }
+    ~Unprepared() {
+        denoiser_.watch.reset();
+        denoiser_.preparation = std::move(before_);
+    }
+    Unprepared(const Unprepared&) = delete;
+    Unprepared& operator=(const Unprepared&) = delete;
+
+  private:
+    pipelines::GuidedDenoiser& denoiser_;
+    std::optional<pipelines::Preparation> before_;
+};
+
+}  // namespace
+
+const std::vector<std::string>& default_prompts() {
+    static const std::vector<std::string> prompts = {
+        "red apple",         "a dog",     "a house by the sea", "a smiling face", "a yellow flower",
+        "a car on a street", "blue book", "a cat on a chair",   "an old bicycle", "a slice of pizza",
+        "crescent moon",     "a sailboat"};
+    return prompts;
+}
+
+cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
+    auto& implementation = pipe.implementation();
+    auto& denoiser = implementation.denoiser();
+    GenerateOptions generate = implementation.with_defaults(options.generate);
+    generate.decode = false;
+    if (generate.num_images_per_prompt != 1)
+        usage_error("{} images per prompt; a calibration has one for each seed",
+                    generate.num_images_per_prompt);
+    const bool from_pictures = denoiser.model().traits().frames > 0;
+    const auto& prompts = from_pictures             ? std::vector<std::string>{""}
+                          : options.prompts.empty() ? std::vector<std::string>(default_prompts().begin(),
+                                                                               default_prompts().begin() + 4)
+                                                    : options.prompts;
+    if (options.seeds.empty()) usage_error("no seeds to calibrate with; give at least one");
+
+    const Unprepared scope(denoiser);
+    Changes changes;
+    denoiser.watch = pipelines::Watch{[&](const graph::Module& module) {
+                                          return module.kind == ModuleKind::block ||
+                                                 std::find(options.kinds.begin(), options.kinds.end(),
+                                                           module.kind) != options.kinds.end();
+                                      },
+                                      [&](const pipelines::Sight& sight) { changes.see(sight); }};
+    if (generate.guidance_mode == GuidanceMode::automatic) generate.guidance_mode = GuidanceMode::split;
+    std::string scheduler, precision;
+    std::size_t run = 0;
+    for (const auto& prompt : prompts)
+        for (const auto seed : options.seeds) {
+            if (options.progress) options.progress(run++, prompts.size() * options.seeds.size());
+            generate.prompt = prompt;
+            generate.seed = seed;
+            changes.begin_run();
+            const RunReport report = pipe(generate).report;
+            changes.end_run();
+            scheduler = report.scheduler;
+            precision = report.precision;
+        }
+    cachify::Profile profile = changes.profile();
+    profile.model = implementation.identity();
+    const auto ahead = implementation.outlook(generate);
+    profile.run = {scheduler,
+                   ahead.evaluations.back().step + 1,
+                   static_cast<int>(ahead.shape.width),
+                   static_cast<int>(ahead.shape.height),
+                   *generate.guidance_scale,
+                   precision,
+                   from_pictures ? std::vector<std::string>{} : prompts,
+                   options.seeds};
+    return profile;
+}
+
+}  // namespace reprise::tune

@@ -1,0 +1,179 @@
+#include "tune/ladder.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace reprise::tune {
+
+using cachify::Config;
+using cachify::Entry;
+using cachify::Store;
+using Rule = cachify::Store::Rule;
+
+namespace {
+
+constexpr const char* kAfterTheFirst = "step > 0";
+
+/// Depths of paths, as DeepCache's branches.
+std::vector<int> branches(const graph::Graph& graph) {
+    std::vector<int> result;
+    const auto add = [&](int branch, int end) {
+        if (branch >= 0 && branch < end && std::find(result.begin(), result.end(), branch) == result.end())
+            result.push_back(branch);
+    };
+    const int depth = cachify::count_modules(graph, "transformer_blocks");
+    if (depth > 0) {  // so many blocks run at each end, of which some have to be left between
+        for (const int outer : {1, depth / 8, depth / 4}) add(outer - 1, (depth - 1) / 2);
+        return result;
+    }
+    const int ups = cachify::count_modules(graph, "up_blocks");
+    const int layers = cachify::count_modules(graph, fmt::format("up_blocks.{}.resnets", ups - 1));
+    for (const int branch : {0, layers - 1, 2 * layers - 1}) add(branch, ups * layers);
+    return result;
+}
+
+Entry whole(const Store& store) {
+    return {"denoiser", kAfterTheFirst, {ModuleKind::denoiser}, store};
+}
+
+Entry unconditional(const Store& store) {
+    return {"unconditional", kAfterTheFirst, {ModuleKind::guidance}, store};
+}
+
+bool is_transformer(const graph::Graph& graph) {
+    return cachify::count_modules(graph, "transformer_blocks") > 0;
+}
+
+/// Whether an entry is about one thing that is no module of the graph itself.
+bool stands_alone(const Entry& entry) {
+    return entry.as_one || entry.kinds.front() == ModuleKind::denoiser ||
+           entry.kinds.front() == ModuleKind::guidance;
+}
+
+std::string escaped(const std::string& name) {
+    std::string text;
+    for (const char c : name) {
+        if (c == '.') text += '\\';
+        text += c;
+    }
+    return text;
+}
+
+}  // namespace
+
+std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Stores& stores, bool guidance) {
+    std::vector<Rung> ladder = {{"full", {}, false}};
+    std::vector<Rung> paths;
+    for (const int branch : branches(context.graph)) {
+        cachify::DeepCacheOptions options;
+        options.branch = branch;
+        Config config = cachify::deep_cache(context, options);
+        for (Entry& entry : config) {
+            entry.select_cache_step_func = kAfterTheFirst;
+            entry.store = stores.path;
+            entry.as_one = is_transformer(context.graph);
+        }
+        paths.push_back({fmt::format("path {}", branch), std::move(config), false});
+    }
+    ladder.push_back({"whole", {whole(stores.whole)}, false});
+    for (const Rung& path : paths) {
+        ladder.push_back(path);
+        if (!guidance) continue;
+        ladder.push_back({path.name + ", half", path.config, true});
+        ladder.back().config.push_back(unconditional(stores.guidance));
+    }
+    if (guidance) ladder.push_back({"half", {unconditional(stores.guidance)}, true});
+    return ladder;
+}
+
+std::vector<Store> path_stores(const cachify::PolicyContext& context) {
+    if (is_transformer(context.graph)) return {{Rule::delta}, {Rule::delta_forecast, 1}};
+    return {{Rule::output}, {Rule::forecast, 1}};
+}
+
+std::vector<Store> whole_stores() {
+    return {
+        {Rule::output}, {Rule::forecast, 1}, {Rule::forecast, 2}, {Rule::delta}, {Rule::delta_forecast, 1}};
+}
+
+std::vector<Store> guidance_stores() {
+    return {{Rule::delta}, {Rule::output}, {Rule::forecast, 1}};
+}
+
+std::string to_string(const Stores& stores) {
+    return fmt::format("path {}, whole {}, guidance {}", to_string(stores.path), to_string(stores.whole),
+                       to_string(stores.guidance));
+}
+
+bool parse_stores(std::string_view text, const cachify::PolicyContext& context, Stores& stores) {
+    for (const Store& path : path_stores(context))
+        for (const Store& of_whole : whole_stores())
+            for (const Store& guidance : guidance_stores()) {
+                stores = {path, of_whole, guidance};
+                if (to_string(stores) == text) return true;
+            }
+    return false;
+}
+
+Config config_of(const graph::Graph& graph, const std::vector<Rung>& ladder, const Modes& modes) {
+    struct Reused {
+        ModuleKind kind;
+        Store store;
+        std::set<int> steps;
+    };
+    std::map<std::string, Reused> modules;
+    std::vector<std::pair<Entry, std::set<int>>> alone;
+    for (std::size_t rung = 0; rung < ladder.size(); ++rung) {
+        std::set<int> steps;
+        for (std::size_t step = 0; step < modes.size(); ++step)
+            if (modes[step] == static_cast<int>(rung)) steps.insert(static_cast<int>(step));
+        if (steps.empty()) continue;
+        for (const Entry& entry : ladder[rung].config) {
+            if (stands_alone(entry)) {
+                const auto same = [&](const auto& known) {
+                    return known.first.wildcard_or_filter_func.text() ==
+                               entry.wildcard_or_filter_func.text() &&
+                           known.first.kinds == entry.kinds;
+                };
+                auto found = std::find_if(alone.begin(), alone.end(), same);
+                if (found == alone.end()) found = alone.insert(found, {entry, {}});
+                found->second.insert(steps.begin(), steps.end());
+                continue;
+            }
+            for (const auto& module : graph.modules)
+                if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) != entry.kinds.end() &&
+                    entry.wildcard_or_filter_func.matches(module.name))
+                    modules.try_emplace(module.name, Reused{module.kind, entry.store, {}})
+                        .first->second.steps.insert(steps.begin(), steps.end());
+        }
+    }
+    const auto list = [&](const std::set<int>& steps) {
+        return cachify::StepFunction(std::vector<int>(steps.begin(), steps.end()),
+                                     static_cast<int>(modes.size()));
+    };
+    Config config;
+    while (!modules.empty()) {  // modules that are reused at the same steps share an entry
+        const Reused first = modules.begin()->second;
+        std::vector<std::string> names;
+        std::vector<ModuleKind> kinds;
+        for (auto module = modules.begin(); module != modules.end();) {
+            const bool joins = module->second.steps == first.steps && module->second.store == first.store;
+            if (joins) names.push_back(escaped(module->first));
+            if (joins && std::find(kinds.begin(), kinds.end(), module->second.kind) == kinds.end())
+                kinds.push_back(module->second.kind);
+            module = joins ? modules.erase(module) : std::next(module);
+        }
+        config.push_back({cachify::ModuleFilter::regex(fmt::format("^({})$", fmt::join(names, "|"))),
+                          list(first.steps), kinds, first.store});
+    }
+    for (auto& [entry, steps] : alone) {
+        entry.select_cache_step_func = list(steps);
+        config.push_back(entry);
+    }
+    return config;
+}
+
+}  // namespace reprise::tune

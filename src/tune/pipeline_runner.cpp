@@ -1,0 +1,153 @@
+#include "tune/pipeline_runner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "io/metrics.h"
+#include "reprise/error.h"
+
+namespace reprise::tune {
+
+namespace {
+
+/// Full steps that reuse may look back to: a forecast of order 2 takes the last three.
+constexpr std::size_t kLookBack = 3;
+
+/// A well-mixed number for each index (the finaliser of MurmurHash3).
+std::uint64_t mixed(std::uint64_t x) {
+    x ^= x >> 33U;
+    x *= 0xff51afd7ed558ccdU;
+    x ^= x >> 33U;
+    x *= 0xc4ceb9fe1a85ec53U;
+    return x ^ (x >> 33U);
+}
+
+/// (a - b) / |b| with its elements, under signs by chance, summed up in a few places: lengths are kept on
+/// average, sums exactly (count sketch, Charikar et al. 2002).
+std::vector<float> sketch(const Tensor& a, const Tensor& b) {
+    constexpr std::size_t kSize = 128;
+    std::vector<double> sums(kSize, 0);
+    const auto x = a.span<float>();
+    const auto y = b.span<float>();
+    double squares = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const std::uint64_t hash = mixed(i + 1);
+        const double difference = static_cast<double>(x[i]) - y[i];
+        sums[hash % kSize] += (hash >> 63U) != 0 ? difference : -difference;
+        squares += static_cast<double>(y[i]) * y[i];
+    }
+    std::vector<float> result;
+    for (const double sum : sums) result.push_back(static_cast<float>(sum / std::sqrt(squares)));
+    return result;
+}
+
+}  // namespace
+
+PipelineRunner::PipelineRunner(pipelines::DiffusionPipeline& pipe, const std::vector<GenerateOptions>& pairs)
+    : pipe_(pipe), before_(pipe.denoiser().preparation) {
+    for (const GenerateOptions& options : pairs) {
+        pairs_.push_back({pipe.ingredients(options), {}, {}, nullptr});
+        if (pairs_.back().ingredients.scheduler->stochastic())
+            usage_error(
+                "{} adds noise at every step, which no reuse follows well; tune for another scheduler",
+                pairs_.back().ingredients.scheduler->name());
+    }
+    num_steps_ = static_cast<std::size_t>(pairs_.front().ingredients.ahead.evaluations.back().step) + 1;
+}
+
+PipelineRunner::~PipelineRunner() {
+    pairs_.clear();
+    pipe_.denoiser().preparation = std::move(before_);
+}
+
+void PipelineRunner::use(const std::vector<cachify::Config>& modes, GuidanceMode guidance,
+                         std::size_t pairs) {
+    auto& denoiser = pipe_.denoiser();
+    denoiser.preparation = pipelines::Preparation{};
+    denoiser.preparation->num_inference_steps = static_cast<int>(num_steps_);
+    denoiser.preparation->modes = modes;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+        Pair& pair = pairs_[i];
+        pair.predictions.clear();
+        pair.run.reset();
+        if (i >= pairs) continue;
+        auto shape = pair.ingredients.ahead.shape;
+        shape.mode = guidance;
+        pair.run = std::make_unique<pipelines::GuidedDenoiser::Run>(
+            denoiser.start(shape, pair.ingredients.ahead.evaluations, pair.ingredients.pictures,
+                           pair.ingredients.options.on_phase));
+    }
+}
+
+Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std::vector<Tensor>* predictions,
+                          const std::function<void(int, double)>& told) {
+    auto& [ingredients, known, full, run] = pair;
+    const auto sampler = ingredients.scheduler->start(static_cast<int>(num_steps_));
+    Tensor latents = ingredients.noise.clone();
+    for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
+    run->restart();
+    run->choose([&](std::size_t, int step) { return modes[static_cast<std::size_t>(step)]; });
+    const auto& evaluations = sampler->evaluations();
+    auto begin = std::chrono::steady_clock::now();
+    for (std::size_t e = 0; e < evaluations.size(); ++e) {
+        const int evaluation = static_cast<int>(e);
+        Tensor prediction;
+        if (static_cast<std::size_t>(evaluations[e].step) < from) {
+            run->skip();
+            prediction = known[e];
+        } else {
+            prediction = ingredients.guide(run->evaluate(sampler->scale_model_input(latents, evaluation)));
+        }
+        if (predictions != nullptr) predictions->push_back(prediction);
+        latents = sampler->step(prediction, evaluation, latents, nullptr);
+        if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
+        if (told) told(evaluations[e].step, pipelines::seconds_since(begin));
+        begin = std::chrono::steady_clock::now();
+        if (ingredients.options.callback_on_step_end && !ingredients.options.callback_on_step_end({}))
+            throw Error(ErrorKind::cancelled, "stopped while tuning");
+    }
+    return latents;
+}
+
+PipelineRunner::Pair& PipelineRunner::with_full(std::size_t index) {
+    Pair& pair = pairs_.at(index);
+    if (!pair.run) failure("pair {} was not made ready to run", index);
+    if (pair.predictions.empty()) {
+        std::vector<Tensor> predictions;
+        pair.full = go(pair, Modes(num_steps_, 0), 0, &predictions);
+        pair.predictions = std::move(predictions);
+    }
+    return pair;
+}
+
+const Tensor& PipelineRunner::full_latents(std::size_t pair) {
+    return with_full(pair).full;
+}
+
+Tensor PipelineRunner::latents(std::size_t index, const Modes& modes) {
+    Pair& pair = with_full(index);
+    const auto changed = std::find_if(modes.begin(), modes.end(), [](int mode) { return mode != 0; });
+    if (changed == modes.end()) return pair.full;
+    const auto first = static_cast<std::size_t>(changed - modes.begin());
+    return go(pair, modes, first > kLookBack ? first - kLookBack : 0, nullptr);
+}
+
+std::vector<float> PipelineRunner::deviation(std::size_t pair, const Modes& modes) {
+    const Tensor moved = latents(pair, modes);
+    return sketch(moved, pairs_[pair].full);
+}
+
+double PipelineRunner::distance(std::size_t pair, const Modes& modes) {
+    const Tensor moved = latents(pair, modes);
+    return relative_error(moved, pairs_[pair].full);
+}
+
+void PipelineRunner::time(int mode, std::vector<double>& full, std::vector<double>& in_mode) {
+    Modes modes(num_steps_, 0);
+    for (std::size_t step = 1; step < num_steps_; step += 2) modes[step] = mode;
+    go(pairs_.front(), modes, 0, nullptr, [&](int step, double seconds) {
+        if (step > 1) (step % 2 == 0 ? full : in_mode).push_back(seconds);
+    });
+}
+
+}  // namespace reprise::tune

@@ -1,0 +1,447 @@
+#include "reprise/tune.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "io/metrics.h"
+#include "pipelines/diffusion_pipeline.h"
+#include "reprise/error.h"
+#include "tune/ladder.h"
+#include "tune/pipeline_runner.h"
+#include "tune/search.h"
+#include "tune/state.h"
+
+namespace reprise::tune {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Beyond this many bytes of weights nothing is compiled that does not have to be.
+constexpr double kSmallBytes = 3e8;
+/// A mode that saves less than this share of a full step is left out.
+constexpr double kLeastSaving = 0.15;
+
+double lower_quartile(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values.at(values.size() / 4);
+}
+
+/// Prompts with seeds: those that are tuned on, then those held out.
+std::vector<GenerateOptions> make_pairs(const TuneOptions& options, const GenerateOptions& base,
+                                        bool from_pictures) {
+    const auto& prompts = options.prompts.empty() ? default_prompts() : options.prompts;
+    std::vector<GenerateOptions> pairs;
+    for (std::size_t i = 0; i < 2 * options.pairs; ++i) {
+        GenerateOptions pair = base;
+        if (!from_pictures) pair.prompt = prompts[i % prompts.size()];
+        pair.seed = options.seed + i;
+        pair.decode = false;
+        pairs.push_back(std::move(pair));
+    }
+    return pairs;
+}
+
+class Tuner {
+  public:
+    Tuner(Pipeline& pipe, const TuneOptions& options)
+        : pipe_(pipe.implementation()), o_(options), base_(pipe_.with_defaults(options.generate)) {
+        if (o_.pairs < 1) usage_error("no prompts with seeds to tune on; expected at least 1");
+        if (o_.speedups.empty() && !o_.quality.asked())
+            usage_error("neither speedup nor quality is asked for");
+        base_.decode = false;
+        base_.callback_on_step_end = [this](const StepInfo&) { return !o_.progress || o_.progress(""); };
+        base_.on_phase = [this](std::string_view phase) { say(phase); };
+        const bool from_pictures = pipe_.denoiser().model().traits().frames > 0;
+        pairs_ = make_pairs(o_, base_, from_pictures);
+        const auto ahead = pipe_.outlook(pairs_.front());
+        guidance_ = ahead.shape.guidance;
+        graph_ = pipe_.denoiser().structure(ahead.shape);
+        small_ = static_cast<double>(parameter_count(graph_, 0)) *
+                     static_cast<double>(size_of(pipe_.engine().options.precision)) <=
+                 kSmallBytes;
+        state_.model = pipe_.identity();
+        state_.run = {"",
+                      ahead.evaluations.back().step + 1,
+                      static_cast<int>(ahead.shape.width),
+                      static_cast<int>(ahead.shape.height),
+                      *base_.guidance_scale,
+                      std::string(name_of(pipe_.engine().options.precision)),
+                      {},
+                      {}};
+        for (std::size_t i = 0; i < o_.pairs; ++i) {
+            state_.run.prompts.push_back(pairs_[i].prompt);
+            state_.run.seeds.push_back(pairs_[i].seed);
+        }
+    }
+
+    std::vector<Tuned> run() {
+        begin_ = Clock::now();
+        say("encode prompts");
+        PipelineRunner runner(
+            pipe_, std::vector<GenerateOptions>(pairs_.begin(),
+                                                pairs_.begin() + static_cast<std::ptrdiff_t>(o_.pairs)));
+        state_.run.scheduler = pipe_.ingredients(pairs_.front()).scheduler->name();
+        load();
+        try {
+            return tuned(runner);
+        } catch (...) {
+            save();
+            throw;
+        }
+    }
+
+  private:
+    cachify::PolicyContext context() const { return {pipe_.denoiser().class_name(), graph_}; }
+
+    void say(std::string_view what) const {
+        if (o_.progress && !o_.progress(what)) throw Error(ErrorKind::cancelled, "stopped while tuning");
+    }
+
+    void load() {
+        std::error_code ignored;
+        if (o_.state.empty() || !std::filesystem::exists(o_.state, ignored)) return;
+        State found = parse_state(read_text_file(o_.state, kMostStateBytes), o_.state.string());
+        if (found.model != state_.model)
+            usage_error("{}: it was measured on another denoiser ({}, configuration {}, weights {})",
+                        o_.state.string(), found.model.class_name, found.model.config, found.model.weights);
+        if (found.run != state_.run)
+            usage_error(
+                "{}: it was measured with other settings ({}, {} steps, guidance {}, {} prompts); give the "
+                "same "
+                "or another --state",
+                o_.state.string(), found.run.scheduler, found.run.num_inference_steps,
+                found.run.guidance_scale, found.run.prompts.size());
+        state_ = std::move(found);
+    }
+    void save() {
+        if (!o_.state.empty() && state_.record.table.size() > 0) write_file(o_.state, to_json(state_));
+        saved_ = Clock::now();
+    }
+
+    /// Which store rules suit the model: the nearest to the full result where every second step and where two
+    /// of three are reused.
+    cachify::Store nearest(PipelineRunner& runner, const std::vector<cachify::Store>& stores,
+                           const std::function<Rung(const cachify::Store&)>& rung) {
+        if (!small_) return stores.front();
+        cachify::Store best = stores.front();
+        double least = -1;
+        for (const auto& store : stores) {
+            const Rung tried = rung(store);
+            say(fmt::format("try {} kept as {}", tried.name, to_string(store)));
+            const std::size_t pairs = std::min<std::size_t>(2, o_.pairs);
+            runner.use({{}, tried.config}, way(tried), pairs);
+            double sum = 0;
+            for (const std::size_t interval : {2U, 3U}) {
+                Modes modes(runner.num_steps(), 1);
+                for (std::size_t step = 0; step < modes.size(); ++step)
+                    if (step < 2 || step % interval == 0) modes[step] = 0;
+                for (std::size_t pair = 0; pair < pairs; ++pair) sum += runner.distance(pair, modes);
+            }
+            spdlog::debug("{} kept as {}: distance {:.4f}", tried.name, to_string(store), sum / 4);
+            if (least < 0 || sum < least) {
+                least = sum;
+                best = store;
+            }
+        }
+        return best;
+    }
+
+    /// How a rung is run where it is measured.
+    GuidanceMode way(const Rung& rung) const {
+        if (!guidance_) return GuidanceMode::batched;
+        return rung.two_passes || !small_ || !may_batch() ? GuidanceMode::split : GuidanceMode::batched;
+    }
+    /// Whether the halves of guidance may be one batch.
+    bool may_batch() const { return base_.guidance_mode != GuidanceMode::split; }
+
+    Stores choose_stores(PipelineRunner& runner) {
+        Stores stores{path_stores(context()).front(), whole_stores().front(), guidance_stores().front()};
+        const auto rung_named = [&](const Stores& with, auto&& is_it) {
+            const auto ladder = make_ladder(context(), with, guidance_);
+            return *std::find_if(ladder.begin(), ladder.end(), is_it);
+        };
+        stores.path = nearest(runner, path_stores(context()), [&](const cachify::Store& store) {
+            Stores with = stores;
+            with.path = store;
+            return rung_named(with, [](const Rung& rung) { return rung.name.starts_with("path"); });
+        });
+        stores.whole = nearest(runner, whole_stores(), [&](const cachify::Store& store) {
+            Stores with = stores;
+            with.whole = store;
+            return rung_named(with, [](const Rung& rung) { return rung.name == "whole"; });
+        });
+        if (guidance_)
+            stores.guidance = nearest(runner, guidance_stores(), [&](const cachify::Store& store) {
+                Stores with = stores;
+                with.guidance = store;
+                return rung_named(with, [](const Rung& rung) { return rung.name == "half"; });
+            });
+        return stores;
+    }
+
+    /// What a step of each rung takes, next to a full step of the same compiled pieces; the full step of all.
+    /// Of small models each rung is compiled by itself, as a configuration with few modes is.
+    std::vector<double> seconds(PipelineRunner& runner, const std::vector<Rung>& ladder,
+                                GuidanceMode guidance) {
+        constexpr int kPasses = 4;
+        std::vector<double> full;
+        std::vector<std::vector<double>> mine(ladder.size()), own_full(ladder.size());
+        if (!small_) runner.use(configs(ladder), guidance, 1);
+        for (std::size_t rung = 1; rung < ladder.size(); ++rung) {
+            if (guidance == GuidanceMode::batched && ladder[rung].two_passes) continue;
+            say(fmt::format("time {}", ladder[rung].name));
+            if (small_) runner.use({{}, ladder[rung].config}, guidance, 1);
+            const int mode = small_ ? 1 : static_cast<int>(rung);
+            std::vector<double> warm_full, warm;
+            runner.time(mode, warm_full, warm);
+            for (int pass = 0; pass < kPasses; ++pass) runner.time(mode, own_full[rung], mine[rung]);
+            full.insert(full.end(), own_full[rung].begin(), own_full[rung].end());
+        }
+        const double all = lower_quartile(full);
+        std::vector<double> result = {all};
+        for (std::size_t rung = 1; rung < ladder.size(); ++rung)
+            result.push_back(
+                mine[rung].empty() ? -1 : all * lower_quartile(mine[rung]) / lower_quartile(own_full[rung]));
+        return result;
+    }
+
+    static std::vector<cachify::Config> configs(const std::vector<Rung>& ladder) {
+        std::vector<cachify::Config> result;
+        for (const Rung& rung : ladder) result.push_back(rung.config);
+        return result;
+    }
+
+    void measure_table(PipelineRunner& runner, std::vector<Rung> ladder) {
+        ModeTable table;
+        table.seconds = seconds(runner, ladder, guidance_ ? GuidanceMode::split : GuidanceMode::batched);
+        if (guidance_ && small_ && may_batch())
+            table.batched_seconds = seconds(runner, ladder, GuidanceMode::batched);
+        for (const Rung& rung : ladder) table.names.push_back(rung.name);
+        const double full = table.full_cost(1);
+        for (std::size_t rung = table.size(); rung-- > 1;) {
+            const Modes one = {static_cast<int>(rung)};
+            if (table.cost(one) <= (1 - kLeastSaving) * full) continue;
+            const auto drop = [&](auto& list) {
+                list.erase(list.begin() + static_cast<std::ptrdiff_t>(rung));
+            };
+            drop(table.names);
+            drop(table.seconds);
+            if (!table.batched_seconds.empty()) drop(table.batched_seconds);
+        }
+        state_.record.table = std::move(table);
+    }
+
+    /// The ladder of the state, with the rungs that its table has.
+    std::vector<Rung> ladder() const {
+        Stores stores;
+        if (!parse_stores(state_.ladder, context(), stores))
+            usage_error("{}: its ladder is '{}', which is none of this version's", o_.state.string(),
+                        state_.ladder);
+        std::vector<Rung> result;
+        for (Rung& rung : make_ladder(context(), stores, guidance_))
+            if (std::find(state_.record.table.names.begin(), state_.record.table.names.end(), rung.name) !=
+                state_.record.table.names.end())
+                result.push_back(std::move(rung));
+        if (result.size() != state_.record.table.size())
+            usage_error("{}: its modes are none of this version's", o_.state.string());
+        return result;
+    }
+
+    bool on_progress(const Progress& where, double speedup) {
+        if (seconds_since(saved_) > kSaveEvery) save();
+        std::string text;
+        switch (where.stage) {
+            case Progress::Stage::blocks:
+                text = fmt::format("measure {} of {}", where.done + 1, where.of);
+                break;
+            case Progress::Stage::candidates:
+                text = fmt::format("{:g}x, candidate {} of {}", speedup, where.done + 1, where.of);
+                break;
+            case Progress::Stage::trials:
+                text = fmt::format("{:g}x, trial {} of {}", speedup, where.done + 1, where.of);
+        }
+        if (where.best >= 0) text += fmt::format(", distance {:.4f}", where.best);
+        return !o_.progress || o_.progress(text);
+    }
+
+    static double seconds_since(Clock::time_point begin) { return pipelines::seconds_since(begin); }
+
+    Found found(PipelineRunner& runner, double speedup, double share_of_time) {
+        SearchOptions options;
+        options.speedup = speedup;
+        options.trials = o_.trials;
+        options.model_pairs = std::min<std::size_t>(2, o_.pairs);
+        options.seed = o_.seed;
+        const auto begin = Clock::now();
+        const double left = o_.minutes * 60 - seconds_since(begin_);
+        if (o_.minutes > 0)
+            options.enough = [begin, left, share_of_time] {
+                return seconds_since(begin) > left * share_of_time;
+            };
+        return search(runner, state_.record, options,
+                      [&](const Progress& where) { return on_progress(where, speedup); });
+    }
+
+    struct Pictures {
+        double ssim = 0, psnr = 0;
+    };
+    Pictures pictures(PipelineRunner& runner, std::size_t pairs, const Modes& modes,
+                      const GenerateOptions& options) {
+        Pictures mean;
+        for (std::size_t pair = 0; pair < pairs; ++pair) {
+            const Image full = pipe_.decode(runner.full_latents(pair), options);
+            const Image reused = pipe_.decode(runner.latents(pair, modes), options);
+            mean.ssim += ssim(reused, full) / static_cast<double>(pairs);
+            constexpr double kEqual = 99;  // dB, for pictures that are the same
+            mean.psnr += std::min(kEqual, psnr(reused, full)) / static_cast<double>(pairs);
+        }
+        return mean;
+    }
+
+    std::vector<Tuned> tuned(PipelineRunner& runner) {
+        if (state_.record.table.size() == 0) {
+            const Stores stores = choose_stores(runner);
+            measure_table(runner, make_ladder(context(), stores, guidance_));
+            state_.ladder = to_string(stores);
+            save();
+        }
+        const auto rungs = ladder();
+        const bool halves =
+            std::any_of(rungs.begin(), rungs.end(), [](const Rung& rung) { return rung.two_passes; });
+        const GuidanceMode guidance =
+            guidance_ && (halves || !may_batch()) ? GuidanceMode::split : GuidanceMode::batched;
+        runner.use(configs(rungs), guidance, o_.pairs);
+
+        std::vector<std::pair<double, Found>> results;
+        if (o_.quality.asked())
+            results.push_back(fastest(runner));
+        else
+            for (std::size_t i = 0; i < o_.speedups.size(); ++i)
+                results.emplace_back(
+                    o_.speedups[i],
+                    found(runner, o_.speedups[i], 1.0 / static_cast<double>(o_.speedups.size() - i)));
+        save();
+
+        say("check on pairs held out");
+        PipelineRunner held_out(
+            pipe_, std::vector<GenerateOptions>(pairs_.begin() + static_cast<std::ptrdiff_t>(o_.pairs),
+                                                pairs_.end()));
+        held_out.use(configs(rungs), guidance, o_.pairs);
+        std::vector<Tuned> all;
+        for (const auto& [speedup, result] : results)
+            all.push_back(describe(held_out, rungs, speedup, result));
+        pipe_.denoiser().preparation.reset();
+        for (Tuned& one : all) one.evidence.figures["measured_speedup"] = measured(one.config);
+        return all;
+    }
+
+    /// The fastest of some speeds that reaches the quality, by halving.
+    std::pair<double, Found> fastest(PipelineRunner& runner) {
+        const std::vector<double> speeds = {1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 3.5, 4};
+        std::optional<std::pair<double, Found>> best;
+        std::size_t low = 0, high = speeds.size();
+        while (low < high) {
+            const std::size_t middle = (low + high) / 2;
+            const Found result = found(runner, speeds[middle], 0.25);
+            const Pictures reached = pictures(runner, o_.pairs, result.modes, base_);
+            spdlog::debug("{:g}x: SSIM {:.3f}, PSNR {:.1f} dB", speeds[middle], reached.ssim, reached.psnr);
+            if (reached.ssim >= o_.quality.ssim && reached.psnr >= o_.quality.psnr) {
+                best = {speeds[middle], result};
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if (!best)
+            usage_error("even {:g} times as fast the quality asked for is not reached; ask for less",
+                        speeds.front());
+        return *best;
+    }
+
+    Tuned describe(PipelineRunner& held_out, const std::vector<Rung>& rungs, double speedup,
+                   const Found& result) {
+        Tuned tuned;
+        tuned.speedup = speedup;
+        tuned.config = config_of(graph_, rungs, result.modes);
+        double distance = 0;
+        for (std::size_t pair = 0; pair < o_.pairs; ++pair)
+            distance += held_out.distance(pair, result.modes) / static_cast<double>(o_.pairs);
+        const Pictures seen = pictures(held_out, o_.pairs, result.modes, base_);
+        tuned.evidence.model = state_.model;
+        tuned.evidence.run = state_.run;
+        auto& figures = tuned.evidence.figures;
+        figures["speedup"] = speedup;
+        figures["predicted_speedup"] = state_.record.table.full_cost(result.modes.size()) / result.seconds;
+        figures["distance"] = result.distance;
+        figures["distance_before_local_search"] = result.by_model;
+        figures["distance_held_out"] = distance;
+        figures["ssim_held_out"] = seen.ssim;
+        figures["psnr_held_out"] = seen.psnr;
+        figures["search_seed"] = static_cast<double>(o_.seed);
+        figures["trials"] = static_cast<double>(o_.trials);
+        if (result.predicted >= 0) figures["distance_by_blocks"] = result.predicted;
+        std::string schedule;
+        for (const int mode : result.modes)
+            schedule +=
+                (schedule.empty() ? "" : "; ") + state_.record.table.names[static_cast<std::size_t>(mode)];
+        tuned.evidence.notes = {{"made by", "reprise tune"}, {"steps", schedule}, {"kept", state_.ladder}};
+        return tuned;
+    }
+
+    /// Of the denoiser's steps, by turns with the full ones.
+    double measured(const cachify::Config& config) {
+        constexpr int kRuns = 4;
+        auto& denoiser = pipe_.denoiser();
+        GenerateOptions options = pairs_.front();
+        std::vector<double> full, reused;
+        for (int run = 0; run <= kRuns; ++run) {
+            say("measure speed");
+            denoiser.preparation.reset();
+            const double a = pipe_(options).report.denoise_seconds;
+            denoiser.preparation = pipelines::Preparation{};
+            denoiser.preparation->config = config;
+            denoiser.preparation->num_inference_steps = state_.run.num_inference_steps;
+            const double b = pipe_(options).report.denoise_seconds;
+            if (run == 0) continue;  // compiles
+            full.push_back(a);
+            reused.push_back(b);
+        }
+        denoiser.preparation.reset();
+        return *std::min_element(full.begin(), full.end()) / *std::min_element(reused.begin(), reused.end());
+    }
+
+    static constexpr std::size_t kMostStateBytes = std::size_t{256} << 20U;
+    static constexpr double kSaveEvery = 20;  ///< seconds
+
+    pipelines::DiffusionPipeline& pipe_;
+    const TuneOptions& o_;
+    GenerateOptions base_;
+    std::vector<GenerateOptions> pairs_;
+    bool guidance_ = false, small_ = true;
+    graph::Graph graph_;
+    State state_;
+    Clock::time_point begin_, saved_ = Clock::now();
+};
+
+}  // namespace
+
+std::vector<Tuned> tune(Pipeline& pipe, const TuneOptions& options) {
+    auto& preparation = pipe.implementation().denoiser().preparation;
+    const auto before = preparation;
+    try {
+        auto result = Tuner(pipe, options).run();
+        preparation = before;
+        return result;
+    } catch (...) {
+        preparation = before;
+        throw;
+    }
+}
+
+}  // namespace reprise::tune

@@ -1,0 +1,131 @@
+// Decisions while running, on changes made up so that the outcome can be worked out by hand.
+#include "cachify/decider.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cachify/step_mask.h"
+#include "reprise/error.h"
+
+namespace reprise::cachify {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Tensor of(float value) {
+    return Tensor::from({1, 2}, std::vector<float>{value, value});
+}
+
+/// The steps that are reused when the probe is these values in turn.
+std::vector<int> reused_of(const Decision& decision, const std::vector<float>& probes) {
+    Decider decider(decision, static_cast<int>(probes.size()), 0);
+    for (std::size_t s = 0; s < probes.size(); ++s)
+        decider.reuses(static_cast<int>(s), s > 0, of(probes[s]), {});
+    return decider.reused();
+}
+
+TEST(Decider, AResidualIsComparedWithThatOfTheLastFullStep) {
+    Decision decision;
+    decision.threshold = 0.1;
+    // 1.08 and 1.09 are within 10 % of 1; 1.2 is not, and 1.3 is within 10 % of 1.2.
+    EXPECT_THAT(reused_of(decision, {1, 1.08F, 1.09F, 1.2F, 1.3F}), ElementsAre(1, 2, 4));
+}
+
+TEST(Decider, NothingIsReusedAtAThresholdOfZero) {
+    Decision decision;
+    decision.threshold = 0;
+    EXPECT_THAT(reused_of(decision, {1, 1, 1, 1}), IsEmpty());
+}
+
+TEST(Decider, ChangesThroughAPolynomialAddUpUntilAFullStep) {
+    Decision decision;
+    decision.probe = Decision::Probe::modulated;
+    decision.accumulate = true;
+    decision.polynomial = {2, 0};  // twice the change
+    decision.threshold = 0.5;
+    // From each step to the next 10 %: 0.2, 0.4, then 0.6 is too much; from the full step on again.
+    EXPECT_THAT(reused_of(decision, {1, 1.1F, 1.21F, 1.331F, 1.4641F, 1.61051F, 1.771561F}),
+                ElementsAre(1, 2, 4, 5));
+}
+
+TEST(Decider, ATableOfMagnitudesAsInMagCache) {
+    Decision decision;
+    decision.probe = Decision::Probe::table;
+    decision.accumulate = true;
+    decision.threshold = 0.06;
+    decision.most_in_a_row = 3;
+    decision.table = {1, 0.99, 0.98, 0.97, 0.99, 0.995, 0.995, 0.995};
+    // 1 - 0.99 = 0.01; then |1 - 0.9702| more is 0.0398; then |1 - 0.9411| more is 0.0987: too much at
+    // step 3. After it 0.01 (step 4), 0.0250 (5), 0.0448 (6); a fourth in a row is not allowed.
+    EXPECT_THAT(reused_of(decision, std::vector<float>(8, 1)), ElementsAre(1, 2, 4, 5, 6));
+    // Stretched to half as many steps by the nearest entry: of 1, 0.98, 0.995, 0.995.
+    EXPECT_THAT(reused_of(decision, std::vector<float>(4, 1)), ElementsAre(1, 2));
+}
+
+TEST(Decider, Limits) {
+    Decision decision;
+    decision.threshold = 1;
+    decision.warm_up = 2;
+    decision.cool_down = 1;
+    decision.most_in_a_row = 2;
+    EXPECT_THAT(reused_of(decision, std::vector<float>(9, 1)), ElementsAre(2, 3, 5, 6));
+    decision.most_in_all = 3;
+    EXPECT_THAT(reused_of(decision, std::vector<float>(9, 1)), ElementsAre(2, 3, 5));
+}
+
+TEST(Decider, WhatIsNoNumberRuns) {
+    Decision decision;
+    decision.threshold = 10;
+    EXPECT_THAT(reused_of(decision, {0, 1, NAN, 1, 1}), ElementsAre(4));
+}
+
+TEST(Decider, LatentsAreWeighedByHowTheOutputFollowed) {
+    Decision decision;
+    decision.probe = Decision::Probe::latents;
+    decision.accumulate = true;
+    decision.threshold = 0.25;
+    Decider decider(decision, 6, 0);
+    std::vector<bool> reused;
+    // The output moves by 0.1 when the input moves by 0.2: a rate of a half.
+    const float samples[] = {1, 1.2F, 1.4F, 1.6F, 1.8F, 2};
+    const float outputs[] = {1, 1.1F, 0, 0, 1.4F, 0};
+    for (int s = 0; s < 6; ++s) {
+        reused.push_back(decider.reuses(s, s > 0, {}, of(samples[s])));
+        decider.gave(of(outputs[s]));
+    }
+    // Expected changes of 0.1 of a magnitude of 1.1: 0.0909, 0.1818, then 0.2727 is too much.
+    EXPECT_THAT(reused, ElementsAre(false, false, true, true, false, true));
+}
+
+TEST(Decider, ARecordIsFollowed) {
+    Decision decision;
+    decision.replay = {{2, 3}, {1}};
+    Decider second(decision, 5, 1);
+    for (int s = 0; s < 5; ++s) EXPECT_EQ(second.reuses(s, s > 0, {}, of(1)), s == 1);
+    try {
+        const Decider third(decision, 5, 2);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("of 2 pictures"));
+    }
+}
+
+TEST(StepMask, CacheDitsBins) {
+    const auto steps = [](std::string_view name, int num_steps) {
+        std::vector<int> full;
+        const auto mask = step_mask(name, num_steps);
+        for (int s = 0; s < num_steps; ++s)
+            if (!mask[static_cast<std::size_t>(s)]) full.push_back(s);
+        return full;
+    };
+    EXPECT_THAT(steps("slow", 28),
+                ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 14, 15, 16, 19, 20, 23, 27));
+    EXPECT_THAT(steps("ultra", 28), ElementsAre(0, 1, 2, 3, 6, 12, 19, 27));
+    EXPECT_THAT(steps("ultra", 14), ElementsAre(0, 1, 3, 6, 10, 13));
+    EXPECT_THROW(step_mask("slower", 28), Error);
+}
+
+}  // namespace
+}  // namespace reprise::cachify

@@ -1,0 +1,165 @@
+// Policies that decide while running, on whole pipelines.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "io/metrics.h"
+#include "reprise/reprise.h"
+#include "reprise/running_policies.h"
+
+namespace reprise {
+namespace {
+
+using cachify::Config;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Pipeline open(const char* folder, const char* backend = "") {
+    LoadOptions options;
+    options.backend = backend;
+    options.precision = DType::f32;
+    return Pipeline::from_pretrained(std::filesystem::path(REPRISE_FIXTURES) / "pipelines" / folder, options);
+}
+
+GenerateOptions apple(GuidanceMode mode = GuidanceMode::batched) {
+    GenerateOptions options;
+    options.prompt = "red apple";
+    options.num_inference_steps = 8;
+    options.seed = 42;
+    options.guidance_mode = mode;
+    options.decode = false;
+    return options;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+    return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+}
+
+/// Every running policy that needs no profile, with this threshold.
+std::vector<Config> policies(const Pipeline& pipe, double threshold) {
+    cachify::DualBlockCacheOptions blocks;
+    blocks.first = 1;
+    blocks.running = {threshold};
+    auto forecast = blocks;
+    forecast.order = 1;
+    return {cachify::dual_block_cache(pipe, blocks), cachify::dual_block_cache(pipe, forecast),
+            cachify::easy_cache({{threshold}, false}), cachify::easy_cache({{threshold}, true})};
+}
+
+class Running : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Running, AThresholdOfZeroIsTheFullResult) {
+    auto pipe = open(GetParam());
+    const Tensor full = pipe(apple()).latents;
+    for (const Config& config : policies(pipe, 0)) {
+        cachify::prepare(pipe, 8, config);
+        const auto output = pipe(apple());
+        EXPECT_THAT(output.report.decisions, ElementsAre(std::vector<int>{}));
+        EXPECT_LT(relative_error(output.latents, full), 1e-5);
+        cachify::disable(pipe);
+        EXPECT_TRUE(same_bits(pipe(apple()).latents, output.latents)) << "the prepared cut in full";
+    }
+}
+
+TEST_P(Running, WhatWasDecidedIsReportedAndReplays) {
+    auto pipe = open(GetParam());
+    const Tensor full = pipe(apple()).latents;
+    for (const double threshold : {0.3, 1e9})
+        for (const Config& config : policies(pipe, threshold)) {
+            cachify::prepare(pipe, 8, config);
+            const auto output = pipe(apple());
+            std::vector<int> reused;
+            for (const auto& step : output.report.steps)
+                if (step.reused) reused.push_back(step.step);
+            EXPECT_THAT(output.report.decisions, ElementsAre(reused));
+            if (threshold > 1) {
+                EXPECT_GE(reused.size(), 5U);
+                EXPECT_LT(output.report.flops_run, 0.8 * output.report.flops_full);
+                EXPECT_GT(relative_error(output.latents, full), 1e-4);
+            }
+            const auto again = cachify::parse_config(
+                cachify::to_json(cachify::replay(config, output.report.decisions)), "record");
+            cachify::prepare(pipe, 8, again);
+            const auto replayed = pipe(apple());
+            EXPECT_TRUE(same_bits(replayed.latents, output.latents));
+            EXPECT_EQ(replayed.report.decisions, output.report.decisions);
+        }
+}
+
+TEST_P(Running, BothWaysOfGuidanceDecideAlike) {
+    auto pipe = open(GetParam());
+    for (const Config& config : policies(pipe, 0.3)) {
+        cachify::prepare(pipe, 8, config);
+        const auto batched = pipe(apple());
+        const auto split = pipe(apple(GuidanceMode::split));
+        EXPECT_EQ(batched.report.decisions, split.report.decisions);
+        EXPECT_LT(relative_error(batched.latents, split.latents), 1e-3);
+    }
+}
+
+TEST_P(Running, PicturesDecideForThemselves) {
+    auto pipe = open(GetParam());
+    const Config config = policies(pipe, 0.3)[0];
+    cachify::prepare(pipe, 8, config);
+    auto options = apple();
+    options.num_images_per_prompt = 2;
+    const auto both = pipe(options);
+    ASSERT_EQ(both.report.decisions.size(), 2U);
+    const auto one = pipe(apple());
+    EXPECT_EQ(both.report.decisions[0], one.report.decisions[0]);
+    EXPECT_TRUE(same_bits(both.latents.rows(0, 1), one.latents));
+}
+
+TEST_P(Running, TheBackendsAgree) {
+    auto pipe = open(GetParam());
+    auto oracle = open(GetParam(), "reference");
+    const auto config = policies(pipe, 0.3);
+    for (std::size_t i = 0; i < config.size(); i += 2) {
+        cachify::prepare(pipe, 8, config[i]);
+        cachify::prepare(oracle, 8, config[i]);
+        const auto a = pipe(apple());
+        const auto b = oracle(apple());
+        EXPECT_EQ(a.report.decisions, b.report.decisions);
+        EXPECT_LT(relative_error(a.latents, b.latents), 1e-3);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Running, ::testing::Values("tiny-sdxl", "tiny-pixart", "tiny-sd3"),
+                         [](const auto& test) {
+                             std::string name = test.param;
+                             std::replace(name.begin(), name.end(), '-', '_');
+                             return name;
+                         });
+
+TEST(RunningPolicies, WhatMakesNoSenseIsRefused) {
+    auto pipe = open("tiny-sdxl");
+    const auto error_of = [&](const char* policy) {
+        try {
+            cachify::prepare(pipe, 8, cachify::make_policy(pipe, policy));
+            pipe(apple());
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    EXPECT_THAT(error_of("dbcache:first=9"), HasSubstr("first is 9"));
+    EXPECT_THAT(error_of("fbcache:threshold=-1"), HasSubstr("threshold"));
+    EXPECT_THAT(error_of("dbcache:first=1,mask=faster"), HasSubstr("'faster' is no step mask"));
+    EXPECT_THAT(error_of("fbcache+easycache"), HasSubstr("same decision"));
+    EXPECT_THAT(error_of("magcache"), HasSubstr("profile"));
+}
+
+TEST(RunningPolicies, CombineWithGuidanceReuseAndHeun) {
+    auto pipe = open("tiny-sdxl");
+    cachify::prepare(pipe, 8, cachify::make_policy(pipe, "fbcache:threshold=100+guidance"));
+    auto options = apple(GuidanceMode::automatic);
+    options.scheduler = "heun";
+    const auto output = pipe(options);
+    EXPECT_EQ(output.report.guidance_mode, GuidanceMode::split);
+    ASSERT_EQ(output.report.decisions.size(), 1U);
+    EXPECT_EQ(output.report.decisions[0].size(), 7U);  // all steps but the first, each decided once
+}
+
+}  // namespace
+}  // namespace reprise

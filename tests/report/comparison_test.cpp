@@ -1,0 +1,183 @@
+#include "report/comparison.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "markup.h"
+#include "report/comparison_page.h"
+#include "report/spread.h"
+
+namespace reprise::report {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Spread, IsMedianAndEnds) {
+    const Spread spread = spread_of({3, 1, 2, 10});
+    EXPECT_EQ(spread.median, 2.5);
+    EXPECT_EQ(spread.low, 1);
+    EXPECT_EQ(spread.high, 10);
+    EXPECT_EQ(spread_of({}).high, 0);
+}
+
+TEST(Mean, HasAStandardError) {
+    const Mean mean = mean_of({1, 2, 3, 6});
+    EXPECT_EQ(mean.mean, 3);
+    EXPECT_NEAR(mean.error, std::sqrt(14.0 / 3 / 4), 1e-12);
+    EXPECT_EQ(mean_of({5}).error, 0);
+    EXPECT_EQ(mean_of({}).high, 0);
+}
+
+Image plain(std::uint8_t value) {
+    return {16, 16, std::vector<std::uint8_t>(16 * 16 * 3, value)};
+}
+
+/// A way whose pictures of two pairs have these values, and whose calls take so long.
+Way way_of(Way::Kind kind, const std::string& name, std::vector<std::uint8_t> values, double seconds,
+           std::size_t frames = 1) {
+    Way way;
+    way.kind = kind;
+    way.name = name;
+    way.num_steps = 2;
+    way.calls_pictures = 2;
+    for (const auto value : values)
+        way.made.push_back({std::vector<Image>(frames, plain(value)),
+                            Tensor::from({static_cast<std::int64_t>(frames), 1},
+                                         std::vector<float>(frames, static_cast<float>(value)))});
+    for (const double factor : {1.0, 1.25, 1.0}) {  // the machine is slower for a while
+        Turn turn;
+        turn.report.steps = {{0, 2, 0.2, false, 1}, {1, 2, 0.1, true, 0.1}};
+        turn.report.denoise_seconds = seconds * factor;
+        turn.report.decode_seconds = 0.5;
+        turn.full_seconds = 4 * factor;
+        way.turns.push_back(turn);
+    }
+    return way;
+}
+
+Comparison example(std::size_t frames = 1) {
+    Comparison comparison;
+    comparison.title = "a & b";
+    comparison.pairs = {{"a & b", 7, 0}, {"<c>", 8, 0}};
+    comparison.full = way_of(Way::Kind::full, "full", {100, 50}, 4, frames);
+    comparison.cached = {way_of(Way::Kind::cached, "t-gate:gate=5", {100, 50}, 2, frames),
+                         way_of(Way::Kind::cached, "far+off", {110, 50}, 1, frames)};
+    comparison.fewer = {way_of(Way::Kind::fewer, "5 steps", {120, 60}, 0.8, frames),
+                        way_of(Way::Kind::fewer, "9 steps", {105, 52}, 1.2, frames)};
+    comparison.fewer[0].num_steps = 5;
+    comparison.fewer[1].num_steps = 9;
+    comparison.cached[1].equal_steps = 9;
+    comparison.measure();
+    return comparison;
+}
+
+TEST(Comparison, DistancesAreFromTheFullWay) {
+    const Comparison comparison = example();
+    const Distances& same = comparison.cached[0].distances;
+    EXPECT_TRUE(std::isinf(same.mean_psnr().mean));
+    const Distances& off = comparison.cached[1].distances;
+    EXPECT_NEAR(off.psnr[0], 20 * std::log10(255.0 / 10), 1e-9);
+    EXPECT_TRUE(std::isinf(off.psnr[1]));
+    // in a mean, an equal picture counts as one with a single value off by one
+    const double most = 10 * std::log10(255.0 * 255 * 16 * 16 * 3);
+    EXPECT_NEAR(off.mean_psnr().mean, (off.psnr[0] + most) / 2, 1e-9);
+    EXPECT_NEAR(off.latent_error[0], 0.1, 1e-6);
+}
+
+TEST(Comparison, SpeedIsByTheFullRunBeside) {
+    const Comparison comparison = example();
+    EXPECT_DOUBLE_EQ(comparison.cached[0].speedup().low, 2);
+    EXPECT_DOUBLE_EQ(comparison.cached[0].speedup().high, 2);  // though its times differ
+    EXPECT_DOUBLE_EQ(comparison.cached[0].denoise().median, 1);
+    EXPECT_DOUBLE_EQ(comparison.cached[0].denoise().high, 1.25);
+    EXPECT_DOUBLE_EQ(comparison.cached[0].end_to_end().low, 1.25);
+}
+
+TEST(Comparison, FewerStepsAtEqualTimeLieBetweenTwoCounts) {
+    const Comparison comparison = example();
+    const auto beside = comparison.fewer_at_time_of(comparison.cached[1]);
+    ASSERT_TRUE(beside);
+    const auto psnr = [&](std::size_t i) { return comparison.fewer[i].distances.mean_psnr().mean; };
+    EXPECT_NEAR(beside->psnr, (psnr(0) + psnr(1)) / 2, 1e-9);
+    const auto gain = [&](std::size_t pair) {
+        const auto of = [&](const Way& way) { return way.distances.limited_psnr(pair); };
+        return of(comparison.cached[1]) - (of(comparison.fewer[0]) + of(comparison.fewer[1])) / 2;
+    };
+    EXPECT_NEAR(beside->psnr_gain.low, std::min(gain(0), gain(1)), 1e-9);
+    EXPECT_NEAR(beside->psnr_gain.high, std::max(gain(0), gain(1)), 1e-9);
+    EXPECT_FALSE(comparison.fewer_at_time_of(comparison.cached[0]));  // slower than all of them
+    EXPECT_FALSE(comparison.fewer_at_time_of(comparison.fewer[0]));
+}
+
+TEST(Comparison, TablesHaveALineForEachWay) {
+    Comparison comparison = example();
+    const auto json = to_json(comparison);
+    ASSERT_EQ(json["ways"].size(), 5U);
+    EXPECT_EQ(json["ways"][1]["name"], "t-gate:gate=5");
+    EXPECT_TRUE(json["ways"][1]["psnr_db"]["mean"].is_null());
+    EXPECT_EQ(json["ways"][2]["equal_time_steps"], 9);
+    EXPECT_EQ(json["ways"][2]["denoise_seconds"]["median"], 0.5);
+    EXPECT_EQ(json["ways"][2]["per_step"][1]["variant"], "reused");
+    EXPECT_THAT(to_text(comparison), HasSubstr("equal"));
+    EXPECT_EQ(count_of(to_csv(comparison), "\r\n"), 6);
+    EXPECT_THAT(to_csv(comparison), HasSubstr("t-gate:gate=5,cached,2,2,3,1,1,1.25,2,2,2,inf"));
+    EXPECT_EQ(count_of(to_csv(comparison), "top"), 0);
+    comparison.score_title = "top, 1";
+    comparison.cached[0].score = 0.25;
+    EXPECT_THAT(to_csv(comparison), HasSubstr("\"top, 1\"\r\n"));
+    EXPECT_THAT(to_csv(comparison), HasSubstr(",0.25\r\n"));
+    EXPECT_THAT(to_html(comparison, 1), HasSubstr("<th scope=\"col\">top, 1</th>"));
+}
+
+TEST(Comparison, FileNamesArePlainAndDiffer) {
+    Comparison comparison = example();
+    comparison.cached[1].name = "t-gate gate 5";
+    const auto names = file_names(comparison);
+    EXPECT_EQ(names.at(&comparison.cached[0]), "t-gate-gate-5");
+    EXPECT_EQ(names.at(&comparison.cached[1]), "t-gate-gate-5-2");
+    EXPECT_EQ(names.at(&comparison.fewer[0]), "5-steps");
+}
+
+TEST(Comparison, TheSheetHasAColumnForEachWayThatIsShown) {
+    const Comparison comparison = example();  // 5 steps are beside nobody
+    const Image sheet = contact_sheet(comparison, 10);
+    EXPECT_EQ(sheet.width(), 4 * 16 + 3 * 8);
+    EXPECT_EQ(sheet.height(), 2 * 16 + 8);
+}
+
+TEST(ComparisonPage, IsWellFormedAndByItself) {
+    const std::string html = to_html(example(), 10);
+    const auto script = html.find("<script>");
+    ASSERT_NE(script, html.npos);
+    EXPECT_EQ(fault_of_markup(html), "");
+    EXPECT_THAT(loaded_addresses(html), testing::IsEmpty());
+    EXPECT_THAT(html, HasSubstr("<title>a &amp; b</title>"));
+    EXPECT_THAT(html, HasSubstr("&lt;c&gt;"));
+    for (const char* name : {"t-gate:gate=5", "far+off", "9 steps"}) {
+        EXPECT_EQ(count_of(html, "<figcaption><b>") > 0, true);
+        EXPECT_GE(count_of(html, name), 4) << name;
+    }
+    EXPECT_EQ(count_of(html, "<figure "), 2 * 4);
+    EXPECT_EQ(count_of(html, "src=\"data:image/png;base64,"), 2 * 4);
+    EXPECT_EQ(count_of(html, "<svg xmlns"), 6 + 3);  // three charts in two widths; steps of full and cached
+}
+
+TEST(ComparisonPage, ShowsTheFirstPairsOnly) {
+    const std::string html = to_html(example(), 1);
+    EXPECT_EQ(count_of(html, "<figure "), 4);
+    EXPECT_THAT(html, HasSubstr("1 of 2 pairs"));
+}
+
+TEST(ComparisonPage, FramesOfAVideoAreOneStrip) {
+    const std::string html = to_html(example(3), 1);
+    EXPECT_EQ(fault_of_markup(html), "");
+    EXPECT_EQ(count_of(html, "<img width=\"48\" height=\"16\""), 4);
+    EXPECT_EQ(count_of(html, "--frames: 3"), 4);
+    EXPECT_THAT(html, HasSubstr("id=\"play\""));
+}
+
+}  // namespace
+}  // namespace reprise::report

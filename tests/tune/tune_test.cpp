@@ -1,0 +1,227 @@
+// Tuning whole pipelines.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "io/atomic_file.h"
+#include "io/metrics.h"
+#include "pipelines/diffusion_pipeline.h"
+#include "reprise/reprise.h"
+#include "tune/ladder.h"
+#include "tune/pipeline_runner.h"
+
+namespace reprise::tune {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::filesystem::path kPipelines = std::filesystem::path(REPRISE_FIXTURES) / "pipelines";
+
+Pipeline open(const char* folder) {
+    LoadOptions options;
+    options.precision = DType::f32;
+    return Pipeline::from_pretrained(kPipelines / folder, options);
+}
+
+GenerateOptions apple() {
+    GenerateOptions options;
+    options.prompt = "red apple";
+    options.num_inference_steps = 6;
+    options.seed = 42;
+    options.guidance_mode = GuidanceMode::split;
+    options.decode = false;
+    return options;
+}
+
+struct Bench {
+    explicit Bench(const char* folder)
+        : pipe(open(folder)),
+          graph(pipe.implementation().denoiser().structure(pipe.implementation().outlook({}).shape)),
+          context{pipe.implementation().denoiser().class_name(), graph},
+          stores{path_stores(context).back(),
+                 {cachify::Store::Rule::forecast, 1},
+                 {cachify::Store::Rule::delta}},
+          ladder(make_ladder(context, stores, true)) {
+        for (const auto& rung : ladder) configs.push_back(rung.config);
+    }
+    int mode(const std::string& name) const {
+        for (std::size_t i = 0; i < ladder.size(); ++i)
+            if (ladder[i].name == name) return static_cast<int>(i);
+        ADD_FAILURE() << name;
+        return 0;
+    }
+    Pipeline pipe;
+    graph::Graph graph;
+    cachify::PolicyContext context;
+    Stores stores;
+    std::vector<Rung> ladder;
+    std::vector<cachify::Config> configs;
+};
+
+// What the search measures is what the configuration does that it writes.
+TEST(PipelineRunner, RunsASchedulesConfiguration) {
+    for (const char* folder : {"tiny-sdxl", "tiny-pixart", "tiny-sd3"}) {
+        SCOPED_TRACE(folder);
+        Bench bench(folder);
+        const int whole = bench.mode("whole"), path = bench.mode("path 0"), half = bench.mode("half");
+        const int both = bench.mode("path 0, half");
+        const Tensor full = bench.pipe(apple()).latents;
+        for (const Modes& modes : {Modes{0, path, 0, whole, 0, half}, Modes{0, 0, path, whole, both, 0},
+                                   Modes{0, 0, 0, 0, whole, whole}, Modes{0, half, half, path, 0, both}}) {
+            Tensor searched;
+            {
+                PipelineRunner runner(bench.pipe.implementation(), {apple()});
+                runner.use(bench.configs, GuidanceMode::split, 1);
+                searched = runner.latents(0, modes);
+                EXPECT_LT(relative_error(runner.full_latents(0), full), 1e-5);
+                EXPECT_NEAR(runner.distance(0, modes), relative_error(searched, runner.full_latents(0)),
+                            1e-9);
+            }
+            const auto config = config_of(bench.graph, bench.ladder, modes);
+            cachify::prepare(bench.pipe, 6, cachify::load_config(bench.pipe, [&] {
+                                 const auto path_of =
+                                     std::filesystem::path(testing::TempDir()) / "tuned.json";
+                                 write_file(path_of, cachify::to_json(config));
+                                 return path_of.string();
+                             }()));
+            const Tensor configured = bench.pipe(apple()).latents;
+            EXPECT_LT(relative_error(searched, configured), 1e-4);
+            EXPECT_GT(relative_error(searched, full), 1e-4);
+            cachify::unprepare(bench.pipe);
+        }
+    }
+}
+
+TEST(PipelineRunner, LeavesOutWhatComesBefore) {
+    Bench bench("tiny-sdxl");
+    GenerateOptions options = apple();
+    options.num_inference_steps = 12;
+    int steps = 0;
+    options.callback_on_step_end = [&](const StepInfo&) {
+        ++steps;
+        return true;
+    };
+    for (const char* scheduler : {"", "dpm++2m", "heun"}) {
+        SCOPED_TRACE(scheduler);
+        options.scheduler = scheduler;
+        PipelineRunner runner(bench.pipe.implementation(), {options});
+        runner.use(bench.configs, GuidanceMode::split, 1);
+        Modes early(12, 0), late(12, 0);
+        late[11] = bench.mode("whole");
+        const Tensor shortened = runner.latents(0, late);
+        // The same after a run that reuses from the start, in other slots.
+        early[1] = early[3] = bench.mode("path 0");
+        runner.latents(0, early);
+        EXPECT_LT(relative_error(runner.latents(0, late), shortened), 1e-7);
+        cachify::prepare(bench.pipe, 12, config_of(bench.graph, bench.ladder, late));
+        EXPECT_LT(relative_error(bench.pipe(options).latents, shortened), 1e-4);
+        cachify::unprepare(bench.pipe);
+    }
+}
+
+TEST(PipelineRunner, SketchesKeepLengths) {
+    Bench bench("tiny-sdxl");
+    PipelineRunner runner(bench.pipe.implementation(), {apple()});
+    runner.use(bench.configs, GuidanceMode::split, 1);
+    const Modes modes = {0, 0, bench.mode("whole"), 0, 0, 0};
+    double squares = 0;
+    for (const float value : runner.deviation(0, modes)) squares += value * value;
+    EXPECT_NEAR(std::sqrt(squares), runner.distance(0, modes), 0.2 * runner.distance(0, modes));
+}
+
+TuneOptions small_search() {
+    TuneOptions options;
+    options.generate = apple();
+    options.generate.prompt.clear();
+    options.prompts = {"red apple", "a dog"};
+    options.pairs = 1;
+    options.speedups = {1.6};
+    options.trials = 10;
+    return options;
+}
+
+TEST(Tune, WritesAConfigurationWithItsEvidence) {
+    for (const char* folder : {"tiny-sdxl", "tiny-pixart"}) {
+        SCOPED_TRACE(folder);
+        auto pipe = open(folder);
+        const auto tuned = tune(pipe, small_search());
+        ASSERT_EQ(tuned.size(), 1U);
+        const auto& figures = tuned[0].evidence.figures;
+        EXPECT_GE(figures.at("predicted_speedup"), 1.6);
+        EXPECT_GT(figures.at("measured_speedup"), 0);
+        EXPECT_GT(figures.at("distance"), 0);
+        EXPECT_GT(figures.at("distance_held_out"), 0);
+        EXPECT_LE(figures.at("distance"), figures.at("distance_before_local_search"));
+        EXPECT_EQ(tuned[0].evidence.run.prompts, std::vector<std::string>{"red apple"});
+        const std::string json = cachify::to_json(tuned[0].config, tuned[0].evidence);
+        const auto evidence = cachify::parse_evidence(json, "t");
+        EXPECT_EQ(evidence.model, pipe.implementation().identity());
+        EXPECT_EQ(evidence.notes, tuned[0].evidence.notes);
+
+        const auto path = std::filesystem::path(testing::TempDir()) / "tuned.json";
+        write_file(path, json);
+        const Tensor full = pipe(apple()).latents;
+        cachify::prepare(pipe, 6, cachify::load_config(pipe, path.string()));
+        auto options = apple();
+        options.seed = 0;
+        const auto output = pipe(options);
+        cachify::unprepare(pipe);
+        EXPECT_NEAR(relative_error(output.latents, pipe(options).latents), figures.at("distance"),
+                    1e-3 * figures.at("distance"));
+        EXPECT_LT(output.report.flops_run, output.report.flops_full);
+        auto other = open("tiny-sd3");
+        EXPECT_THROW(cachify::load_config(other, path.string()), Error);
+    }
+}
+
+TEST(Tune, GoesOnFromItsStateToTheSameEnd) {
+    const auto path = std::filesystem::path(testing::TempDir()) / "tuning-state.json";
+    std::filesystem::remove(path);
+    auto pipe = open("tiny-sdxl");
+    auto options = small_search();
+    options.state = path;
+    int left = 400;
+    options.progress = [&](std::string_view what) { return what.find("trial") == std::string_view::npos; };
+    EXPECT_THROW(tune(pipe, options), Error);
+    EXPECT_TRUE(std::filesystem::exists(path));
+    options.progress = [&](std::string_view) { return left-- > -1'000'000; };
+    const auto first = tune(pipe, options);
+    const auto again = tune(pipe, options);
+    EXPECT_EQ(first[0].evidence.notes, again[0].evidence.notes);
+    EXPECT_EQ(first[0].evidence.figures.at("distance"), again[0].evidence.figures.at("distance"));
+    EXPECT_EQ(first[0].evidence.figures.at("predicted_speedup"),
+              again[0].evidence.figures.at("predicted_speedup"));
+
+    const auto refusal = [&](Pipeline& other, const TuneOptions& with) {
+        try {
+            tune(other, with);
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    auto other_steps = options;
+    other_steps.generate.num_inference_steps = 7;
+    EXPECT_THAT(refusal(pipe, other_steps), HasSubstr("measured with other settings"));
+    auto other = open("tiny-sd");
+    EXPECT_THAT(refusal(other, options), HasSubstr("measured on another denoiser"));
+    std::filesystem::remove(path);
+}
+
+TEST(Tune, RefusesWhatItCannotDo) {
+    auto pipe = open("tiny-sdxl");
+    auto options = small_search();
+    options.generate.scheduler = "euler_a";
+    try {
+        tune(pipe, options);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::usage);
+        EXPECT_THAT(error.what(), HasSubstr("adds noise at every step"));
+    }
+}
+
+}  // namespace
+}  // namespace reprise::tune
