@@ -39,6 +39,9 @@ std::string describe(const cachify::Config& config) {
         text += fmt::format("{} at {}", entry.wildcard_or_filter_func.text(),
                             entry.select_cache_step_func.text());
         if (entry.store != cachify::Store{}) text += fmt::format(" ({})", to_string(entry.store));
+        if (entry.decide)
+            text += fmt::format(", decided by {} below {}", name_of(entry.decide->probe),
+                                entry.decide->threshold);
     }
     return text;
 }

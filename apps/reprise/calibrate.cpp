@@ -27,6 +27,32 @@ struct Options {
     double threshold = 0.2;
 };
 
+/// Whether Block Caching reuses a module at a step.
+bool reuses(const cachify::Config& config, const std::string& name, int step, int num_steps) {
+    return std::any_of(config.begin(), config.end(), [&](const cachify::Entry& entry) {
+        return entry.wildcard_or_filter_func.matches(name) && entry.select_cache_step_func(step, num_steps);
+    });
+}
+
+/// The changes of all modules, with what the configuration reuses of the blocks.
+std::string drawing(const Options& o, const cachify::Profile& profile, const cachify::Config& config) {
+    const int steps = profile.run.num_inference_steps;
+    report::HeatMap map;
+    map.title = model_name(o.model) + ": how much each part changes from step to step";
+    map.quantity = "relative change";
+    map.mark_meaning = fmt::format("reused by blockcache:threshold={}", o.threshold);
+    for (const auto& module : profile.modules) {
+        map.names.push_back(module.name);
+        auto& values = map.values.emplace_back(module.change);
+        values.resize(static_cast<std::size_t>(steps), std::numeric_limits<double>::quiet_NaN());
+        if (!values.empty()) values[0] = std::numeric_limits<double>::quiet_NaN();  // nothing came before
+        auto& marked = map.marked.emplace_back();
+        for (int step = 0; step < steps; ++step)
+            marked.push_back(module.kind == ModuleKind::block && reuses(config, module.name, step, steps));
+    }
+    return report::heat_map(map);
+}
+
 std::string table(const cachify::Profile& profile, const cachify::Config& config) {
     report::Table table({{"module"},
                          {"kind"},
@@ -35,38 +61,14 @@ std::string table(const cachify::Profile& profile, const cachify::Config& config
     for (const auto& module : profile.modules) {
         const double sum = std::accumulate(module.change.begin(), module.change.end(), 0.0);
         int reused = 0;
-        for (const auto& entry : config)
-            if (entry.wildcard_or_filter_func.matches(module.name))
-                for (int step = 0; step < profile.run.num_inference_steps; ++step)
-                    reused += entry.select_cache_step_func(step, profile.run.num_inference_steps) ? 1 : 0;
+        for (int step = 0; step < profile.run.num_inference_steps; ++step)
+            reused += reuses(config, module.name, step, profile.run.num_inference_steps) ? 1 : 0;
         table.add(
             {module.name, std::string(name_of(module.kind)),
              fmt::format("{:.3f}", sum / std::max<double>(1, static_cast<double>(module.change.size()) - 1)),
              module.kind == ModuleKind::block ? fmt::format("{}", reused) : ""});
     }
     return table.text();
-}
-
-/// The profile as a drawing, with a dot where Block Caching reuses.
-std::string drawing(const Options& o, const cachify::Profile& profile, const cachify::Config& config) {
-    report::HeatMap map;
-    map.title = fmt::format("{}: change from step to step, {} steps, {}", model_name(o.model),
-                            profile.run.num_inference_steps, profile.run.scheduler);
-    map.quantity = "change of what a module adds, relative";
-    map.mark_meaning = fmt::format("reused by Block Caching at threshold {:g}", o.threshold);
-    for (const auto& module : profile.modules) {
-        map.names.push_back(module.name);
-        auto& values = map.values.emplace_back();
-        for (const double change : module.change) values.push_back(std::min(1.0, change));
-        values.front() = std::numeric_limits<double>::quiet_NaN();
-        auto& marked = map.marked.emplace_back(module.change.size(), false);
-        for (const auto& entry : config)
-            if (entry.wildcard_or_filter_func.matches(module.name))
-                for (std::size_t step = 0; step < marked.size(); ++step)
-                    marked[step] =
-                        entry.select_cache_step_func(static_cast<int>(step), profile.run.num_inference_steps);
-    }
-    return report::heat_map(map);
 }
 
 void run(Context& context, const Options& o) {
@@ -144,7 +146,8 @@ void add_calibrate(CLI::App& app, Context& context) {
     command->add_option("--cache-out", options->cache_out, "A configuration by Block Caching, for --cache")
         ->group("Output")
         ->type_name("FILE.json");
-    command->add_option("--svg", options->svg, "A drawing of the profile: modules by steps")
+    command
+        ->add_option("--svg", options->svg, "The changes drawn: a row for each part, a column for each step")
         ->group("Output")
         ->type_name("FILE.svg");
     add_output_options(*command, options->output);

@@ -379,7 +379,8 @@ def main() -> None:
         except Exception as error:  # one engine's trouble must not cost the other parts
             traceback.print_exc()
             found = {"failed": str(error)}
-        found |= {"when": begun, "load_before": load, "others_share": others.lap()}
+        found |= {"when": begun, "load_before": load, "others_share": others.lap(),
+                  "commit": results["machine"]["commit"]}  # fmt: skip
         results["parts"][name] = found
         file.write_text(json.dumps(results, indent=1) + "\n")
         options.results.with_suffix(".md").write_text(report.text(results))

@@ -192,7 +192,7 @@ def text(results: dict) -> str:
         "# Full-size benchmark",
         "",
         f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, {about['memory_gb']} GB, Linux "
-        f"{about['kernel']}; {', '.join(about['instructions'])}. {versions}. Reprise at {about['commit']}.",
+        f"{about['kernel']}; {', '.join(about['instructions'])}. {versions}.",
         "" if len(precisions) > 1 else "This CPU has no native bf16: f32 alone is measured.\n",
         "True shapes with random weights. Written by `benchmarks/full_size/measure.py`; `docs/benchmarks.md` says",
         "what is compared and how to repeat it. Ratios: middle (smallest .. largest).",
@@ -206,7 +206,8 @@ def text(results: dict) -> str:
     lines += ["", "## When, and what else the machine did", "",
               "Load: the run queue's average over the minute before. Others: the share of all cores' time that other",
               "processes used during the part; ratios hold better than seconds where it is not small.", "",
-              "| part | when | load | others |", "| --- | --- | --- | --- |"]  # fmt: skip
-    lines += [f"| {name} | {part['when']} | {part['load_before']:.1f} | {100 * part['others_share']:.0f} % |"
+              "| part | when | load | others | Reprise at |", "| --- | --- | --- | --- | --- |"]  # fmt: skip
+    lines += [f"| {name} | {part['when']} | {part['load_before']:.1f} | {100 * part['others_share']:.0f} % "
+              f"| {part.get('commit', about['commit'])} |"
               for name, part in parts.items()]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -349,6 +349,12 @@ class RunReport:
     def scratch_bytes(self) -> int: ...
 
     @property
+    def decisions(self) -> list[list[int]]:
+        """
+        Where reuse is decided while running: for each picture the steps that were reused.
+        """
+
+    @property
     def complaints(self) -> list[str]:
         """Such as NaN in what a module keeps."""
 
@@ -494,15 +500,9 @@ def to_json(config: object) -> str: ...
 
 def published_configs() -> dict: ...
 
-class PlanView:
+class Plan:
     @property
     def num_steps(self) -> int: ...
-
-    @property
-    def num_branches(self) -> int: ...
-
-    @property
-    def full_flops(self) -> float: ...
 
     @property
     def total_flops(self) -> float: ...
@@ -514,20 +514,86 @@ class PlanView:
     def kept_bytes(self) -> int: ...
 
     @property
-    def prologue_bytes(self) -> int: ...
-
-    @property
-    def scratch_bytes(self) -> int: ...
-
-    @property
     def expected_speedup(self) -> float: ...
 
     def to_text(self) -> str: ...
 
     def to_json(self) -> str: ...
 
-def plan(pipe: Pipeline, options: GenerateOptions) -> PlanView: ...
+    def to_svg(self, title: str, most_panels: int) -> str: ...
+
+def plan(pipe: Pipeline, options: GenerateOptions) -> Plan: ...
+
+class Preparation:
+    """What `prepare` left on a pipeline."""
+
+def preparation_of(pipe: Pipeline) -> Preparation: ...
+
+def restore_preparation(pipe: Pipeline, preparation: Preparation) -> None: ...
+
+class Comparison:
+    def __init__(self) -> None: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @title.setter
+    def title(self, arg: str, /) -> None: ...
+
+    @property
+    def settings(self) -> list[tuple[str, str]]: ...
+
+    @settings.setter
+    def settings(self, arg: Sequence[tuple[str, str]], /) -> None: ...
+
+    def add_pair(self, prompt: str, seed: int) -> None: ...
+
+    def add_way(self, kind: str, name: str, cache: str, num_steps: int, outputs: Sequence[GenerateOutput], full_seconds: Sequence[float], equal_steps: int | None) -> None: ...
+
+    def measure(self) -> None: ...
+
+    def contact_sheet(self, most_pairs: int) -> Image: ...
+
+    def to_text(self) -> str: ...
+
+    def to_csv(self) -> str: ...
+
+    def to_json(self) -> str: ...
+
+    def to_html(self, most_pairs: int) -> str: ...
 
 def psnr(a: Image, b: Image) -> float: ...
 
 def ssim(a: Image, b: Image) -> float: ...
+
+def calibrate(pipe: Pipeline, generate: GenerateOptions, prompts: Sequence[str], seeds: Sequence[int], kinds: Sequence[str], progress: object | None) -> str:
+    """A profile's JSON form."""
+
+def check_profile(json: str, origin: str) -> None: ...
+
+def block_caching(profile: str, threshold: float, kinds: Sequence[str]) -> list: ...
+
+class Tuned:
+    """A configuration that was found, with what was measured of it."""
+
+    @property
+    def speedup(self) -> float:
+        """That was asked for, or found to be fast enough."""
+
+    @property
+    def config(self) -> list: ...
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """
+        Asked, predicted and measured speedup; distances on the tuning pairs and on those held out.
+        """
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The schedule in words."""
+
+    def to_json(self) -> str:
+        """The configuration's JSON form with its evidence."""
+
+def tune(pipe: Pipeline, generate: GenerateOptions, prompts: Sequence[str], pairs: int, speedups: Sequence[float], ssim: float, psnr: float, seed: int, trials: int, minutes: float, state: str, progress: object | None) -> list[Tuned]: ...

@@ -8,6 +8,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -161,19 +162,21 @@ def compare(
     try:
         run(pairs[0], None, steps)  # the first of each way compiles, and is not counted
         full = run(pairs[0], None, steps).report.denoise_seconds
-        counts = set(fewer or ())
-        for config in configs.values():
+        equal = {}  # by way: the number of steps that takes about its time
+        for name, config in configs.items():
             run(pairs[0], config, steps)
             share = run(pairs[0], config, steps).report.denoise_seconds / full
-            if fewer is None:
-                counts.add(max(1, min(steps - 1, round(steps * share))))
+            equal[name] = max(1, min(steps - 1, round(steps * share)))
+        counts = sorted(set(equal.values() if fewer is None else fewer))
+        for name, wanted in equal.items() if counts else ():
+            equal[name] = min(counts, key=partial(_apart, wanted))
         runs: dict[tuple[str, str], tuple[list[cachify.Entry] | None, int]] = {("full", "full"): (None, steps)}
         runs |= {("cached", name): (config, steps) for name, config in configs.items()}
-        runs |= {("fewer", f"{count} steps"): (None, count) for count in sorted(counts)}
+        runs |= {("fewer", f"{count} steps"): (None, count) for count in counts}
         outputs: dict[tuple[str, str], list[_core.GenerateOutput]] = {way: [] for way in runs}
         for pair in pairs:
-            for way, (config, num_steps) in runs.items():
-                outputs[way].append(run(pair, config, num_steps))
+            for way, (used, num_steps) in runs.items():
+                outputs[way].append(run(pair, used, num_steps))
     finally:
         pipe._progress_bar_config = bar
         _core.restore_preparation(pipe._native, before)
@@ -187,9 +190,14 @@ def compare(
     for (kind, name), (_, num_steps) in runs.items():
         text = ways[name] if kind == "cached" else ""
         cache = text if isinstance(text, str) else "a configuration"
-        native.add_way(kind, name, cache, num_steps, outputs[kind, name], full_seconds)
+        beside = equal.get(name) if kind == "cached" else None
+        native.add_way(kind, name, cache, num_steps, outputs[kind, name], full_seconds, beside)
     native.measure()
     return Comparison(native)
+
+
+def _apart(a: int, b: int) -> int:
+    return abs(a - b)
 
 
 def psnr(a: ImageLike, b: ImageLike) -> float:

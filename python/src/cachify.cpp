@@ -158,7 +158,12 @@ class Modules {
 
     const std::string& class_name() const { return class_name_; }
     const graph::Graph& graph() const { return graph_; }
-    cachify::PolicyContext context() const { return {class_name_, graph_}; }
+    cachify::PolicyContext context() const { return {class_name_, graph_, identity_, folder_}; }
+    /// Of what model these are: for files that say what they are for.
+    void belong_to(const pipelines::DiffusionPipeline& pipeline) {
+        identity_ = [&pipeline] { return pipeline.identity(); };
+        folder_ = pipeline.folder().path();
+    }
 
     std::vector<std::pair<std::string, std::string>> list() const {
         std::vector<std::pair<std::string, std::string>> modules;
@@ -170,6 +175,8 @@ class Modules {
   private:
     std::string class_name_;
     graph::Graph graph_;
+    std::function<cachify::DenoiserIdentity()> identity_;
+    std::filesystem::path folder_;
 };
 
 /// What a configuration decides for a list of modules and the evaluations of a run.
@@ -283,9 +290,11 @@ void bind_modules(nb::module_& m) {
             std::vector<std::pair<std::string, std::string>> modules;
             for (std::size_t id = 1; id < graph.modules.size(); ++id)
                 modules.emplace_back(graph.modules[id].name, name_of(graph.modules[id].kind));
-            return Modules(implementation.denoiser().class_name(), modules);
+            Modules result(implementation.denoiser().class_name(), modules);
+            result.belong_to(implementation);
+            return result;
         },
-        "pipe"_a);
+        "pipe"_a, nb::keep_alive<0, 1>());
     m.def(
         "kind_of_class", [](std::string_view name) { return name_of(kind_of_class(name)); },
         "diffusers_class"_a);

@@ -241,6 +241,8 @@ void bind_results(nb::module_& m) {
         .def_ro("kept_bytes", &RunReport::kept_bytes, "What reuse keeps between steps, one picture.")
         .def_ro("prologue_bytes", &RunReport::prologue_bytes)
         .def_ro("scratch_bytes", &RunReport::scratch_bytes)
+        .def_ro("decisions", &RunReport::decisions,
+                "Where reuse is decided while running: for each picture the steps that were reused.")
         .def_ro("complaints", &RunReport::complaints, "Such as NaN in what a module keeps.")
         .def_ro("summary", &RunReport::summary)
         .def(

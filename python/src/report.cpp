@@ -68,7 +68,7 @@ struct Preparation {
 /// it.
 void add_way(report::Comparison& comparison, const std::string& kind, const std::string& name,
              const std::string& cache, int num_steps, const std::vector<GenerateOutput>& outputs,
-             const std::vector<double>& full_seconds) {
+             const std::vector<double>& full_seconds, std::optional<int> equal_steps) {
     report::Way way;
     way.kind = kind == "full"     ? report::Way::Kind::full
                : kind == "cached" ? report::Way::Kind::cached
@@ -76,6 +76,7 @@ void add_way(report::Comparison& comparison, const std::string& kind, const std:
     way.name = name;
     way.cache = cache;
     way.num_steps = num_steps;
+    way.equal_steps = equal_steps;
     for (std::size_t p = 0; p < outputs.size(); ++p) {
         const GenerateOutput& output = outputs[p];
         const Shape& shape = output.latents.shape();
@@ -127,7 +128,8 @@ void bind_comparison(nb::module_& m) {
                 comparison.pairs.push_back({prompt, seed, 0});
             },
             "prompt"_a, "seed"_a)
-        .def("add_way", &add_way, "kind"_a, "name"_a, "cache"_a, "num_steps"_a, "outputs"_a, "full_seconds"_a)
+        .def("add_way", &add_way, "kind"_a, "name"_a, "cache"_a, "num_steps"_a, "outputs"_a, "full_seconds"_a,
+             "equal_steps"_a.none())
         .def("measure", &report::Comparison::measure, nb::call_guard<nb::gil_scoped_release>())
         .def("contact_sheet", &report::contact_sheet, "most_pairs"_a)
         .def("to_text", [](const report::Comparison& comparison) { return report::to_text(comparison); })

@@ -187,6 +187,16 @@ Config make_auto(const PolicyContext& context, const PolicyValues& values) {
     return tuned_config(context, values.real("speedup"));
 }
 
+template <std::size_t N>
+struct Name {
+    constexpr Name(const char (&text)[N]) { std::copy_n(text, N, value); }
+    char value[N] = {};
+};
+template <Name kName>
+Config make_preset(const PolicyContext& context, const PolicyValues& /*values*/) {
+    return preset(context, kName.value);
+}
+
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
     return default_config(context.denoiser_class, context.graph);
 }
@@ -200,6 +210,10 @@ Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
     {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
     {"auto", "what reprise tune left in the model's folder", kAuto, make_auto},
+    {"slow", "a preset: nearest to the full result (docs/policies.md)", {}, make_preset<"slow">},
+    {"medium", "a preset", {}, make_preset<"medium">},
+    {"fast", "a preset", {}, make_preset<"fast">},
+    {"ultra", "a preset: the fastest", {}, make_preset<"ultra">},
     {"pixart-original",
      "NVIDIA Model Optimizer, cache_diffusion, as its example is written",
      {},

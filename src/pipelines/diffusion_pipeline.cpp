@@ -75,6 +75,9 @@ std::string summary(const RunReport& report, const cachify::Plan& plan) {
         kilobytes < 100 ? fmt::format("{:.1f} kB", kilobytes) : fmt::format("{:.1f} MB", kilobytes / 1e3));
 }
 
+/// Below so many steps (as distilled few-step models take) reuse harms more than it saves.
+constexpr int kFewSteps = 8;
+
 void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport& report) {
     const cachify::Plan& plan = run.plan();
     const auto branches = static_cast<double>(plan.schedule.num_branches);
@@ -103,6 +106,9 @@ Tensor DiffusionPipeline::denoise(const Start& start, RunReport& report) const {
             "{} adds noise at every step, which reuse follows badly; euler or dpm++2m suit it better",
             chosen->name());
     const auto sampler = chosen->start(*options.num_inference_steps);
+    if (denoiser().reuses() && sampler->num_steps() < kFewSteps)
+        spdlog::warn("{} steps leave little to reuse: neighbouring steps differ too much below {}",
+                     sampler->num_steps(), kFewSteps);
     Tensor latents = start.noise;
     for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
     report.scheduler = chosen->name();

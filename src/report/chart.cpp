@@ -173,7 +173,7 @@ class Painter {
             if (std::isfinite(chart_.points[i].value)) {
                 const std::string text = svg::fitted(chart_.points[i].label, 13, area_.width * 0.62);
                 wanted.push_back({text, place(chart_.points[i]), svg::text_width(text, 12) * kBold, 14, 11});
-                styles.emplace_back("font-weight=\"600\"");
+                styles.push_back(fmt::format("class=\"c{}\" font-weight=\"600\"", i % svg::kColours));
             }
         for (const auto& point : chart_.curve)
             if (std::isfinite(point.value)) {

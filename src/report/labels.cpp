@@ -37,9 +37,15 @@ double length_within(const Box& box, Point a, Point b) {
 
 struct Candidate {
     Box box;
-    double far = 0;   ///< how much farther off than need be
-    double cost = 0;  ///< of all that does not move
+    double far = 0;          ///< how much farther off than need be
+    double cost = 0;         ///< of all that does not move
+    bool ambiguous = false;  ///< whether another point is as near as its own
 };
+
+double distance(const Box& box, Point point) {
+    return std::hypot(point.x - std::clamp(point.x, box.x, box.right()),
+                      point.y - std::clamp(point.y, box.y, box.bottom()));
+}
 
 std::vector<Candidate> candidates_of(const Label& label) {
     const double width = label.width, height = label.height;
@@ -57,7 +63,7 @@ std::vector<Candidate> candidates_of(const Label& label) {
                                   : across > 0           ? 1
                                                          : -1);
             const double y = label.at.y + reach * down + height / 2 * down;
-            all.push_back({{x - width / 2, y - height / 2, width, height}, far, 0});
+            all.push_back({{x - width / 2, y - height / 2, width, height}, far, 0, false});
         }
     return all;
 }
@@ -66,7 +72,7 @@ std::vector<Candidate> candidates_of(const Label& label) {
 
 std::vector<PlacedLabel> place_labels(const std::vector<Label>& labels, const Box& area,
                                       const std::vector<Point>& curve) {
-    constexpr double kOverlap = 40, kOutside = 400, kCurve = 14, kFar = 3, kSide = 4;
+    constexpr double kOverlap = 40, kOutside = 400, kCurve = 14, kFar = 3, kSide = 4, kAmbiguous = 120;
     std::vector<std::vector<Candidate>> candidates;
     for (const Label& label : labels) {
         candidates.push_back(candidates_of(label));
@@ -76,6 +82,11 @@ std::vector<PlacedLabel> place_labels(const std::vector<Label>& labels, const Bo
             if (std::abs(candidate.box.center_x() - label.at.x) < 1) candidate.cost += kSide;
             const double inside = box.overlap(area);
             candidate.cost += kOutside * (box.width * box.height - inside);
+            for (const Label& other : labels)
+                if (&other != &label &&
+                    distance(candidate.box, other.at) < distance(candidate.box, label.at) + 2)
+                    candidate.ambiguous = true;
+            if (candidate.ambiguous) candidate.cost += kAmbiguous;
             for (const Label& other : labels)
                 if (&other != &label)
                     candidate.cost += kOverlap * box.overlap({other.at.x - 6, other.at.y - 6, 12, 12});
@@ -112,7 +123,7 @@ std::vector<PlacedLabel> place_labels(const std::vector<Label>& labels, const Bo
     std::vector<PlacedLabel> result;
     for (std::size_t i = 0; i < labels.size(); ++i) {
         const Candidate& candidate = candidates[i][chosen[i]];
-        result.push_back({candidate.box, candidate.far > 10});
+        result.push_back({candidate.box, candidate.far > 10 || candidate.ambiguous});
     }
     return result;
 }

@@ -95,7 +95,8 @@ Flow PlanBlocks::flow_of(const std::vector<bool>& runs,
             if (block != kOutside) own = {{block, -1}};
         }
     }
-    for (const auto& output : graph_.outputs) pass(output.node, GraphDrawing::kPrediction);
+    for (std::size_t i = 0; i < plan_.extended.first_probe(); ++i)
+        pass(graph_.outputs[i].node, GraphDrawing::kPrediction);
     return flow;
 }
 

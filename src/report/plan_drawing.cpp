@@ -106,6 +106,7 @@ class Reader {
                 default:
                     break;
             }
+        if (as_one && text.starts_with("last ")) text.erase(0, 5);
         return as_one ? text + ", as one" : text;
     }
 

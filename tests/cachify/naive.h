@@ -28,8 +28,8 @@ class Naive {
 
   private:
     struct Memory {
-        std::vector<Tensor> values;  ///< newest first
-        std::vector<int> when;       ///< evaluations, newest first
+        std::vector<Tensor> values;       ///< newest first
+        std::vector<int> when;            ///< evaluations, newest first
         std::vector<Tensor> differences;  ///< output - input, likewise
     };
     const Schedule::Rule* rule(graph::ModuleId module) const;

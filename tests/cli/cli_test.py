@@ -728,6 +728,12 @@ class Drawing(CommandTest):
         self.assertIn("steps 0-2", texts)
         self.assertIn("everything computed", texts)
 
+    def test_decided_while_running(self):
+        texts = self.texts("--steps", 4, "--cache", "easycache")
+        self.assertEqual([text for text in texts if text.startswith("step")], ["steps 0-3", "steps 1-3"])
+        self.assertEqual(texts.count("change added, as one"), 7)
+        self.assertTrue(any("up to" in text for text in texts))
+
     def test_halves_of_guidance(self):
         texts = self.texts("--steps", 4, "--cache", "guidance:before=1")
         self.assertIn("steps 0-3", texts)
@@ -762,6 +768,49 @@ class Others(CommandTest):
         self.assertEqual(result.stdout, "--scheduler\n")
 
 
+class BundledModels(CommandTest):
+    """models/*: each draws, and its default configuration reuses what its published sibling's does."""
+
+    UNET = {"down_blocks.0", "down_blocks.1", "down_blocks.2", "mid_block", "up_blocks.0", "up_blocks.1"}
+    REUSED = {  # at which of six steps, and what
+        "emoji-sdxl": ({1, 3, 5}, UNET),
+        "emoji-pixart": ({1, 2, 4, 5}, {f"transformer_blocks.{n}" for n in range(21)}),
+        "emoji-sd3": ({1, 3, 5}, {f"transformer_blocks.{n}" for n in range(16)}),
+        "emoji-svd": ({1, 3, 5}, UNET | {"down_blocks.3", "up_blocks.2"}),
+    }
+
+    def bundled(self, name):
+        return FIXTURES.parents[1] / "models" / name
+
+    def test_these_are_all(self):
+        self.assertEqual({path.name for path in self.bundled("").iterdir()}, set(self.REUSED))
+
+    def test_small_enough(self):
+        size = sum(path.stat().st_size for path in self.bundled("").rglob("*") if path.is_file())
+        self.assertLessEqual(size, 46_000_000)
+
+    def test_default_configuration(self):
+        for name, (steps, modules) in self.REUSED.items():
+            with self.subTest(name):
+                plan = json.loads(self.ok(self.run_command("plan", "--model", self.bundled(name), "--steps", 6, "--json")).stdout)
+                self.assertEqual({e["step"] for e in plan["executions"] if e["reused"]}, steps)
+                for execution in plan["executions"]:
+                    self.assertEqual(set(execution["reused"]), modules if execution["step"] in steps else set())
+
+    def test_each_draws(self):
+        for name in self.REUSED:
+            with self.subTest(name):
+                options = ["--model", self.bundled(name), "--steps", 2, "--out", f"{name}-{{n}}.png"]
+                if name == "emoji-svd":
+                    self.ok(self.run_command("animate", *options, "--image", FIXTURES / "io" / "base.png"))
+                else:
+                    self.ok(self.run_command("generate", *options, "--prompt", "red apple"))
+                made = sorted(self.work.glob(f"{name}-*.png"))
+                self.assertEqual(len(made), 8 if name == "emoji-svd" else 1)
+                for path in made:
+                    self.assertEqual(png_texts(path.read_bytes())[1], (128, 128))
+
+
 class Tuning(CommandTest):
     def calibrate(self, *arguments, **options):
         return self.run_command("calibrate", "--model", self.model(), "--steps", 5, "--prompt", "red apple",
@@ -789,6 +838,13 @@ class Tuning(CommandTest):
                             files=found)  # fmt: skip
         self.assert_refused(self.generate("--steps", 5, "--cache", "c.json", model=self.model("tiny-sd")), USAGE,
                             "c.json", "UNet2DConditionModel of other sizes", files=found)  # fmt: skip
+
+    def test_calibrate_draws_the_changes(self):
+        self.ok(self.calibrate("--out", "p.json", "--svg", "p.svg"))
+        texts = [element.text for element in ElementTree.parse(self.work / "p.svg").iter("{http://www.w3.org/2000/svg}text")]
+        blocks = [module["name"] for module in json.loads((self.work / "p.json").read_text())["modules"]]
+        self.assertIn("mid_block", blocks)
+        self.assertEqual([text for text in texts if text in blocks], blocks)
 
     def test_calibrate_refuses(self):
         self.assert_refused(self.calibrate("--kinds", "brick"), USAGE, "brick")

@@ -166,13 +166,13 @@ class CaptionBook:
 class Draw:
     """Draws pictures and a caption for each; things with everyday words three times as often.
 
-    With `focus`, what everyone knows is drawn that many times as often instead.
+    With `focus`, what everyone knows is drawn that many times as often instead; `inf` draws nothing else.
     """
 
     def __init__(self, dataset: Dataset, focus: float = 0.0) -> None:
         self.book = CaptionBook(dataset.captions)
         liked, factor = (self.book.is_familiar, focus) if focus else (self.book.is_everyday, 3.0)
-        factors = torch.tensor([factor if known else 1.0 for known in liked])
+        factors = torch.tensor([1.0 if known else 1.0 / factor for known in liked])
         self.weights = torch.from_numpy(dataset.weights) * factors
 
     def __call__(self, count: int, rng: random.Random) -> tuple[torch.Tensor, list[str]]:

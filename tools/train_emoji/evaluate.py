@@ -119,9 +119,11 @@ def evaluate_frames(
 
 
 def choose(dataset: Dataset, args: argparse.Namespace) -> list[int]:
-    """`--count` random pictures, or all."""
-    everything = list(range(len(dataset.captions)))
-    return sorted(random.Random(args.seed).sample(everything, args.count)) if args.count else everything
+    """`--count` random pictures of those asked for, or all of them."""
+    familiar = CaptionBook(dataset.captions).is_familiar
+    wanted = {"all": (True, False), "familiar": (True,), "others": (False,)}[args.of]
+    kept = [i for i, known in enumerate(familiar) if known in wanted]
+    return sorted(random.Random(args.seed).sample(kept, args.count)) if args.count else kept
 
 
 def main() -> None:
@@ -131,6 +133,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--prompts", type=Path, default=HERE / "prompts.txt")
     parser.add_argument("--count", type=int, default=0, help="random pictures to try; 0 is all")
+    parser.add_argument("--of", choices=("all", "familiar", "others"), default="all", help="which pictures")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)

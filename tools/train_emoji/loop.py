@@ -91,7 +91,7 @@ def train(
         loss = task.train_loss(model, rng)
         model.zero_grad(set_to_none=True)
         loss.backward()
-        fraction = average(parameters, budget.fraction)
+        fraction = average(parameters, budget.tick())
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         for optimizer in optimizers:
             optimizer.step()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import shutil
 from functools import partial
@@ -29,13 +30,15 @@ from common import Dataset
 from folder import SDXL, write
 from loop import add_options, train
 from ranks import launch
-from tasks import NoiseTask
+from tasks import LatentTask
 from train_vae import encode_all
 
 PIECES = 1000
 DEPTH = 28
 MAX_LENGTH = 120  # what the pipeline pads to
+TEXT_LENGTH = 12  # what training pads to
 TEXT_WIDTH = 64
+HEADS = 6
 
 
 def train_tokenizer(corpus: list[str], folder: Path) -> None:
@@ -59,7 +62,7 @@ def train_tokenizer(corpus: list[str], folder: Path) -> None:
 
 
 class Denoiser(nn.Module):
-    """Noisy latents, timesteps, token ids and their mask to predicted noise."""
+    """Noisy latents, timesteps, token ids and their mask to predicted v."""
 
     def __init__(self, vocab_size: int, blocks: int = DEPTH) -> None:
         super().__init__()
@@ -78,12 +81,12 @@ class Denoiser(nn.Module):
             )
         )
         self.transformer = PixArtTransformer2DModel(
-            num_attention_heads=5,
+            num_attention_heads=HEADS,
             attention_head_dim=16,
             in_channels=4,
             out_channels=8,
             num_layers=blocks,
-            cross_attention_dim=80,
+            cross_attention_dim=16 * HEADS,
             sample_size=16,
             patch_size=2,
             caption_channels=TEXT_WIDTH,
@@ -103,38 +106,45 @@ class Denoiser(nn.Module):
         return both.chunk(2, dim=1)[0]
 
 
-class Task(NoiseTask[Denoiser]):
-    """Noise prediction; a dropped caption is the empty one, as the pipeline's negative prompt."""
+class Task(LatentTask[Denoiser]):
+    """Prediction of v; a dropped caption is the empty one, as the pipeline's negative prompt."""
 
     def __init__(self, work: Path, batch: int, focus: float) -> None:
-        latents = torch.load(work / "pixart" / "latents.pt")
-        alphas = build_scheduler().alphas_cumprod
-        super().__init__(Draw(Dataset.load(work), focus), latents, batch, alphas)
+        super().__init__(Draw(Dataset.load(work), focus), torch.load(work / "pixart" / "latents.pt"), batch)
+        self.alphas = build_scheduler().alphas_cumprod
         self.tokenizer = T5Tokenizer.from_pretrained(work / "pixart" / "tokenizer")
 
-    def predict(
+    def loss(
         self,
         model: Denoiser,
-        noisy: torch.Tensor,
-        timesteps: torch.Tensor,
+        clean: torch.Tensor,
         captions: list[str],
+        noise: torch.Tensor,
+        places: torch.Tensor,
         keep: torch.Tensor,
     ) -> torch.Tensor:
-        """Padded to the longest caption only: what is masked does not change the result."""
+        """Squared error. Captions are padded to TEXT_LENGTH only: what is masked does not change the result."""
+        timesteps = (places * len(self.alphas)).long().clamp(max=len(self.alphas) - 1)
+        alpha = self.alphas[timesteps][:, None, None, None]
+        noisy = alpha.sqrt() * clean + (1.0 - alpha).sqrt() * noise
+        wanted = alpha.sqrt() * noise - (1.0 - alpha).sqrt() * clean
         texts = [text if kept else "" for text, kept in zip(captions, keep.tolist(), strict=True)]
-        tokens = self.tokenizer(texts, padding="longest", return_tensors="pt")
-        return model(noisy, timesteps, tokens.input_ids, tokens.attention_mask)
+        tokens = self.tokenizer(
+            texts, padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt"
+        )
+        predicted = model(noisy, timesteps, tokens.input_ids, tokens.attention_mask)
+        return (predicted - wanted).square().mean()
 
 
 def build_scheduler() -> DPMSolverMultistepScheduler:
-    """The scheduler of PixArt-alpha."""
+    """The scheduler of PixArt-alpha, but for what the denoiser predicts."""
     return DPMSolverMultistepScheduler(
         num_train_timesteps=1000,
         beta_start=0.0001,
         beta_end=0.02,
         beta_schedule="linear",
         solver_order=2,
-        prediction_type="epsilon",
+        prediction_type="v_prediction",
         algorithm_type="dpmsolver++",
         solver_type="midpoint",
         lower_order_final=True,
@@ -190,7 +200,7 @@ def main() -> None:
     training = commands.add_parser("train")
     add_options(training, "pixart", minutes=35.0, batch=24)
     growth.add_options(training, DEPTH)
-    training.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
+    training.add_argument("--focus", type=float, default=math.inf, help="how often familiar things are drawn")
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="pixart", help="name of the checkpoint")
     exporting.add_argument("--out", type=Path, required=True)

@@ -1,6 +1,6 @@
 """emoji-sd3: Stable Diffusion 3's transformer without T5, on a 16-channel autoencoder.
 
-    python sd3.py vae --minutes 12            # WORK/sd3 (autoencoder, scaled latents)
+    python sd3.py vae --minutes 5            # WORK/sd3 (autoencoder, scaled latents)
     python sd3.py train --minutes 30          # WORK/sd3.ckpt
     python sd3.py export --out emoji-sd3
 
@@ -29,7 +29,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 import train_vae
 import growth
 from captions import Draw
-from common import Dataset, mixed_precision
+from common import Dataset
 from folder import SDXL, write
 from loop import add_options, train
 from models import TokenRows, load_tokenizers
@@ -38,7 +38,7 @@ from tasks import LatentTask
 
 DEPTH = 24
 CHANNELS = 16
-HEADS, HEAD_DIM = 4, 16
+HEADS, HEAD_DIM = 7, 8
 JOINT_DIM = 192  # the two CLIP widths together are 160; the rest is padding
 T5_LENGTH = 256  # tokens of zeros that the pipeline appends for the absent T5
 SHIFT = 3.0
@@ -89,7 +89,8 @@ def run_vae(args: argparse.Namespace, rank: int) -> None:
     vae = build_vae()
     if rank == 0:
         print(f"{sum(p.numel() for p in vae.parameters()):,} weights")
-    train_vae.train(vae, pictures, args, rank)
+    drawn = Draw(Dataset.load(args.work), args.focus).weights
+    train_vae.train(vae, pictures[drawn > 0.5 * drawn.max()], args, rank)
     if rank:
         return
     vae.eval()
@@ -192,9 +193,8 @@ class Task(LatentTask[Denoiser]):
         normal = torch.special.ndtri(places.clamp(1e-4, 1 - 1e-4))
         sigma = torch.sigmoid(LOGIT_MEAN + LOGIT_STD * normal)
         mixed = torch.lerp(clean, noise, sigma[:, None, None, None])
-        with mixed_precision():
-            velocity = model(mixed, 1000.0 * sigma, self.rows(texts))
-        return (self.channels * (velocity.float() - (noise - clean)).square()).mean()
+        velocity = model(mixed, 1000.0 * sigma, self.rows(texts))
+        return (self.channels * (velocity - (noise - clean)).square()).mean()
 
 
 def run(args: argparse.Namespace, rank: int) -> None:
@@ -239,7 +239,8 @@ def main() -> None:
     training = commands.add_parser("train")
     add_options(training, "sd3", minutes=30.0, batch=24)
     growth.add_options(training, DEPTH)
-    training.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
+    for command in (autoencoder, training):
+        command.add_argument("--focus", type=float, default=math.inf, help="how often familiar things are drawn")
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="sd3", help="name of the checkpoint")
     exporting.add_argument("--out", type=Path, required=True)

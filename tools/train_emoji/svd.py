@@ -1,8 +1,9 @@
 """emoji-svd: Stable Video Diffusion's denoiser and temporal autoencoder on loops made from the stills.
 
-    python svd.py vae --minutes 12            # WORK/svd_vae.ckpt
-    python svd.py clips                       # WORK/svd (autoencoder, latents of clips)
+    python svd.py fit                         # WORK/svd/fitted_vae
+    python svd.py clips                       # WORK/svd/clips.pt
     python svd.py train --minutes 25          # WORK/svd.ckpt
+    python svd.py vae --minutes 8             # WORK/svd_vae.ckpt: the decoder further
     python svd.py export --out emoji-svd
 
 The autoencoder keeps emoji-sdxl's latents and starts from its weights.
@@ -178,7 +179,7 @@ def _fit_layers(vae: AutoencoderKLTemporalDecoder, source: AutoencoderKL, pictur
 
 
 class VaeTask:
-    """The encoder learns emoji-sdxl's latents, the decoder the frames of short stretches of clips."""
+    """The decoder learns the frames of short stretches of clips from emoji-sdxl's latents; the encoder stays."""
 
     stretch = 4
 
@@ -192,14 +193,11 @@ class VaeTask:
             latents = self.source.encode(frames).latent_dist.mean
             noisy = latents + LATENT_NOISE * torch.rand(()) * torch.randn_like(latents)
         with mixed_precision():
-            shown = frames[:: self.stretch]
-            found = vae.encode(shown).latent_dist.mode()
             output = vae.decode(noisy, num_frames=self.stretch).sample
-        latent_error = F.mse_loss(found.float(), latents[:: self.stretch])
-        return reconstruction_loss(output.float(), frames) + 0.1 * latent_error
+        return reconstruction_loss(output.float(), frames)
 
     def train_loss(self, vae: AutoencoderKLTemporalDecoder, rng: random.Random) -> torch.Tensor:
-        """On fresh clips, with any of the motions; the first frame of each is seen by the encoder too."""
+        """On fresh clips, with any of the motions."""
         chosen, _ = self.draw(self.batch, rng)
         motions = np.random.default_rng(rng.getrandbits(32))
         parts = [Motion.draw(motions).frames(self.pictures[i], FRAMES)[-self.stretch :] for i in chosen]
@@ -212,11 +210,18 @@ class VaeTask:
         return float(np.mean([self._loss(vae, part).item() for part in frames.split(self.stretch)]))
 
 
+def fit_vae(args: argparse.Namespace) -> None:
+    """Write WORK/svd/fitted_vae."""
+    torch.set_num_threads(1)  # processes are forked later
+    torch.manual_seed(0)
+    build_vae(Dataset.load(args.work).tensor()[::60]).save_pretrained(args.work / "svd" / "fitted_vae")
+
+
 def run_vae(args: argparse.Namespace, rank: int) -> None:
-    """Build the same autoencoder in every process and train it."""
+    """Train the decoder that `fit_vae` wrote."""
     torch.manual_seed(0)
     task = VaeTask(args.work, args.batch)
-    vae = build_vae(task.pictures[::60])
+    vae = AutoencoderKLTemporalDecoder.from_pretrained(args.work / "svd" / "fitted_vae")
     if rank == 0:
         print(f"{sum(p.numel() for p in vae.parameters()):,} weights", flush=True)
         print(f"start: {task.fixed_loss(vae):.4f}", flush=True)
@@ -225,14 +230,12 @@ def run_vae(args: argparse.Namespace, rank: int) -> None:
 
 @torch.no_grad()
 def make_clips(args: argparse.Namespace) -> None:
-    """Write WORK/svd/vae and the latents of `--count` clips with what they are conditioned on."""
+    """Write the latents of `--count` clips with what they are conditioned on."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     dataset = Dataset.load(args.work)
     pictures = dataset.tensor()
-    vae = empty_vae()
-    averaged_weights(vae, torch.load(args.work / "svd_vae.ckpt"))
-    vae.eval().save_pretrained(args.work / "svd" / "vae")
+    vae = AutoencoderKLTemporalDecoder.from_pretrained(args.work / "svd" / "fitted_vae").eval()
     source = AutoencoderKL.from_pretrained(SDXL / "vae").eval()
     rng = np.random.default_rng(0)
     chosen, _ = Draw(dataset, args.focus)(args.count, random.Random(0))
@@ -271,6 +274,9 @@ class Denoiser(nn.Module):
         self.unet = UNetSpatioTemporalConditionModel(
             sample_size=16,
             block_out_channels=(32, 32, 32, 32),
+            # Attention from half the resolution down: at the full one it would be half of the work.
+            down_block_types=("DownBlockSpatioTemporal", *("CrossAttnDownBlockSpatioTemporal",) * 3),
+            up_block_types=(*("CrossAttnUpBlockSpatioTemporal",) * 3, "UpBlockSpatioTemporal"),
             layers_per_block=1,
             num_attention_heads=2,
             cross_attention_dim=IMAGE_WIDTH,
@@ -410,8 +416,10 @@ def export(args: argparse.Namespace) -> None:
     """The diffusers folder, from the averaged weights."""
     model = Denoiser()
     averaged_weights(model, torch.load(args.work / f"{args.name}.ckpt"))
+    vae = empty_vae()
+    averaged_weights(vae, torch.load(args.work / "svd_vae.ckpt"))
     pipeline = StableVideoDiffusionPipeline(
-        vae=AutoencoderKLTemporalDecoder.from_pretrained(args.work / "svd" / "vae"),
+        vae=vae.eval(),
         image_encoder=model.image_encoder.eval(),
         unet=model.unet.eval(),
         scheduler=build_scheduler(),
@@ -426,24 +434,29 @@ def main() -> None:
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     commands = parser.add_subparsers(dest="command", required=True)
+    fitting = commands.add_parser("fit")
     autoencoder = commands.add_parser("vae")
     add_options(autoencoder, "svd_vae", minutes=12.0, batch=1)
     autoencoder.set_defaults(optimizer="adamw")
     making = commands.add_parser("clips")
-    making.add_argument("--count", type=int, default=1200)
+    making.add_argument("--count", type=int, default=640)
     making.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
     training = commands.add_parser("train")
     add_options(training, "svd", minutes=25.0, batch=4)
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="svd", help="name of the checkpoint")
     exporting.add_argument("--out", type=Path, required=True)
-    for command in (autoencoder, making, training, exporting):
+    for command in (fitting, autoencoder, making, training, exporting):
         command.add_argument("--work", type=Path, default=Path("work"))
     args = parser.parse_args()
     if args.command in ("clips", "export"):
         (make_clips if args.command == "clips" else export)(args)
+    elif args.command == "fit":
+        fit_vae(args)
+    elif args.command == "vae":
+        launch(run_vae, args)
     else:
-        launch(run_vae if args.command == "vae" else run, args)
+        launch(run, args)
 
 
 if __name__ == "__main__":

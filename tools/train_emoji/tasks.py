@@ -50,7 +50,7 @@ class LatentTask(ABC, Generic[Model]):
     def fixed_loss(self, model: Model, count: int = 96) -> float:
         """The same loss on fixed pictures, noise and places with full names, to compare runs."""
         generator = torch.Generator().manual_seed(1)
-        chosen = torch.randint(len(self.latents), (count,), generator=generator)
+        chosen = torch.multinomial(self.draw.weights, count, replacement=True, generator=generator)
         noise = torch.randn(count, *self.latents.shape[1:], generator=generator)
         places = (torch.arange(count)[torch.randperm(count, generator=generator)] + 1e-4) / count
         total = 0.0

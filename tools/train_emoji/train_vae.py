@@ -81,7 +81,7 @@ def train(vae: AutoencoderKL, pictures: torch.Tensor, args: argparse.Namespace, 
         kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).sum(dim=(1, 2, 3)).mean()
         optimizer.zero_grad(set_to_none=True)
         (loss + KL_WEIGHT * kl).backward()
-        fraction = average(parameters, budget.fraction)
+        fraction = average(parameters, budget.tick())
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, rank: int) -> None:
         loss = reconstruction_loss(output.float(), pictures[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        fraction = average(parameters, budget.fraction)
+        fraction = average(parameters, budget.tick())
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         step += 1

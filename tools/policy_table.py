@@ -1,0 +1,115 @@
+"""Measures every policy on the bundled models and writes docs/policies.md.
+
+    python3 tools/policy_table.py [--models emoji-sdxl,...] [--seeds 2] [--work out/policies]
+
+One command, two cores, about an hour for all models; --models measures some again and keeps the others' tables. What was
+measured is kept as JSON in the work folder and, for each model, beside the page in docs/policies/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMPTS = 16  # of tools/train_emoji/prompts.txt
+STEPS = 20
+TUNED = ["1.5", "2", "2.5", "3"]
+
+PRESETS = ["slow", "medium", "fast", "ultra"]
+DECIDED = ["easycache:threshold=0.05", "easycache:threshold=0.15", "ucache:threshold=0.5", "magcache:profile={profile}",
+           "teacache:profile={profile},threshold=0.15", "teacache:profile={profile},threshold=0.4"]  # fmt: skip
+EVERYWHERE = ["default", "default+guidance", "guidance", "deepcache:interval=2,branch=0", "deepcache:interval=3,branch=0",
+              "deepcache:interval=3,branch=1", "deepcache:interval=4,branch=1+guidance",
+              "blockcache:profile={profile},threshold=0.1", "blockcache:profile={profile},threshold=0.3",
+              "taylorseer:interval=2", "taylorseer:interval=3,order=2", "tgate:gate=10", "tgate:gate=15",
+              "fbcache:threshold=0.1", "fbcache:threshold=0.2", "fbcache:threshold=0.2,order=1",
+              "fbcache:threshold=0.2+guidance"]  # fmt: skip
+UNETS = ["pab"]
+TRANSFORMERS = ["pab", "dbcache:first=4,warm_up=4,threshold=0.15", "dbcache:first=4,warm_up=4,threshold=0.15,order=1",
+                "dbcache:first=4,warm_up=4,threshold=1,mask=fast"]  # fmt: skip
+MODELS = {
+    "emoji-sdxl": EVERYWHERE + UNETS + DECIDED + PRESETS,
+    "emoji-pixart": EVERYWHERE + TRANSFORMERS + ["pixart-original"] + DECIDED + PRESETS,
+    "emoji-sd3": [p for p in EVERYWHERE if "tgate" not in p] + TRANSFORMERS + DECIDED + PRESETS,
+    "emoji-svd": [p for p in EVERYWHERE if "guidance" not in p and "tgate" not in p] + DECIDED + PRESETS,
+}
+
+
+def run(*words: object) -> str:
+    return subprocess.run([str(word) for word in words], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def measure(reprise: Path, model: str, work: Path, seeds: int) -> dict:
+    folder = ROOT / "models" / model
+    profile, prompts = work / f"{model}-profile.json", work / "prompts.txt"
+    lines = (ROOT / "tools" / "train_emoji" / "prompts.txt").read_text().split("\n")
+    prompts.write_text("\n".join([line for line in lines if line.strip()][:PROMPTS]) + "\n")
+    common: list[object] = ["--model", folder, "--steps", STEPS]
+    if model == "emoji-svd":
+        picture = work / "picture.png"
+        run(reprise, "generate", "--model", ROOT / "models" / "emoji-sdxl", "--prompt", "red apple", "--seed", 42,
+            "--cache", "off", "--quiet", "--out", picture)  # fmt: skip
+        common += ["--image", picture]
+    else:
+        common += ["--prompts-file", prompts]
+    if not profile.exists():
+        run(reprise, "calibrate", *common, "--seeds", 2, "--quiet", "--out", profile)
+    caches = [cache.format(profile=profile) for cache in MODELS[model]]
+    caches += [f"auto:speedup={s}" for s in TUNED if (folder / "reprise" / f"tuned-{s}.json").exists()]
+    words = [word for cache in caches for word in ("--cache", cache)]
+    result = json.loads(run(reprise, "compare", *common, "--seeds", seeds, "--runs", 1, "--quiet", "--json", *words,
+                            "--report", work / f"{model}.html", "--csv", work / f"{model}.csv"))  # fmt: skip
+    for way in result["ways"]:
+        way.pop("per_step", None)
+        way["name"] = way["name"].replace(f"profile={profile}", "profile=...")
+    result["ways"] = [{k: v for k, v in way.items() if k not in ("cache", "decisions")} for way in result["ways"]]
+    return result
+
+
+def decibels(mean: dict) -> str:
+    return "equal" if mean["mean"] is None else f"{mean['mean']:.1f} ± {mean['standard_error']:.1f}"
+
+
+def table(result: dict) -> list[str]:
+    settings = result["settings"]
+    lines = [f"{len(result['pairs'])} pairs of prompt and seed, {STEPS} steps, {settings['scheduler']}, "
+             f"{settings['precision']}, guidance {settings['guidance']}.", "",
+             "| way | speed | PSNR, dB | SSIM | latents off by | over fewer steps in its time, dB |",
+             "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    ways = [way for way in result["ways"] if way["kind"] != "full"]
+    for way in sorted(ways, key=lambda w: w["denoise_speedup"]["median"]):
+        gain = way.get("fewer_steps_at_equal_time", {}).get("psnr_gain_db")
+        shown = f"{gain['mean']:+.1f} ± {gain['standard_error']:.1f}" if gain and gain["mean"] is not None else ""
+        name = f"`{way['name']}`" if way["kind"] == "cached" else f"*{way['steps']} steps*"
+        lines.append(f"| {name} | {way['denoise_speedup']['median']:.2f}x | {decibels(way['psnr_db'])} | "
+                     f"{way['ssim']['mean']:.4f} | {100 * way['latent_error']['mean']:.1f} % | {shown} |")  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--reprise", type=Path, default=ROOT / "build" / "bin" / "reprise")
+    parser.add_argument("--work", type=Path, default=ROOT / "out" / "policies")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    results = ROOT / "docs" / "policies"
+    results.mkdir(exist_ok=True)
+    for model in args.models.split(","):
+        if (ROOT / "models" / model).exists():
+            result = measure(args.reprise, model, args.work, args.seeds)
+            (results / f"{model}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    page = (results / "intro.md").read_text().rstrip().split("\n")
+    for model in MODELS:
+        kept = results / f"{model}.json"
+        if kept.exists():
+            page += ["", f"## {model}", "", *table(json.loads(kept.read_text()))]
+    (ROOT / "docs" / "policies.md").write_text("\n".join(page) + "\n")
+
+
+if __name__ == "__main__":
+    main()
