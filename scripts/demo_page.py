@@ -120,7 +120,7 @@ def main():
     )
     page.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Reprise: four models</title><style>{STYLE}</style><h1>Reprise: four models, three ways each</h1>"
+        f"<title>Reprise: the bundled models</title><style>{STYLE}</style><h1>Reprise: the bundled models, three ways each</h1>"
         f"<p>{intro}</p>\n{body}\n</html>\n"
     )
 

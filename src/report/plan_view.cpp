@@ -99,6 +99,7 @@ PlanView view_of(const cachify::Plan& plan) {
     view.prologue_bytes = plan.program.prologue_bytes();
     view.scratch_bytes = plan.program.scratch_bytes();
     view.expected_speedup = plan.expected_speedup();
+    view.decided = plan.schedule.decision.has_value();
     return view;
 }
 
@@ -193,10 +194,10 @@ std::string to_text(const PlanView& view, const PlanStyle& style) {
                         human_bytes(static_cast<double>(view.kept_bytes)),
                         human_bytes(static_cast<double>(view.prologue_bytes)),
                         human_bytes(static_cast<double>(view.scratch_bytes)));
-    text += fmt::format("\n{} instead of {}: {} saved; expect the denoiser {:.2f} times as fast\n",
+    text += fmt::format("\n{} instead of {}: {} saved; expect the denoiser {}{:.2f} times as fast\n",
                         human_flops(view.total_flops), human_flops(view.full_total_flops),
                         percent(1 - view.total_flops / std::max(1.0, view.full_total_flops)),
-                        view.expected_speedup);
+                        view.decided ? "at most " : "", view.expected_speedup);
     return text;
 }
 

@@ -46,6 +46,7 @@ struct PlanView {
     double full_total_flops = 0;
     std::size_t kept_bytes = 0, prologue_bytes = 0, scratch_bytes = 0;
     double expected_speedup = 1;  ///< of the denoiser, by FLOPs
+    bool decided = false;         ///< while running: the figures are for reuse wherever it is allowed
 };
 
 PlanView view_of(const cachify::Plan& plan);
