@@ -19,14 +19,13 @@ STEPS = 20
 TUNED = ["1.5", "2", "2.5", "3"]
 
 PRESETS = ["slow", "medium", "fast", "ultra"]
-DECIDED = ["easycache:threshold=0.05", "easycache:threshold=0.15", "ucache:threshold=0.5", "magcache:profile={profile}",
+DECIDED = ["ucache:threshold=0.5", "magcache:profile={profile},threshold=0.3",
            "teacache:profile={profile},threshold=0.15", "teacache:profile={profile},threshold=0.4"]  # fmt: skip
-EVERYWHERE = ["default", "default+guidance", "guidance", "deepcache:interval=2,branch=0", "deepcache:interval=3,branch=0",
+EVERYWHERE = ["default", "default+guidance", "guidance", "deepcache:interval=3,branch=0",
               "deepcache:interval=3,branch=1", "deepcache:interval=4,branch=1+guidance",
               "blockcache:profile={profile},threshold=0.1", "blockcache:profile={profile},threshold=0.3",
-              "taylorseer:interval=2", "taylorseer:interval=3,order=2", "tgate:gate=10", "tgate:gate=15",
-              "fbcache:threshold=0.1", "fbcache:threshold=0.2", "fbcache:threshold=0.2,order=1",
-              "fbcache:threshold=0.2+guidance"]  # fmt: skip
+              "taylorseer:interval=2", "taylorseer:interval=3,order=2", "tgate:gate=10",
+              "fbcache:threshold=0.1", "fbcache:threshold=0.2,order=1"]  # fmt: skip
 UNETS = ["pab"]
 TRANSFORMERS = ["pab", "dbcache:first=4,warm_up=4,threshold=0.15", "dbcache:first=4,warm_up=4,threshold=0.15,order=1",
                 "dbcache:first=4,warm_up=4,threshold=1,mask=fast"]  # fmt: skip
@@ -62,9 +61,12 @@ def measure(reprise: Path, model: str, work: Path, seeds: int) -> dict:
     words = [word for cache in caches for word in ("--cache", cache)]
     result = json.loads(run(reprise, "compare", *common, "--seeds", seeds, "--runs", 1, "--quiet", "--json", *words,
                             "--report", work / f"{model}.html", "--csv", work / f"{model}.csv"))  # fmt: skip
+    ways = [way for way in result["ways"] if way["kind"] == "cached"]
+    names = [cache.replace(f"profile={profile}", "profile=...") for cache in caches]
     for way in result["ways"]:
         way.pop("per_step", None)
-        way["name"] = way["name"].replace(f"profile={profile}", "profile=...")
+        if way["kind"] == "cached":  # a way with a file in it is named after the file
+            way["name"] = names[ways.index(way)]
     result["ways"] = [{k: v for k, v in way.items() if k not in ("cache", "decisions")} for way in result["ways"]]
     return result
 

@@ -193,8 +193,8 @@ struct Name {
     char value[N] = {};
 };
 template <Name kName>
-Config make_preset(const PolicyContext& context, const PolicyValues& /*values*/) {
-    return preset(context, kName.value);
+Config make_preset(const PolicyContext& /*context*/, const PolicyValues& /*values*/) {
+    return preset(kName.value);
 }
 
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {

@@ -39,8 +39,8 @@ Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
 /// (usage) when there is none.
 Config tuned_config(const PolicyContext& context, double speedup);
 
-/// "slow", "medium", "fast" or "ultra", for this denoiser.
-Config preset(const PolicyContext& context, std::string_view name);
+/// "slow", "medium", "fast" or "ultra".
+Config preset(std::string_view name);
 
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);
