@@ -150,6 +150,18 @@ TEST(RunningPolicies, WhatMakesNoSenseIsRefused) {
     EXPECT_THAT(error_of("magcache"), HasSubstr("profile"));
 }
 
+TEST(RunningPolicies, PresetsReuseMoreAndMore) {
+    auto pipe = open("tiny-sdxl");
+    std::size_t before = 0;
+    for (const char* preset : {"slow", "medium", "fast", "ultra"}) {
+        cachify::prepare(pipe, 8, cachify::make_policy(pipe, preset));
+        const auto reused = pipe(apple()).report.decisions.at(0).size();
+        EXPECT_GE(reused, before) << preset;
+        before = reused;
+    }
+    EXPECT_GT(before, 0U);
+}
+
 TEST(RunningPolicies, CombineWithGuidanceReuseAndHeun) {
     auto pipe = open("tiny-sdxl");
     cachify::prepare(pipe, 8, cachify::make_policy(pipe, "fbcache:threshold=100+guidance"));
