@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,11 @@ def measure(reprise: Path, model: str, work: Path, seeds: int) -> dict:
     return result
 
 
+def portable(text: str) -> str:
+    """Without the paths of the machine."""
+    return re.sub(r"profile=[^\",]+", "profile=...", text).replace(f"{ROOT}/", "")
+
+
 def decibels(mean: dict) -> str:
     return "equal" if mean["mean"] is None else f"{mean['mean']:.1f} ± {mean['standard_error']:.1f}"
 
@@ -104,7 +110,7 @@ def main() -> None:
     for model in args.models.split(","):
         if (ROOT / "models" / model).exists():
             result = measure(args.reprise, model, args.work, args.seeds)
-            (results / f"{model}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+            (results / f"{model}.json").write_text(portable(json.dumps(result, indent=1, ensure_ascii=False)) + "\n")
     page = (results / "intro.md").read_text().rstrip().split("\n")
     for model in MODELS:
         kept = results / f"{model}.json"
