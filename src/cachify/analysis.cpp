@@ -148,6 +148,7 @@ class Analyser {
             demand(x, group);
             if (result_.sequence[x].mode == Execution::kProbe) continue;
             for (std::size_t i = 0; i < before.size(); ++i) before[i] = std::max(before[i], needed_[i]);
+            if (result_.sequence[group.begin].mode != Execution::kProbe) continue;
             // What a probe computes on the way is kept then and there.
             auto& first = result_.executions[group.begin].kept;
             const auto& kept = result_.executions[x].kept;

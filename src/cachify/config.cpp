@@ -15,21 +15,12 @@
 
 namespace reprise::cachify {
 
-namespace {
-
-/// JSON of any value; broken UTF-8 becomes U+FFFD.
-std::string json_text(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-}  // namespace
-
 ModuleFilter::ModuleFilter(const std::string& pattern)
     : function_([pattern](std::string_view name) { return fnmatch(name, pattern); }),
-      text_(json_text(pattern)) {}
+      text_(text_of(pattern)) {}
 
 ModuleFilter ModuleFilter::regex(const std::string& expression) {
-    return {regex_search(expression), json_text(Json{{"regex", expression}})};
+    return {regex_search(expression), text_of(Json{{"regex", expression}})};
 }
 
 ModuleFilter ModuleFilter::negation(ModuleFilter filter) {
@@ -39,11 +30,11 @@ ModuleFilter ModuleFilter::negation(ModuleFilter filter) {
 }
 
 StepFunction::StepFunction(const std::string& expression)
-    : function_(parse_condition(expression)), text_(json_text(expression)) {}
+    : function_(parse_condition(expression)), text_(text_of(expression)) {}
 
 StepFunction::StepFunction(std::vector<int> steps, int num_steps) {
     std::sort(steps.begin(), steps.end());
-    text_ = json_text(steps);
+    text_ = text_of(steps);
     function_ = [steps = std::move(steps), num_steps](int step, int asked) {
         if (num_steps > 0 && asked != num_steps)
             usage_error("this configuration is for {} steps; asked for {}: make one for that, or run {}",
@@ -57,7 +48,7 @@ StepFunction StepFunction::mask(const std::string& name) {
     return {[name](int step, int num_steps) {
                 return step_mask(name, num_steps).at(static_cast<std::size_t>(step));
             },
-            json_text(Json{{"mask", name}})};
+            text_of(Json{{"mask", name}})};
 }
 
 std::string to_string(const Store& store) {
@@ -136,18 +127,13 @@ class Reader {
                         origin_);
         if (context_ == nullptr)
             usage_error("{}: it was found for one denoiser: use load_config with the pipeline", origin_);
-        const Json& model = json["model"];
-        check_identity(
-            {require<std::string>(model, "class", origin_), require<std::string>(model, "config", origin_),
-             require<std::string>(model, "weights", origin_)},
-            *context_, origin_);
+        check_identity(identity_from_json(json["model"], origin_), *context_, origin_);
         num_steps_ = require<int>(json["run"], "steps", origin_);
     }
 
     Config policy(const Json& json) const {
         if (!json.is_string())
-            wrong("policy is {}; expected a text such as \"deepcache:interval=3\"",
-                  printable(json_text(json)));
+            wrong("policy is {}; expected a text such as \"deepcache:interval=3\"", printable(text_of(json)));
         if (context_ == nullptr) wrong("a policy needs a pipeline to be made for: use make_policy");
         try {
             return make_policy(*context_, json.get<std::string>());
@@ -187,7 +173,7 @@ class Reader {
             if (json.contains("not")) return ModuleFilter::negation(filter(json["not"]));
         }
         wrong(R"(wildcard_or_filter_func is {}; expected a pattern, {{"regex": "..."}} or {{"not": ...}})",
-              printable(json_text(json)));
+              printable(text_of(json)));
     }
     StepFunction steps(const Json& json) const {
         if (json.is_string()) return json.get<std::string>();
@@ -198,7 +184,7 @@ class Reader {
             for (const auto& step : json) {
                 if (!step.is_number_integer() || step < 0 || step > 1'000'000)
                     wrong("select_cache_step_func lists {}; expected steps counted from 0",
-                          printable(json_text(step)));
+                          printable(text_of(step)));
                 list.push_back(step.get<int>());
             }
             return {std::move(list), num_steps_};
@@ -206,7 +192,7 @@ class Reader {
         wrong(
             "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\", a list of steps "
             "or {{\"mask\": \"fast\"}}",
-            printable(json_text(json)));
+            printable(text_of(json)));
     }
     std::vector<ModuleKind> kinds(const Json& json) const {
         std::vector<ModuleKind> result;
@@ -214,7 +200,7 @@ class Reader {
             for (const auto& name : json)
                 if (name.is_string()) result.push_back(module_kind(name.get<std::string>()));
         if (result.empty() || result.size() != json.size())
-            wrong("kinds is {}; expected a list of names", printable(json_text(json)));
+            wrong("kinds is {}; expected a list of names", printable(text_of(json)));
         return result;
     }
     Store store(const Json& json) const {
@@ -231,7 +217,7 @@ class Reader {
         }
         wrong(
             R"(store is {}; expected "output", "delta", "mean", "drop", {{"forecast": 1}} or {{"delta_forecast": 1}} (or 2))",
-            printable(json_text(json)));
+            printable(text_of(json)));
     }
 
     std::string origin_;

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "reprise/error.h"
+#include "reprise/profile.h"
 
 namespace reprise::cachify {
 
@@ -45,13 +46,6 @@ double relative(double difference, double magnitude) {
     return std::isfinite(change) ? change : HUGE_VAL;
 }
 
-double evaluate(std::span<const double> polynomial, double x) {
-    if (polynomial.empty()) return x;
-    double sum = 0;
-    for (const double coefficient : polynomial) sum = sum * x + coefficient;
-    return std::abs(sum);
-}
-
 bool looks_at_latents(Decision::Probe probe) {
     return probe == Decision::Probe::latents || probe == Decision::Probe::latents_unet;
 }
@@ -87,27 +81,26 @@ Decider::Decider(const Decision& decision, int num_steps, std::size_t picture)
 }
 
 bool Decider::reuses(int step, bool allowed, const Tensor& probe, const Tensor& sample) {
-    const double now = record_ ? 0 : change(step, probe, sample);
-    const double held = record_ ? 0 : accumulated(now);
-    if (record_)
-        reusing_ = std::find(record_->begin(), record_->end(), step) != record_->end();
-    else
-        reusing_ = within_limits(step) && held < decision_.threshold;
-    if (record_ && reusing_ && !allowed)
-        usage_error("the record to be replayed reuses step {}, which the configuration does not allow", step);
-    reusing_ = reusing_ && allowed;
-    changes_.push_back(held);
-    if (!record_) remember(reusing_, probe, sample);
-    if (reusing_) {
-        reused_.push_back(step);
-        gathered_ = held;
-        ++in_a_row_;
-    } else {
-        gathered_ = 0;
-        ratio_ = 1;
-        in_a_row_ = 0;
-    }
+    reusing_ = record_ ? is_recorded(step, allowed) : is_small_enough(step, allowed, probe, sample);
+    if (reusing_) reused_.push_back(step);
     return reusing_;
+}
+
+bool Decider::is_recorded(int step, bool allowed) const {
+    const bool recorded = std::find(record_->begin(), record_->end(), step) != record_->end();
+    if (recorded && !allowed)
+        usage_error("the record to be replayed reuses step {}, which the configuration does not allow", step);
+    return recorded;
+}
+
+bool Decider::is_small_enough(int step, bool allowed, const Tensor& probe, const Tensor& sample) {
+    const double held = accumulated(change(step, probe, sample));
+    const bool reuse = allowed && within_limits(step) && held < decision_.threshold;
+    remember(reuse, probe, sample);
+    gathered_ = reuse ? held : 0;
+    in_a_row_ = reuse ? in_a_row_ + 1 : 0;
+    if (!reuse) ratio_ = 1;
+    return reuse;
 }
 
 /// Since the step that it is compared with.
@@ -136,7 +129,9 @@ double Decider::change_of_latents(const Tensor& sample) const {
 }
 
 double Decider::accumulated(double change) const {
-    const double own = std::isfinite(change) ? evaluate(decision_.polynomial, change) : change;
+    const double own = decision_.polynomial.empty() || !std::isfinite(change)
+                           ? change
+                           : std::abs(evaluate_polynomial(decision_.polynomial, change));
     return decision_.accumulate ? gathered_ + own : own;
 }
 

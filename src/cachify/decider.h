@@ -25,10 +25,10 @@ class Decider {
 
     /// The steps that were reused.
     const std::vector<int>& reused() const { return reused_; }
-    /// How much each step changed, as it was held against the threshold; 0 where nothing was compared.
-    const std::vector<double>& changes() const { return changes_; }
 
   private:
+    bool is_recorded(int step, bool allowed) const;
+    bool is_small_enough(int step, bool allowed, const Tensor& probe, const Tensor& sample);
     double change(int step, const Tensor& probe, const Tensor& sample);
     double change_of_latents(const Tensor& sample) const;
     double accumulated(double change) const;
@@ -39,7 +39,6 @@ class Decider {
     int num_steps_;
     std::optional<std::vector<int>> record_;
     std::vector<int> reused_;
-    std::vector<double> changes_;
 
     double gathered_ = 0;  ///< since the last full step
     double ratio_ = 1;     ///< of magnitudes since then

@@ -53,8 +53,7 @@ class Reader {
   private:
     template <class T>
     [[noreturn]] T wrong(const Json& value, const char* expected) const {
-        usage_error("{}: decide: {} is {}; expected {}", origin_, *key_,
-                    printable(value.dump(-1, ' ', false, Json::error_handler_t::replace)), expected);
+        usage_error("{}: decide: {} is {}; expected {}", origin_, *key_, printable(text_of(value)), expected);
     }
     std::string text(const Json& value) const {
         return value.is_string() ? value.get<std::string>() : wrong<std::string>(value, "a text");

@@ -57,19 +57,6 @@ StepFunction steps_of(const DeepCacheOptions& options) {
 
 }  // namespace
 
-Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
-               const std::vector<ModuleKind>& kinds, Store store) {
-    std::vector<std::string> escaped;
-    for (const std::string& name : names) {
-        std::string& text = escaped.emplace_back();
-        for (const char c : name) {
-            if (c == '.') text += '\\';
-            text += c;
-        }
-    }
-    return {ModuleFilter::regex(fmt::format("^({})$", fmt::join(escaped, "|"))), steps, kinds, store};
-}
-
 std::vector<int> non_uniform_full_steps(int num_steps, const DeepCacheOptions& options) {
     const auto wanted = static_cast<std::size_t>((num_steps + options.interval - 1) / options.interval);
     for (double power = options.power; power > 1; power -= 0.02) {

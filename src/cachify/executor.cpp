@@ -54,11 +54,7 @@ Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
       program_(reuse ? &executor_->plan().program : &executor_->plan().full_program),
       sequence_(reuse ? &executor_->plan().analysis.sequence : &executor_->plan().full_analysis.sequence),
       host_(program_->prologues.size(), std::vector<Tensor>(executor_->plan().extended.graph.inputs.size())) {
-    const Plan& plan = executor_->plan();
-    if (reuse && plan.schedule.num_modes > 1) {
-        writer_.emplace(plan.extended, plan.schedule, plan.analysis, plan.partition, 0, plan.segments);
-        program_ = &writer_->program();
-    }
+    if (reuse && executor_->plan().schedule.num_modes > 1) write_anew();
     allocate();
     for (std::size_t s = 0; s < executor_->size(); ++s)
         requests_.push_back(executor_->executable(s).request());
@@ -75,6 +71,13 @@ void Generation::bind(int branch, std::size_t input, const Tensor& value) {
                 name_of(value.type()), reprise::to_string(value.shape()), name_of(node.type),
                 reprise::to_string(node.shape));
     host_.at(static_cast<std::size_t>(branch)).at(input) = value;
+}
+
+/// Begins a program that is written while running.
+void Generation::write_anew() {
+    const Plan& plan = executor_->plan();
+    writer_.emplace(plan.extended, plan.schedule, plan.analysis, plan.partition, 0, plan.segments);
+    program_ = &writer_->program();
 }
 
 /// Memory for slots that there were none of before.
@@ -98,9 +101,7 @@ void Generation::restart() {
     next_ = position_ = 0;
     probed_ = false;
     if (!writer_) return;
-    const Plan& plan = executor_->plan();
-    writer_.emplace(plan.extended, plan.schedule, plan.analysis, plan.partition, 0, plan.segments);
-    program_ = &writer_->program();
+    write_anew();
     slots_.resize(static_cast<std::size_t>(program_->prologue_slots));
     allocate();
 }

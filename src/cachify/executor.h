@@ -65,6 +65,7 @@ class Generation {
   private:
     void execute(const std::vector<Instruction>& instructions, int branch);
     std::vector<Tensor> execute(std::size_t execution);
+    void write_anew();
     void allocate();
     Tensor operand(const Operand& operand, int branch) const;
     void look_for_nan(const RunSegment& run);

@@ -200,26 +200,31 @@ class Extender {
         return copy;
     }
 
+    /// What the modules from `first` to `last` add to their stream, or what they give where it has another
+    /// shape.
+    NodeId residual(ModuleId first, ModuleId last) {
+        const NodeId in = taken_by(first);
+        const NodeId out = given_by(last);
+        const Graph& graph = result_.graph;
+        return graph[in].shape == graph[out].shape ? binary(graph::Binary::subtract, out, in, 0) : out;
+    }
+
+    /// The input of a block as the timestep modulates it. It lies within what may be reused: computed beside
+    /// it, which costs a norm or a resnet.
+    NodeId modulated(ModuleId block) {
+        const ModuleId attention =
+            first_inside(block, {ModuleKind::self_attention, ModuleKind::joint_attention});
+        if (attention >= 0) return beside(renamed(with_stream(attention).inputs.front()));
+        // Without attention the timestep comes in with the first resnet.
+        return beside(given_by(std::max(block, first_inside(block, {ModuleKind::resnet}))));
+    }
+
     void add_probe(const Decision& decision) {
-        if (decision.probe != Decision::Probe::residual && decision.probe != Decision::Probe::modulated)
-            return;
+        const bool of_modules = decision.probe == Decision::Probe::residual;
+        if (!of_modules && decision.probe != Decision::Probe::modulated) return;
         const ModuleId first = module_of(decision.first);
         const ModuleId last = decision.last.empty() ? first : module_of(decision.last);
-        NodeId value = 0;
-        if (decision.probe == Decision::Probe::residual) {
-            const NodeId in = taken_by(first);
-            const NodeId out = given_by(last);
-            const Graph& graph = result_.graph;
-            value = graph[in].shape == graph[out].shape ? binary(graph::Binary::subtract, out, in, 0) : out;
-        } else {
-            const ModuleId attention =
-                first_inside(first, {ModuleKind::self_attention, ModuleKind::joint_attention});
-            // In a block without attention the timestep comes in with the first resnet.
-            // It lies within what may be reused: computed beside it, which costs a norm or a resnet.
-            value = attention >= 0 ? renamed(with_stream(attention).inputs.front())
-                                   : given_by(std::max(first, first_inside(first, {ModuleKind::resnet})));
-        }
-        if (decision.probe == Decision::Probe::modulated) value = beside(value);
+        const NodeId value = of_modules ? residual(first, last) : modulated(first);
         if (result_.role(value) != Role::computed)
             usage_error("a decision looks at a value of '{}' that is the same at every step",
                         source_.modules[static_cast<std::size_t>(first)].name);

@@ -44,6 +44,7 @@ class Partitioner {
         for (const Choice& choice : extended_.choices)
             if (choice.loaded >= 0) loaded_by_[choice.loaded] = &choice;
         collect_columns();
+        find_probe();
         for (std::size_t n = 0; n < graph_.nodes.size(); ++n)
             for (const Analysis& analysis : analyses_)
                 if (analysis.prologue[n]) {
@@ -82,34 +83,26 @@ class Partitioner {
 
     // ---- whole executions ----
 
-    /// What a decision looks at, and all that this is computed from; empty without one.
-    std::vector<NodeId> probe_nodes() const {
-        std::vector<NodeId> nodes;
+    void find_probe() {
         for (const Analysis& analysis : analyses_)
-            if (analysis.sequence.front().mode == Execution::kProbe) {
-                const auto& must = analysis.executions.front().must;
-                for (std::size_t n = 0; n < must.size(); ++n)
-                    if (must[n]) nodes.push_back(static_cast<NodeId>(n));
-                break;
-            }
-        return nodes;
+            if (probe_ == nullptr && analysis.sequence.front().mode == Execution::kProbe)
+                probe_ = &analysis.executions.front().must;
     }
 
     bool variants_fit() const {
         constexpr std::size_t kMostVariants = 6;
-        const bool probed = !probe_nodes().empty();
         std::set<std::vector<bool>> distinct;
         for (const Analysis& analysis : analyses_)
             for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
                 const auto& must = analysis.executions[x].must;
                 // Probes must be the same everywhere, to be one segment.
                 if (analysis.sequence[x].mode == Execution::kProbe) {
-                    if (must != analyses_.front().executions.front().must) return false;
+                    if (must != *probe_) return false;
                 } else {
                     distinct.insert(must);
                 }
             }
-        if (distinct.size() + (probed ? 1 : 0) > kMostVariants) return false;
+        if (distinct.size() + (probe_ != nullptr ? 1 : 0) > kMostVariants) return false;
         double bytes = 0;
         for (const auto& must : distinct)
             for (std::size_t n = 0; n < must.size(); ++n)
@@ -119,26 +112,26 @@ class Partitioner {
 
     void cut_into_variants() {
         result_.variants = true;
-        const auto probe = probe_nodes();
-        std::vector<bool> probed(graph_.nodes.size(), false);
-        for (const NodeId id : probe) probed[static_cast<std::size_t>(id)] = true;
         std::map<std::vector<bool>, int> known;
-        if (!probe.empty()) {
+        if (probe_ != nullptr) {
             result_.probe = 0;
-            result_.segments.push_back(probe);
+            auto& nodes = result_.segments.emplace_back();
+            for (std::size_t n = 0; n < probe_->size(); ++n)
+                if ((*probe_)[n]) nodes.push_back(static_cast<NodeId>(n));
         }
         for (const Analysis& analysis : analyses_) {
             auto& runs = result_.runs.emplace_back();
             for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
                 auto& list = runs.emplace_back();
-                if (!probe.empty()) list.push_back(result_.probe);
+                if (probe_ != nullptr) list.push_back(result_.probe);
                 if (analysis.sequence[x].mode == Execution::kProbe) continue;
                 const auto& must = analysis.executions[x].must;
                 const auto [entry, is_new] = known.emplace(must, static_cast<int>(result_.segments.size()));
                 if (is_new) {
                     auto& nodes = result_.segments.emplace_back();
                     for (std::size_t n = 0; n < must.size(); ++n)
-                        if (must[n] && !probed[n]) nodes.push_back(static_cast<NodeId>(n));
+                        if (must[n] && !(probe_ != nullptr && (*probe_)[n]))
+                            nodes.push_back(static_cast<NodeId>(n));
                 }
                 list.push_back(entry->second);
             }
@@ -453,6 +446,8 @@ class Partitioner {
     Partition result_;
     std::vector<Column> columns_;
     std::vector<std::vector<int>> column_of_;  ///< [analysis][execution]
+    /// By node: whether what a decision looks at is computed from it; null without one.
+    const std::vector<bool>* probe_ = nullptr;
     std::map<NodeId, const Choice*> loaded_by_;
     std::vector<Group> groups_;
     std::vector<int> group_of_;

@@ -39,11 +39,10 @@ Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
 /// (usage) when there is none.
 Config tuned_config(const PolicyContext& context, double speedup);
 
-/// "slow", "medium", "fast" or "ultra".
-Config preset(std::string_view name);
-
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);
+/// Whether its blocks are those of a transformer, one after the other; else they are a UNet's.
+bool is_transformer(const graph::Graph& graph);
 
 /// A parameter of a policy on the command line.
 struct PolicyParameter {

@@ -25,10 +25,6 @@ Json numbers(const std::vector<double>& values) {
     return result;
 }
 
-std::string text_of(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 /// Reads one profile; every error names the file.
 class Reader {
   public:

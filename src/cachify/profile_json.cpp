@@ -8,10 +8,6 @@ namespace {
 
 constexpr int kMostSteps = 100'000;
 
-std::string text_of(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 std::string to_json_text(const DenoiserIdentity& model) {

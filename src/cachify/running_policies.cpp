@@ -21,10 +21,6 @@ std::vector<std::string> blocks_of(const graph::Graph& graph) {
     return names;
 }
 
-bool is_transformer(const graph::Graph& graph) {
-    return count_modules(graph, "transformer_blocks") > 0;
-}
-
 StepFunction allowed(const RunningOptions& options) {
     return options.mask.empty() ? StepFunction("step > 0") : StepFunction::mask(options.mask);
 }
@@ -118,9 +114,6 @@ Config tea_cache(const PolicyContext& context, const Profile& profile, const Tea
     Decision decision = decision_of(Decision::Probe::modulated, options.running);
     decision.accumulate = true;
     decision.polynomial = profile.polynomial;
-    // The probe is inside the first block, so the chain is what a whole step reuses but for that block's
-    // input.
-    if (!is_transformer(context.graph)) return {whole_denoiser(options.running, std::move(decision))};
     return {all_blocks(context.graph, options.running, std::move(decision))};
 }
 

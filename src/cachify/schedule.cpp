@@ -30,8 +30,7 @@ std::string candidates(const Graph& graph, const Entry& entry) {
     constexpr std::size_t kShown = 6;
     std::vector<std::string> names;
     for (const Module& module : graph.modules)
-        if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) != entry.kinds.end())
-            names.push_back(module.name);
+        if (is_about(entry, module.kind)) names.push_back(module.name);
     if (names.empty()) return "there is none";
     const bool more = names.size() > kShown;
     if (more) names.resize(kShown);
@@ -39,10 +38,6 @@ std::string candidates(const Graph& graph, const Entry& entry) {
 }
 
 constexpr std::string_view kBranches[] = {"unconditional", "conditional"};
-
-bool about_guidance(const Entry& entry) {
-    return std::find(entry.kinds.begin(), entry.kinds.end(), ModuleKind::guidance) != entry.kinds.end();
-}
 
 /// Fills a schedule entry by entry.
 class Scheduler {
@@ -86,13 +81,11 @@ class Scheduler {
 
   private:
     void choose(const Entry& entry, std::size_t number) {
-        bool matched = about_guidance(entry) && choose_branches(entry, number);
+        bool matched = is_about(entry, ModuleKind::guidance) && choose_branches(entry, number);
         if (entry.decide) decide(*entry.decide, number);
         for (std::size_t m = 1; m < graph_.modules.size(); ++m) {
             const Module& module = graph_.modules[m];
-            if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) == entry.kinds.end()) continue;
-            if (!entry.wildcard_or_filter_func.matches(module.name)) continue;
-            if (module.outputs.empty()) continue;
+            if (!matches(entry, module) || module.outputs.empty()) continue;
             matched = true;
             if (entry.store.rule == Store::Rule::drop)
                 usage_error("cache entry {}: only a half of guidance can be dropped, not '{}'", number,
@@ -226,6 +219,14 @@ std::vector<int> Schedule::modes_at(int step) const {
     return result;
 }
 
+bool is_about(const Entry& entry, ModuleKind kind) {
+    return std::find(entry.kinds.begin(), entry.kinds.end(), kind) != entry.kinds.end();
+}
+
+bool matches(const Entry& entry, const Module& module) {
+    return is_about(entry, module.kind) && entry.wildcard_or_filter_func.matches(module.name);
+}
+
 Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, int num_branches,
                        Count count) {
     Scheduler scheduler(graph, num_steps, num_branches, count);
@@ -253,6 +254,10 @@ int count_modules(const Graph& graph, std::string_view prefix) {
     int count = 0;
     while (graph.find_module(fmt::format("{}.{}", prefix, count)) >= 0) ++count;
     return count;
+}
+
+bool is_transformer(const Graph& graph) {
+    return count_modules(graph, "transformer_blocks") > 0;
 }
 
 namespace {

@@ -49,6 +49,11 @@ struct Schedule {
     friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
+/// Whether an entry's filter is shown modules of that kind.
+bool is_about(const Entry& entry, ModuleKind kind);
+/// Whether it is about that module.
+bool matches(const Entry& entry, const graph::Module& module);
+
 /// Resolves a configuration on a graph's modules. `num_steps` is the number of decisions: sampler steps, or
 /// evaluations with Count::evaluations. Error (usage) naming the entry when a filter matches no module of
 /// its kinds, matches one that is invoked twice, or asks of guidance what it cannot give. Warns when nothing

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cachify/schedule.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -161,16 +162,13 @@ Unit whole(const Graph& graph, std::string_view stream) {
 std::vector<ModuleId> matched(const Graph& graph, const Entry& entry) {
     std::vector<ModuleId> result;
     for (std::size_t m = 1; m < graph.modules.size(); ++m) {
-        const Module& module = graph.modules[m];
-        if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) != entry.kinds.end() &&
-            entry.wildcard_or_filter_func.matches(module.name))
-            result.push_back(static_cast<ModuleId>(m));
+        if (matches(entry, graph.modules[m])) result.push_back(static_cast<ModuleId>(m));
     }
     return result;
 }
 
 bool about_denoiser(const Entry& entry) {
-    return std::find(entry.kinds.begin(), entry.kinds.end(), ModuleKind::denoiser) != entry.kinds.end();
+    return is_about(entry, ModuleKind::denoiser);
 }
 
 }  // namespace

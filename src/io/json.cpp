@@ -115,6 +115,10 @@ Json parse_json(std::string_view text, std::string_view file) {
     return builder.take();
 }
 
+std::string text_of(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 Json load_json(const fs::path& path) {
     return parse_json(read_text_file(path), path.string());
 }
@@ -219,7 +223,7 @@ struct Converter<std::vector<T>> {
 void check_object(const Json& json, std::string_view key, std::string_view file) {
     if (!json.is_object())
         usage_error("{}: a JSON object with \"{}\" was expected, found {}", file, key,
-                    printable(json.dump(-1, ' ', false, Json::error_handler_t::replace)));
+                    printable(text_of(json)));
 }
 
 /// The value of a key that is there and not null, else nothing.
@@ -231,8 +235,7 @@ const Json* value_of(const Json& json, std::string_view key, std::string_view fi
 
 [[noreturn]] void wrong_value(const Json& found, std::string_view key, std::string_view file,
                               std::string_view expected) {
-    usage_error("{}: \"{}\" is {}, expected {}", file, printable(key),
-                printable(found.dump(-1, ' ', false, Json::error_handler_t::replace)), expected);
+    usage_error("{}: \"{}\" is {}, expected {}", file, printable(key), printable(text_of(found)), expected);
 }
 
 [[noreturn]] void absent(const Json& json, std::string_view key, std::string_view file,

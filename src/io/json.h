@@ -26,6 +26,9 @@ Json load_json(const std::filesystem::path& path);
 /// The same for a text in memory, called `file` in errors.
 Json parse_json(std::string_view text, std::string_view file);
 
+/// The text of a value, on one line; broken UTF-8 becomes U+FFFD.
+std::string text_of(const Json& json);
+
 /// The value of a key as T: bool, int, int64_t, float, double, std::string, or a std::vector of int,
 /// int64_t, float, double, std::string, bool, or Json itself. Integers are numbers, but not the reverse.
 /// Usage error naming file, key, what was found and what was expected, also when `json` is not an object.

@@ -42,10 +42,7 @@ std::vector<std::int64_t> get_sizes(const Config& config, std::string_view key, 
 void unsupported(const Config& config, std::string_view key, std::string_view supported) {
     const auto found = config.json.find(key);
     usage_error("{}: \"{}\" is {}, which Reprise does not support; supported: {}", config.file, key,
-                found == config.json.end()
-                    ? "missing"
-                    : printable(found->dump(-1, ' ', false, Json::error_handler_t::replace)),
-                supported);
+                found == config.json.end() ? "missing" : printable(text_of(*found)), supported);
 }
 
 void support_only(const Config& config, std::string_view key, const Json& only) {

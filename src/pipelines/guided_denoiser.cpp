@@ -46,7 +46,7 @@ bool is_varying(const std::string& name) {
 }
 
 bool about_guidance(const cachify::Entry& entry) {
-    return std::find(entry.kinds.begin(), entry.kinds.end(), ModuleKind::guidance) != entry.kinds.end();
+    return cachify::is_about(entry, ModuleKind::guidance);
 }
 
 bool needs_two_passes(const cachify::Entry& entry) {
@@ -313,10 +313,15 @@ int GuidedDenoiser::Run::decided(std::size_t picture, int step, const std::vecto
     const bool allowed = plan().schedule.modes_at(step).size() > 1;
     Tensor looked_at = probe.empty() ? Tensor{} : probe.front();
     // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
-    if (looked_at.defined() && conditioning_[picture].size() == 1 &&
-        conditioning_[picture][0].encoder_hidden_states.dim(0) == 2)
-        looked_at = looked_at.rows(0, looked_at.dim(0) / 2);
+    if (looked_at.defined() && is_two_in_one(picture)) looked_at = looked_at.rows(0, looked_at.dim(0) / 2);
     return deciders_[picture].reuses(step, allowed, looked_at, own) ? 1 : 0;
+}
+
+/// Whether both halves of guidance are one batch.
+bool GuidedDenoiser::Run::is_two_in_one(std::size_t picture) const {
+    const auto& halves = conditioning_[picture];
+    return mode_ == GuidanceMode::batched && halves.size() == 1 &&
+           halves[0].encoder_hidden_states.dim(0) == 2;
 }
 
 std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, const Tensor& own) {
@@ -325,12 +330,13 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
     const int step = evaluations_[next_].step;
     const bool begins = next_ == 0 || evaluations_[next_ - 1].step != step;
     std::optional<int> mode = begins ? mode_without_probe(picture, step, own) : modes_[picture];
-    const bool two_in_one =
-        halves.size() == 1 && mode_ == GuidanceMode::batched && halves[0].encoder_hidden_states.dim(0) == 2;
+    const bool two_in_one = is_two_in_one(picture);
+    int decision = 0;
     cachify::Generation& generation = generations_[picture];
     std::vector<Tensor> predictions(halves.size());
     while (const cachify::Execution* now = generation.next()) {
         if (now->evaluation != static_cast<int>(next_)) break;
+        decision = now->decision;
         const auto b = static_cast<std::size_t>(now->branch);
         auto& inputs = bound_[picture][b];
         inputs = owner_->denoiser_->inputs(two_in_one ? joined(own, own) : own.clone(),
@@ -361,9 +367,7 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
     if (two_in_one)
         predictions = {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
     else if (reuse_)
-        memories_[picture].complete(
-            predictions, static_cast<int>(next_),
-            plan().schedule.count == cachify::Count::steps ? step : static_cast<int>(next_), *mode);
+        memories_[picture].complete(predictions, static_cast<int>(next_), decision, *mode);
     if (!deciders_.empty()) deciders_[picture].gave(predictions.front());
     return predictions;
 }

@@ -109,6 +109,7 @@ class GuidedDenoiser {
         friend class GuidedDenoiser;
         Run() = default;
         std::vector<Tensor> predictions_of(std::size_t picture, const Tensor& own);
+        bool is_two_in_one(std::size_t picture) const;
         std::optional<int> mode_without_probe(std::size_t picture, int step, const Tensor& own);
         int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own);
         void account(std::size_t picture, std::size_t execution);

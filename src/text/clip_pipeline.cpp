@@ -18,7 +18,7 @@ const Json& at(const Json& json, std::string_view key) {
 [[noreturn]] void not_clip(const std::string& file, std::string_view key, const Json& found,
                            std::string_view expected) {
     usage_error("{}: {} is {}, but CLIP's is {}; this is the tokenizer of another kind of model", file, key,
-                printable(found.dump(-1, ' ', false, Json::error_handler_t::replace), 160), expected);
+                printable(text_of(found), 160), expected);
 }
 
 bool is_sequence(const Json& json, std::string_view list, std::initializer_list<const char*> types) {

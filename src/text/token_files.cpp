@@ -12,7 +12,7 @@ namespace reprise {
 namespace fs = std::filesystem;
 
 std::string shown(const Json& value) {
-    return printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return printable(text_of(value));
 }
 
 Vocabulary read_vocabulary(const Json& json, const std::string& file, std::string_view key) {

@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "cachify/schedule.h"
+
 namespace reprise::tune {
 
 using cachify::Config;
@@ -43,23 +45,10 @@ Entry unconditional(const Store& store) {
     return {"unconditional", kAfterTheFirst, {ModuleKind::guidance}, store};
 }
 
-bool is_transformer(const graph::Graph& graph) {
-    return cachify::count_modules(graph, "transformer_blocks") > 0;
-}
-
 /// Whether an entry is about one thing that is no module of the graph itself.
 bool stands_alone(const Entry& entry) {
     return entry.as_one || entry.kinds.front() == ModuleKind::denoiser ||
            entry.kinds.front() == ModuleKind::guidance;
-}
-
-std::string escaped(const std::string& name) {
-    std::string text;
-    for (const char c : name) {
-        if (c == '.') text += '\\';
-        text += c;
-    }
-    return text;
 }
 
 }  // namespace
@@ -74,7 +63,7 @@ std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Store
         for (Entry& entry : config) {
             entry.select_cache_step_func = kAfterTheFirst;
             entry.store = stores.path;
-            entry.as_one = is_transformer(context.graph);
+            entry.as_one = cachify::is_transformer(context.graph);
         }
         paths.push_back({fmt::format("path {}", branch), std::move(config), false});
     }
@@ -90,7 +79,7 @@ std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Store
 }
 
 std::vector<Store> path_stores(const cachify::PolicyContext& context) {
-    if (is_transformer(context.graph)) return {{Rule::delta}, {Rule::delta_forecast, 1}};
+    if (cachify::is_transformer(context.graph)) return {{Rule::delta}, {Rule::delta_forecast, 1}};
     return {{Rule::output}, {Rule::forecast, 1}};
 }
 
@@ -144,8 +133,7 @@ Config config_of(const graph::Graph& graph, const std::vector<Rung>& ladder, con
                 continue;
             }
             for (const auto& module : graph.modules)
-                if (std::find(entry.kinds.begin(), entry.kinds.end(), module.kind) != entry.kinds.end() &&
-                    entry.wildcard_or_filter_func.matches(module.name))
+                if (cachify::matches(entry, module))
                     modules.try_emplace(module.name, Reused{module.kind, entry.store, {}})
                         .first->second.steps.insert(steps.begin(), steps.end());
         }
@@ -161,13 +149,12 @@ Config config_of(const graph::Graph& graph, const std::vector<Rung>& ladder, con
         std::vector<ModuleKind> kinds;
         for (auto module = modules.begin(); module != modules.end();) {
             const bool joins = module->second.steps == first.steps && module->second.store == first.store;
-            if (joins) names.push_back(escaped(module->first));
+            if (joins) names.push_back(module->first);
             if (joins && std::find(kinds.begin(), kinds.end(), module->second.kind) == kinds.end())
                 kinds.push_back(module->second.kind);
             module = joins ? modules.erase(module) : std::next(module);
         }
-        config.push_back({cachify::ModuleFilter::regex(fmt::format("^({})$", fmt::join(names, "|"))),
-                          list(first.steps), kinds, first.store});
+        config.push_back(cachify::of_names(names, list(first.steps), kinds, first.store));
     }
     for (auto& [entry, steps] : alone) {
         entry.select_cache_step_func = list(steps);
