@@ -2,26 +2,15 @@
 #include <gtest/gtest.h>
 
 #include "cachify/schedule.h"
+#include "cachify/support.h"
 #include "graph/builder.h"
 #include "reprise/cachify.h"
-#include "reprise/error.h"
 
 namespace reprise::cachify {
 namespace {
 
+using reprise::testing::error_of;
 using ::testing::HasSubstr;
-
-/// The error of a call, or "".
-template <class F>
-std::string error_of(F&& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::usage);
-        return error.what();
-    }
-    return "";
-}
 
 /// Blocks in a row, each with an attention inside.
 graph::Graph chain(const std::vector<std::string>& blocks, bool twice = false) {

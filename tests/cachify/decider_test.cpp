@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "cachify/step_mask.h"
+#include "cachify/support.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
 namespace {
 
+using reprise::testing::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -104,12 +106,7 @@ TEST(Decider, ARecordIsFollowed) {
     decision.replay = {{2, 3}, {1}};
     Decider second(decision, 5, 1);
     for (int s = 0; s < 5; ++s) EXPECT_EQ(second.reuses(s, s > 0, {}, of(1)), s == 1);
-    try {
-        const Decider third(decision, 5, 2);
-        FAIL();
-    } catch (const Error& error) {
-        EXPECT_THAT(error.what(), HasSubstr("of 2 pictures"));
-    }
+    EXPECT_THAT(error_of([&] { const Decider third(decision, 5, 2); }), HasSubstr("of 2 pictures"));
 }
 
 TEST(StepMask, CacheDitsBins) {

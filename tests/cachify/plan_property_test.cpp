@@ -1,15 +1,16 @@
 // The plan against the wrapped-module meaning, bit for bit, on random graphs, schedules and cuts.
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "cachify/executor.h"
 #include "cachify/naive.h"
 #include "cachify/random_model.h"
+#include "cachify/support.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify::testing {
 namespace {
+
+using reprise::testing::same_bits;
 
 std::vector<int> random_steps(std::mt19937& random, int num_steps) {
     std::vector<int> steps;
@@ -59,10 +60,6 @@ std::vector<Tensor> random_inputs(std::mt19937& random) {
         inputs.push_back(tensor);
     }
     return inputs;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
 
 /// A probe's value is what the module adds to its last stream.

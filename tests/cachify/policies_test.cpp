@@ -6,25 +6,16 @@
 
 #include "cachify/branch_memory.h"
 #include "cachify/schedule.h"
+#include "cachify/support.h"
 #include "graph/builder.h"
-#include "reprise/error.h"
 
 namespace reprise::cachify {
 namespace {
 
+using reprise::testing::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-template <class F>
-std::string error_of(F&& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "";
-}
 
 std::vector<int> steps_reused(const Entry& entry, int num_steps) {
     std::vector<int> steps;

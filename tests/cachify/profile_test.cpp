@@ -8,28 +8,18 @@
 
 #include "cachify/policies.h"
 #include "cachify/schedule.h"
+#include "cachify/support.h"
 #include "graph/builder.h"
-#include "reprise/error.h"
 
 namespace reprise::cachify {
 namespace {
 
+using reprise::testing::error_of;
 using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pointwise;
-
-template <class F>
-std::string error_of(F&& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::usage);
-        return error.what();
-    }
-    return "";
-}
 
 graph::Graph blocks() {
     graph::Builder b("denoiser", DType::f32, nullptr);

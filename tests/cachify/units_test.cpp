@@ -6,12 +6,14 @@
 
 #include "cachify/executor.h"
 #include "cachify/naive.h"
+#include "cachify/support.h"
 #include "graph/builder.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
 namespace {
 
+using reprise::testing::error_of;
 using ::testing::HasSubstr;
 
 const Shape kShape = {1, 1, 1, 4};
@@ -121,12 +123,8 @@ TEST(Units, NothingIsChangedWhereNothingIsAsked) {
 }
 
 TEST(Units, WhatDoesNotFollowIsRefused) {
-    try {
-        with_units(joint_blocks(), {chain("transformer_blocks.[02]")}, "sample");
-        FAIL();
-    } catch (const Error& error) {
-        EXPECT_THAT(error.what(), HasSubstr("'transformer_blocks.2' does not follow 'transformer_blocks.0'"));
-    }
+    EXPECT_THAT(error_of([] { with_units(joint_blocks(), {chain("transformer_blocks.[02]")}, "sample"); }),
+                HasSubstr("'transformer_blocks.2' does not follow 'transformer_blocks.0'"));
 }
 
 }  // namespace

@@ -2,25 +2,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <thread>
 
 #include "io/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "pipelines/support.h"
 #include "reprise/reprise.h"
 
 namespace reprise {
 namespace {
 
+using reprise::testing::error_of;
+using reprise::testing::same_bits;
 using ::testing::HasSubstr;
 
-const std::filesystem::path kModel = std::filesystem::path(REPRISE_FIXTURES) / "pipelines" / "tiny-sdxl";
-
 Pipeline open(const std::string& backend = "", DType precision = DType::f32) {
-    LoadOptions options;
-    options.backend = backend;
-    options.precision = precision;
-    return Pipeline::from_pretrained(kModel, options);
+    return testing::open_fixture("tiny-sdxl", backend, precision);
 }
 
 GenerateOptions apple(int steps = 6) {
@@ -33,24 +30,10 @@ GenerateOptions apple(int steps = 6) {
     return options;
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
-}
-
 int reused_steps(const GenerateOutput& output) {
     int count = 0;
     for (const auto& step : output.report.steps) count += step.reused ? 1 : 0;
     return count;
-}
-
-template <class F>
-std::string error_of(F&& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "";
 }
 
 TEST(Cachify, PrepareEnableDisableUnprepare) {

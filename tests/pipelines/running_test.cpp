@@ -2,9 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "io/metrics.h"
+#include "pipelines/support.h"
 #include "reprise/reprise.h"
 #include "reprise/running_policies.h"
 
@@ -12,15 +11,11 @@ namespace reprise {
 namespace {
 
 using cachify::Config;
+using reprise::testing::error_of;
+using reprise::testing::open_fixture;
+using reprise::testing::same_bits;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Pipeline open(const char* folder, const char* backend = "") {
-    LoadOptions options;
-    options.backend = backend;
-    options.precision = DType::f32;
-    return Pipeline::from_pretrained(std::filesystem::path(REPRISE_FIXTURES) / "pipelines" / folder, options);
-}
 
 GenerateOptions apple(GuidanceMode mode = GuidanceMode::batched) {
     GenerateOptions options;
@@ -30,10 +25,6 @@ GenerateOptions apple(GuidanceMode mode = GuidanceMode::batched) {
     options.guidance_mode = mode;
     options.decode = false;
     return options;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
 
 /// Every running policy that needs no profile, with this threshold.
@@ -50,7 +41,7 @@ std::vector<Config> policies(const Pipeline& pipe, double threshold) {
 class Running : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Running, AThresholdOfZeroIsTheFullResult) {
-    auto pipe = open(GetParam());
+    auto pipe = open_fixture(GetParam());
     const Tensor full = pipe(apple()).latents;
     for (const Config& config : policies(pipe, 0)) {
         cachify::prepare(pipe, 8, config);
@@ -63,7 +54,7 @@ TEST_P(Running, AThresholdOfZeroIsTheFullResult) {
 }
 
 TEST_P(Running, WhatWasDecidedIsReportedAndReplays) {
-    auto pipe = open(GetParam());
+    auto pipe = open_fixture(GetParam());
     const Tensor full = pipe(apple()).latents;
     for (const double threshold : {0.3, 1e9})
         for (const Config& config : policies(pipe, threshold)) {
@@ -88,7 +79,7 @@ TEST_P(Running, WhatWasDecidedIsReportedAndReplays) {
 }
 
 TEST_P(Running, BothWaysOfGuidanceDecideAlike) {
-    auto pipe = open(GetParam());
+    auto pipe = open_fixture(GetParam());
     for (const Config& config : policies(pipe, 0.3)) {
         cachify::prepare(pipe, 8, config);
         const auto batched = pipe(apple());
@@ -99,7 +90,7 @@ TEST_P(Running, BothWaysOfGuidanceDecideAlike) {
 }
 
 TEST_P(Running, PicturesDecideForThemselves) {
-    auto pipe = open(GetParam());
+    auto pipe = open_fixture(GetParam());
     const Config config = policies(pipe, 0.3)[0];
     cachify::prepare(pipe, 8, config);
     auto options = apple();
@@ -112,8 +103,8 @@ TEST_P(Running, PicturesDecideForThemselves) {
 }
 
 TEST_P(Running, TheBackendsAgree) {
-    auto pipe = open(GetParam());
-    auto oracle = open(GetParam(), "reference");
+    auto pipe = open_fixture(GetParam());
+    auto oracle = open_fixture(GetParam(), "reference");
     const auto config = policies(pipe, 0.3);
     for (std::size_t i = 0; i < config.size(); i += 2) {
         cachify::prepare(pipe, 8, config[i]);
@@ -133,25 +124,22 @@ INSTANTIATE_TEST_SUITE_P(Models, Running, ::testing::Values("tiny-sdxl", "tiny-p
                          });
 
 TEST(RunningPolicies, WhatMakesNoSenseIsRefused) {
-    auto pipe = open("tiny-sdxl");
-    const auto error_of = [&](const char* policy) {
-        try {
+    auto pipe = open_fixture("tiny-sdxl");
+    const auto refusal = [&](const char* policy) {
+        return error_of([&] {
             cachify::prepare(pipe, 8, cachify::make_policy(pipe, policy));
             pipe(apple());
-        } catch (const Error& error) {
-            return std::string(error.what());
-        }
-        return std::string();
+        });
     };
-    EXPECT_THAT(error_of("dbcache:first=9"), HasSubstr("first is 9"));
-    EXPECT_THAT(error_of("fbcache:threshold=-1"), HasSubstr("threshold"));
-    EXPECT_THAT(error_of("dbcache:first=1,mask=faster"), HasSubstr("'faster' is no step mask"));
-    EXPECT_THAT(error_of("fbcache+easycache"), HasSubstr("same decision"));
-    EXPECT_THAT(error_of("magcache"), HasSubstr("profile"));
+    EXPECT_THAT(refusal("dbcache:first=9"), HasSubstr("first is 9"));
+    EXPECT_THAT(refusal("fbcache:threshold=-1"), HasSubstr("threshold"));
+    EXPECT_THAT(refusal("dbcache:first=1,mask=faster"), HasSubstr("'faster' is no step mask"));
+    EXPECT_THAT(refusal("fbcache+easycache"), HasSubstr("same decision"));
+    EXPECT_THAT(refusal("magcache"), HasSubstr("profile"));
 }
 
 TEST(RunningPolicies, PresetsReuseMoreAndMore) {
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     std::size_t before = 0;
     for (const char* preset : {"slow", "medium", "fast", "ultra"}) {
         cachify::prepare(pipe, 8, cachify::make_policy(pipe, preset));
@@ -163,7 +151,7 @@ TEST(RunningPolicies, PresetsReuseMoreAndMore) {
 }
 
 TEST(RunningPolicies, CombineWithGuidanceReuseAndHeun) {
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     cachify::prepare(pipe, 8, cachify::make_policy(pipe, "fbcache:threshold=100+guidance"));
     auto options = apple(GuidanceMode::automatic);
     options.scheduler = "heun";

@@ -2,15 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "pipelines/diffusion_pipeline.h"
+#include "pipelines/support.h"
 #include "reprise/reprise.h"
 #include "tune/changes.h"
 
 namespace reprise::tune {
 namespace {
 
+using reprise::testing::open_fixture;
+using reprise::testing::same_bits;
 using ::testing::Contains;
 using ::testing::DoubleNear;
 using ::testing::Each;
@@ -76,14 +77,6 @@ TEST(Series, TakesChannelsOfPicturesAsTokens) {
     EXPECT_THAT(series.ratios(), ElementsAre(kNear(1), kNear((1 + 3.0) / 2)));
 }
 
-const std::filesystem::path kPipelines = std::filesystem::path(REPRISE_FIXTURES) / "pipelines";
-
-Pipeline open(const char* folder) {
-    LoadOptions options;
-    options.precision = DType::f32;
-    return Pipeline::from_pretrained(kPipelines / folder, options);
-}
-
 CalibrateOptions two_runs(GuidanceMode mode = GuidanceMode::split) {
     CalibrateOptions options;
     options.generate.num_inference_steps = 5;
@@ -93,14 +86,10 @@ CalibrateOptions two_runs(GuidanceMode mode = GuidanceMode::split) {
     return options;
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
-}
-
 TEST(Calibrate, MeasuresEveryBlockOfEveryKindOfDenoiser) {
     for (const char* folder : {"tiny-sdxl", "tiny-pixart", "tiny-sd3"}) {
         SCOPED_TRACE(folder);
-        auto pipe = open(folder);
+        auto pipe = open_fixture(folder);
         const auto profile = calibrate(pipe, two_runs());
         std::size_t blocks = 0;
         auto& denoiser = pipe.implementation().denoiser();
@@ -124,7 +113,7 @@ TEST(Calibrate, MeasuresEveryBlockOfEveryKindOfDenoiser) {
 }
 
 TEST(Calibrate, MeasuresTheSameInBothModesOfGuidance) {
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     const auto split = calibrate(pipe, two_runs());
     const auto batched = calibrate(pipe, two_runs(GuidanceMode::batched));
     for (std::size_t m = 0; m < split.modules.size(); ++m)
@@ -135,7 +124,7 @@ TEST(Calibrate, MeasuresTheSameInBothModesOfGuidance) {
 
 // What the watch sees is what runs: the profile's change of the prediction, from predictions by other means.
 TEST(Calibrate, LeavesThePipelineAsItWas) {
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     GenerateOptions options;
     options.prompt = "red apple";
     options.num_inference_steps = 5;
@@ -155,7 +144,7 @@ TEST(Calibrate, LeavesThePipelineAsItWas) {
 }
 
 TEST(Calibrate, OtherKindsAreMeasuredOnDemandAndGetSchedules) {
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     auto options = two_runs();
     options.kinds = {ModuleKind::transformer};
     const auto profile = calibrate(pipe, options);
@@ -175,18 +164,18 @@ TEST(Calibrate, OtherKindsAreMeasuredOnDemandAndGetSchedules) {
 }
 
 TEST(Identity, TellsDenoisersApart) {
-    const auto sdxl = open("tiny-sdxl").implementation().identity();
-    EXPECT_EQ(open("tiny-sdxl").implementation().identity(), sdxl);
+    const auto sdxl = open_fixture("tiny-sdxl").implementation().identity();
+    EXPECT_EQ(open_fixture("tiny-sdxl").implementation().identity(), sdxl);
     EXPECT_EQ(sdxl.class_name, "UNet2DConditionModel");
-    const auto sd = open("tiny-sd").implementation().identity();
+    const auto sd = open_fixture("tiny-sd").implementation().identity();
     EXPECT_NE(sd.config, sdxl.config);
     EXPECT_NE(sd.weights, sdxl.weights);
 }
 
 TEST(Identity, AFileForAnotherDenoiserIsRefused) {
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     const auto profile = calibrate(pipe, two_runs());
-    const auto path = std::filesystem::path(testing::TempDir()) / "block-caching.json";
+    const auto path = std::filesystem::path(::testing::TempDir()) / "block-caching.json";
     FILE* file = std::fopen(path.c_str(), "w");
     std::fputs(cachify::to_json(cachify::block_caching(profile, {0.5}),
                                 cachify::Evidence{profile.model, profile.run, {}, {}})
@@ -195,7 +184,7 @@ TEST(Identity, AFileForAnotherDenoiserIsRefused) {
     std::fclose(file);
     EXPECT_NO_THROW(cachify::load_config(pipe, path.string()));
     try {
-        const auto other = open("tiny-sd");
+        const auto other = open_fixture("tiny-sd");
         cachify::load_config(other, path.string());
         FAIL();
     } catch (const Error& error) {

@@ -2,12 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <fstream>
 
 #include "io/atomic_file.h"
 #include "io/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "pipelines/support.h"
 #include "reprise/reprise.h"
 #include "tune/ladder.h"
 #include "tune/pipeline_runner.h"
@@ -15,15 +15,8 @@
 namespace reprise::tune {
 namespace {
 
+using reprise::testing::open_fixture;
 using ::testing::HasSubstr;
-
-const std::filesystem::path kPipelines = std::filesystem::path(REPRISE_FIXTURES) / "pipelines";
-
-Pipeline open(const char* folder) {
-    LoadOptions options;
-    options.precision = DType::f32;
-    return Pipeline::from_pretrained(kPipelines / folder, options);
-}
 
 GenerateOptions apple() {
     GenerateOptions options;
@@ -37,7 +30,7 @@ GenerateOptions apple() {
 
 struct Bench {
     explicit Bench(const char* folder)
-        : pipe(open(folder)),
+        : pipe(open_fixture(folder)),
           graph(pipe.implementation().denoiser().structure(pipe.implementation().outlook({}).shape)),
           context{pipe.implementation().denoiser().class_name(), graph},
           stores{path_stores(context).back(),
@@ -82,7 +75,7 @@ TEST(PipelineRunner, RunsASchedulesConfiguration) {
             const auto config = config_of(bench.graph, bench.ladder, modes);
             cachify::prepare(bench.pipe, 6, cachify::load_config(bench.pipe, [&] {
                                  const auto path_of =
-                                     std::filesystem::path(testing::TempDir()) / "tuned.json";
+                                     std::filesystem::path(::testing::TempDir()) / "tuned.json";
                                  write_file(path_of, cachify::to_json(config));
                                  return path_of.string();
                              }()));
@@ -145,7 +138,7 @@ TuneOptions small_search() {
 TEST(Tune, WritesAConfigurationWithItsEvidence) {
     for (const char* folder : {"tiny-sdxl", "tiny-pixart"}) {
         SCOPED_TRACE(folder);
-        auto pipe = open(folder);
+        auto pipe = open_fixture(folder);
         const auto tuned = tune(pipe, small_search());
         ASSERT_EQ(tuned.size(), 1U);
         const auto& figures = tuned[0].evidence.figures;
@@ -160,7 +153,7 @@ TEST(Tune, WritesAConfigurationWithItsEvidence) {
         EXPECT_EQ(evidence.model, pipe.implementation().identity());
         EXPECT_EQ(evidence.notes, tuned[0].evidence.notes);
 
-        const auto path = std::filesystem::path(testing::TempDir()) / "tuned.json";
+        const auto path = std::filesystem::path(::testing::TempDir()) / "tuned.json";
         write_file(path, json);
         const Tensor full = pipe(apple()).latents;
         cachify::prepare(pipe, 6, cachify::load_config(pipe, path.string()));
@@ -171,15 +164,15 @@ TEST(Tune, WritesAConfigurationWithItsEvidence) {
         EXPECT_NEAR(relative_error(output.latents, pipe(options).latents), figures.at("distance"),
                     1e-3 * figures.at("distance"));
         EXPECT_LT(output.report.flops_run, output.report.flops_full);
-        auto other = open("tiny-sd3");
+        auto other = open_fixture("tiny-sd3");
         EXPECT_THROW(cachify::load_config(other, path.string()), Error);
     }
 }
 
 TEST(Tune, GoesOnFromItsStateToTheSameEnd) {
-    const auto path = std::filesystem::path(testing::TempDir()) / "tuning-state.json";
+    const auto path = std::filesystem::path(::testing::TempDir()) / "tuning-state.json";
     std::filesystem::remove(path);
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     auto options = small_search();
     options.state = path;
     int left = 400;
@@ -205,13 +198,13 @@ TEST(Tune, GoesOnFromItsStateToTheSameEnd) {
     auto other_steps = options;
     other_steps.generate.num_inference_steps = 7;
     EXPECT_THAT(refusal(pipe, other_steps), HasSubstr("measured with other settings"));
-    auto other = open("tiny-sd");
+    auto other = open_fixture("tiny-sd");
     EXPECT_THAT(refusal(other, options), HasSubstr("measured on another denoiser"));
     std::filesystem::remove(path);
 }
 
 TEST(Tune, RefusesWhatItCannotDo) {
-    auto pipe = open("tiny-sdxl");
+    auto pipe = open_fixture("tiny-sdxl");
     auto options = small_search();
     options.generate.scheduler = "euler_a";
     try {
