@@ -139,7 +139,7 @@ void run(Context& context, const Options& o) {
 
     report(context, output.report, session.load_seconds);
     if (!o.output.json) {
-        for (const auto& name : files.names()) print(name + "\n");
+        print(lines(files.names()));
         return;
     }
     auto json = report::to_json(output.report);
@@ -152,7 +152,7 @@ void run(Context& context, const Options& o) {
     settings["device"] = o.model.device;
     settings["threads"] = o.model.threads;
     json["files"] = files.names();
-    print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    print(json_text(json));
 }
 
 }  // namespace

@@ -140,7 +140,7 @@ void run(Context& context, const Options& o) {
                         {"steps", o.sampling.steps}, {"backend", o.model.backend},
                         {"device", o.model.device},  {"threads", o.model.threads},
                         {"version", REPRISE_VERSION}};
-    print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    print(json_text(json));
 }
 
 }  // namespace

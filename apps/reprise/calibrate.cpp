@@ -78,11 +78,7 @@ void run(Context& context, const Options& o) {
     if (!o.svg.empty()) check_writable(o.svg);
     tune::CalibrateOptions options;
     options.generate = o.sampling.generate_options();
-    if (o.animation.given())
-        o.animation.apply_to(options.generate);
-    else if (!o.prompts.prompt.empty() || !o.prompts.prompts_file.empty())
-        options.prompts = o.prompts.prompts();
-    o.prompts.apply_settings_to(options.generate);
+    options.prompts = apply_what_to_draw(o.prompts, o.animation, options.generate);
     options.seeds.clear();
     for (int i = 0; i < o.seeds; ++i)
         options.seeds.push_back(o.sampling.seed + static_cast<std::uint64_t>(i));
@@ -113,9 +109,8 @@ void run(Context& context, const Options& o) {
         print(cachify::to_json(profile));
         return;
     }
-    std::string text = table(profile, config) + fmt::format("\nblockcache at threshold {}\n\n", o.threshold);
-    for (const auto& name : files.names()) text += name + "\n";
-    print(text);
+    print(table(profile, config) + fmt::format("\nblockcache at threshold {}\n\n", o.threshold) +
+          lines(files.names()));
 }
 
 }  // namespace

@@ -139,9 +139,7 @@ std::vector<std::string> write(const ComparisonPlaces& places, const report::Com
     if (!places.sheet.empty()) files.add(places.sheet, report::contact_sheet(comparison, shown), {});
     if (!places.page.empty()) files.add(places.page, report::to_html(comparison, shown));
     if (!places.csv.empty()) files.add(places.csv, report::to_csv(comparison));
-    if (!places.json.empty())
-        files.add(places.json,
-                  json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    if (!places.json.empty()) files.add(places.json, json_text(json, 1));
     files.commit();
     return files.names();
 }
@@ -179,11 +177,10 @@ void run(Context& context, const Options& o) {
     if (o.output.json) {
         files.insert(files.end(), pictures.begin(), pictures.end());
         json["files"] = files;
-        print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+        print(json_text(json));
         return;
     }
-    std::string text = report::to_text(comparison) + "\n";
-    for (const auto& name : files) text += name + "\n";
+    std::string text = report::to_text(comparison) + "\n" + lines(files);
     if (!pictures.empty()) text += fmt::format("{} and {} pictures\n", pictures.back(), pictures.size() - 1);
     print(text);
 }

@@ -103,9 +103,7 @@ std::vector<std::string> write_pictures(const report::Comparison& comparison, co
             {{"prompt", pair.prompt}, {"seed", pair.seed}, {"number", pair.number}, {"files", files}});
     }
     Outputs index;
-    index.add(
-        folder / "pictures.json",
-        Json{{"ways", ways}, {"pairs", pairs}}.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+    index.add(folder / "pictures.json", json_text(Json{{"ways", ways}, {"pairs", pairs}}, 1));
     index.commit();
     written.push_back(index.names().front());
     return written;

@@ -105,7 +105,7 @@ void run(Context& context, const Options& o) {
 
     report(context, output, session.load_seconds);
     if (!o.output.json) {
-        for (const auto& name : files.names()) print(name + "\n");
+        print(lines(files.names()));
         return;
     }
     auto json = report::to_json(output.report);
@@ -126,7 +126,7 @@ void run(Context& context, const Options& o) {
                         {"threads", o.model.threads},
                         {"version", REPRISE_VERSION}};
     json["files"] = files.names();
-    print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    print(json_text(json));
 }
 
 }  // namespace

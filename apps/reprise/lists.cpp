@@ -20,7 +20,7 @@ void list_schedulers(bool json) {
         auto list = nlohmann::ordered_json::array();
         for (const auto& entry : schedulers())
             list.push_back({{"name", entry.name}, {"class", entry.class_name}, {"summary", entry.summary}});
-        print(list.dump(2) + "\n");
+        print(json_text(list));
         return;
     }
     report::Table table({{"name"}, {"class in diffusers"}, {}});
@@ -46,7 +46,7 @@ void list_policies(bool json) {
                      {"meaning", parameter.meaning}});
             list.push_back({{"name", policy.name}, {"source", policy.source}, {"parameters", parameters}});
         }
-        print(list.dump(2) + "\n");
+        print(json_text(list));
         return;
     }
     report::Table table({{"policy"}, {"parameter"}, {"default", report::Table::Align::right}, {}});
@@ -73,7 +73,7 @@ void list_cache(bool json) {
                             {"precision", entry.precision},
                             {"bytes", entry.bytes},
                             {"last_use", std::chrono::system_clock::to_time_t(entry.last_use)}});
-        print(list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+        print(json_text(list));
         return;
     }
     report::Table table({{"last use"}, {"size", report::Table::Align::right}, {"precision"}, {"weights of"}});

@@ -139,6 +139,17 @@ void AnimationOptions::apply_to(GenerateOptions& options) const {
     options.video.fit = fit == "crop" ? Fit::crop : fit == "letterbox" ? Fit::letterbox : Fit::stretch;
 }
 
+std::vector<std::string> apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
+                                            GenerateOptions& options) {
+    prompts.apply_settings_to(options);
+    if (animation.given()) {
+        animation.apply_to(options);
+        return {};
+    }
+    return prompts.prompt.empty() && prompts.prompts_file.empty() ? std::vector<std::string>{}
+                                                                  : prompts.prompts();
+}
+
 void add_model_options(CLI::App& command, ModelOptions& options) {
     options.backend = backends::available().front();
     const auto group = [](CLI::Option* option) { return option->group("Model"); };

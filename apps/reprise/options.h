@@ -82,6 +82,11 @@ struct AnimationOptions {
     void apply_to(GenerateOptions& options) const;
 };
 
+/// For commands that need no prompts: puts the picture, or how prompts are drawn, into the options. Yields
+/// the prompts, none where none are given.
+std::vector<std::string> apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
+                                            GenerateOptions& options);
+
 struct OutputOptions {
     bool json = false, verbose = false, quiet = false;
 

@@ -94,6 +94,16 @@ void Outputs::commit() {
     files_.clear();
 }
 
+std::string lines(const std::vector<std::string>& texts) {
+    std::string all;
+    for (const auto& text : texts) all += text + "\n";
+    return all;
+}
+
+std::string json_text(const nlohmann::ordered_json& json, int indent) {
+    return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
 void print(std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
         failure("cannot write to standard output: {}", std::generic_category().message(errno));

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ class Outputs {
     std::vector<std::unique_ptr<AtomicFile>> files_;
     std::vector<std::string> names_;
 };
+
+/// Each on a line of its own.
+std::string lines(const std::vector<std::string>& texts);
+/// A document with an end of line; broken UTF-8 becomes U+FFFD.
+std::string json_text(const nlohmann::ordered_json& json, int indent = 2);
 
 /// Prints to stdout; failure when it cannot take the text (a full disk behind it).
 void print(std::string_view text);

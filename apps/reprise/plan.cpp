@@ -73,7 +73,7 @@ void run(Context& context, const Options& o) {
         json["precision"] = name_of(pipe.engine().options.precision);
         json["latents"] = {{"width", ahead.shape.width}, {"height", ahead.shape.height}};
         json["guidance_mode"] = split ? "split" : "batched";
-        print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+        print(json_text(json));
         return;
     }
     print(fmt::format("{} {}: latents {}x{}, {} steps, {}, {}\ncache {}\n\n", denoiser.class_name(),

@@ -105,11 +105,7 @@ void run(Context& context, const Options& o) {
     for (const double speedup : options.speedups) check_writable(path_for(o.out, speedup));
     if (!o.state.empty()) check_writable(o.state);
     options.generate = o.sampling.generate_options();
-    if (o.animation.given())
-        o.animation.apply_to(options.generate);
-    else if (!o.prompts.prompt.empty() || !o.prompts.prompts_file.empty())
-        options.prompts = o.prompts.prompts();
-    o.prompts.apply_settings_to(options.generate);
+    options.prompts = apply_what_to_draw(o.prompts, o.animation, options.generate);
     options.pairs = static_cast<std::size_t>(o.pairs);
     options.trials = static_cast<std::size_t>(o.trials);
     options.minutes = o.minutes;
@@ -139,12 +135,10 @@ void run(Context& context, const Options& o) {
     }
     files.commit();
     if (o.output.json) {
-        print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+        print(json_text(json));
         return;
     }
-    std::string text = table(all) + "\n";
-    for (const auto& name : files.names()) text += name + "\n";
-    print(text);
+    print(table(all) + "\n" + lines(files.names()));
 }
 
 }  // namespace
