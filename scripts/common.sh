@@ -44,3 +44,19 @@ build() {
     cmake --build "$folder" --parallel "$(jobs_at_once)" --target "$@" "${quiet[@]}" ||
         fail "building $* in $folder failed; the first error is above"
 }
+
+# private_python REQUIREMENTS STAMP SIZE: sets `python`: REPRISE_PYTHON, which has to have those packages, or else a private
+# interpreter, into which they are installed once.
+private_python() {
+    local requirements=$1 stamp=.deps/$2
+    python=${REPRISE_PYTHON:-}
+    [ -z "$python" ] || return 0
+    python=$root/.deps/venv/bin/python
+    ! cmp -s "$requirements" "$stamp" || return 0
+    say "installing $requirements into .deps/venv ($3, once)" >&2
+    [ -x "$python" ] || python3 -m venv .deps/venv ||
+        fail "python3 -m venv failed; Debian has it in the package python3-venv"
+    "$python" -m pip install --disable-pip-version-check -q -r "$requirements" >&2 ||
+        fail "the packages of $requirements could not be installed; the reason is above"
+    cp "$requirements" "$stamp"
+}

@@ -68,12 +68,8 @@ def chosen(ways):
     """The full way, the first of reuse, and the one of fewer steps that takes about as long."""
     full = next(way for way in ways if way["kind"] == "full")
     cached = next(way for way in ways if way["kind"] == "cached")
-    fewer = [way for way in ways if way["kind"] == "fewer"]
-    wanted = cached.get("equal_time_steps")
-    same = [way for way in fewer if way["steps"] == wanted] or sorted(
-        fewer, key=lambda way: abs(way["denoise_seconds"]["median"] - cached["denoise_seconds"]["median"])
-    )
-    return [full, cached, *same[:1]]
+    fewer = [way for way in ways if way["kind"] == "fewer" and way["steps"] == cached.get("equal_time_steps")]
+    return [full, cached, *fewer[:1]]
 
 
 def caption(way):

@@ -7,19 +7,7 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-if [ -n "${REPRISE_PYTHON:-}" ]; then
-    python=$REPRISE_PYTHON
-else
-    python=.deps/venv/bin/python
-    requirements=tests/parity/requirements.txt
-    if ! cmp -s "$requirements" .deps/parity-requirements.txt; then
-        say "installing $requirements into .deps/venv (gigabytes, once)"
-        [ -x "$python" ] || python3 -m venv .deps/venv
-        "$python" -m pip install --disable-pip-version-check -q -r "$requirements" ||
-            fail "the packages of $requirements could not be installed; the reason is above"
-        cp "$requirements" .deps/parity-requirements.txt
-    fi
-fi
+private_python tests/parity/requirements.txt parity-requirements.txt gigabytes
 [ "${1:-}" != --install ] || exit 0
 export REPRISE_COMMAND=$root/build/bin/reprise PYTHONPATH=$root/build/python HF_HUB_OFFLINE=1
 exec "$python" "$@"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 from pathlib import Path
 
@@ -62,19 +61,13 @@ def measure(reprise: Path, model: str, work: Path, seeds: int) -> dict:
     words = [word for cache in caches for word in ("--cache", cache)]
     result = json.loads(run(reprise, "compare", *common, "--seeds", seeds, "--runs", 1, "--quiet", "--json", *words,
                             "--report", work / f"{model}.html", "--csv", work / f"{model}.csv"))  # fmt: skip
-    ways = [way for way in result["ways"] if way["kind"] == "cached"]
-    names = [cache.replace(f"profile={profile}", "profile=...") for cache in caches]
+    names = iter([cache.format(profile="...") for cache in MODELS[model]] + caches[len(MODELS[model]) :])
     for way in result["ways"]:
-        way.pop("per_step", None)
+        for key in ("per_step", "cache", "decisions"):
+            way.pop(key, None)
         if way["kind"] == "cached":  # a way with a file in it is named after the file
-            way["name"] = names[ways.index(way)]
-    result["ways"] = [{k: v for k, v in way.items() if k not in ("cache", "decisions")} for way in result["ways"]]
+            way["name"] = next(names)
     return result
-
-
-def portable(text: str) -> str:
-    """Without the paths of the machine."""
-    return re.sub(r"profile=[^\",]+", "profile=...", text).replace(f"{ROOT}/", "")
 
 
 def decibels(mean: dict) -> str:
@@ -110,7 +103,8 @@ def main() -> None:
     for model in args.models.split(","):
         if (ROOT / "models" / model).exists():
             result = measure(args.reprise, model, args.work, args.seeds)
-            (results / f"{model}.json").write_text(portable(json.dumps(result, indent=1, ensure_ascii=False)) + "\n")
+            text = json.dumps(result, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
+            (results / f"{model}.json").write_text(text + "\n")
     page = (results / "intro.md").read_text().rstrip().split("\n")
     for model in MODELS:
         kept = results / f"{model}.json"

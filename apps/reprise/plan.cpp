@@ -30,18 +30,10 @@ constexpr std::size_t kMostPanels = 8;
 
 void draw(const Options& o, const cachify::Plan& plan, const report::PlanView& view,
           const std::string& class_name) {
-    std::size_t left_out = 0;
-    report::GraphDrawing drawing = report::drawing_of(plan, kMostPanels, left_out);
-    drawing.title = fmt::format("{}, {}", model_name(o.model),
-                                o.cache.off() ? "nothing reused" : short_cache_name(o.cache.cache));
-    drawing.subtitle = fmt::format(
-        "{}, {} steps{}; {}{} of the work saved, {} kept between steps{}", class_name, view.num_steps,
-        view.num_branches > 1 ? ", guidance as two passes" : "", plan.schedule.decision ? "up to " : "",
-        report::percent(1 - view.total_flops / std::max(1.0, view.full_total_flops)),
-        report::human_bytes(static_cast<double>(view.kept_bytes)),
-        left_out > 0 ? fmt::format("; {} rarer kinds of step are not shown", left_out) : "");
+    const std::string title = fmt::format("{}, {}", model_name(o.model),
+                                          o.cache.off() ? "nothing reused" : short_cache_name(o.cache.cache));
     Outputs files;
-    files.add(o.svg, report::graph_drawing(drawing));
+    files.add(o.svg, report::plan_drawing(plan, view, class_name, title, kMostPanels));
     files.commit();
 }
 

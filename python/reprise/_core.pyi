@@ -419,7 +419,7 @@ class Rule:
 
     @property
     def store(self) -> str:
-        """output, delta, forecast or delta_forecast"""
+        """output, delta, forecast(order) or delta_forecast(order)"""
 
     @property
     def order(self) -> int:
@@ -451,8 +451,6 @@ class Modules:
         """
         Which module is reused at which step. ValueError as for Reprise's own pipelines.
         """
-
-    def default_config(self) -> list: ...
 
     def make_policy(self, text: str) -> list: ...
 

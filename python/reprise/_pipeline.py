@@ -169,7 +169,7 @@ class Pipeline:
             KeyboardInterrupt. The pipeline can be used as before afterwards.
         on_phase: called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
         """
-        options = _core.GenerateOptions()
+        options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
         if prompt is None or isinstance(prompt, str):
             options.prompt = prompt or ""
         else:
@@ -179,11 +179,8 @@ class Pipeline:
         options.negative_prompt_2, options.negative_prompt_3 = negative_prompt_2, negative_prompt_3
         if image is not None:
             options.image = to_native(image)
-        options.num_inference_steps = num_inference_steps
-        options.guidance_scale = guidance_scale
         options.guidance_rescale = guidance_rescale
         options.skip_guidance_layers = list(skip_guidance_layers)
-        options.height, options.width = height, width
         options.seed = seed % 2**64
         options.num_images_per_prompt = num_images_per_prompt
         options.clip_skip = clip_skip
@@ -193,8 +190,6 @@ class Pipeline:
         options.original_size = original_size
         options.crops_coords_top_left = crops_coords_top_left
         options.target_size = target_size
-        options.scheduler = scheduler
-        options.guidance_mode = guidance_mode
         options.decode = decode
         if latents is not None:
             import numpy
@@ -208,7 +203,7 @@ class Pipeline:
         video.fit = fit
         options.video = video
 
-        with self._progress_bar() as step_done:
+        with _ProgressBar(self._progress_bar_config) as step_done:
 
             def on_step(info: _core.StepInfo) -> bool | None:
                 step_done(info)
@@ -219,9 +214,6 @@ class Pipeline:
     def set_progress_bar_config(self, **config: Any) -> None:
         """What tqdm's progress bar is made with, as in diffusers: `disable=True` for none."""
         self._progress_bar_config = config
-
-    def _progress_bar(self) -> _ProgressBar:
-        return _ProgressBar(self._progress_bar_config)
 
     @property
     def class_name(self) -> str:
@@ -300,6 +292,24 @@ def to_native(image: ImageLike) -> _core.Image:
         found = f"{image.dtype} {image.shape}" if hasattr(image, "dtype") else type(image).__name__
         raise TypeError(f"the picture is {found}; expected Pillow's, uint8 (height, width, 3), or a file's name")
     return _core.Image.from_rgb(image.shape[1], image.shape[0], image.tobytes())
+
+
+def run_options(
+    num_inference_steps: int | None,
+    guidance_scale: float | None,
+    height: int,
+    width: int,
+    scheduler: str,
+    guidance_mode: GuidanceMode,
+) -> _core.GenerateOptions:
+    """How a call is run, whatever it draws."""
+    options = _core.GenerateOptions()
+    options.num_inference_steps = num_inference_steps
+    options.guidance_scale = guidance_scale
+    options.height, options.width = height, width
+    options.scheduler = scheduler
+    options.guidance_mode = guidance_mode
+    return options
 
 
 def save_video(frames: Sequence[ImageLike], path: str | os.PathLike[str], fps: int = 7) -> None:

@@ -8,12 +8,11 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core, cachify
-from reprise._pipeline import GuidanceMode, Pipeline, to_native, to_pil
+from reprise._pipeline import GuidanceMode, Pipeline, run_options, to_native, to_pil
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -83,12 +82,7 @@ def plan(
 ) -> Plan:
     """What a call with these options would do on the pipeline as it is prepared. Reads no weights. Options and errors
     are those of a call."""
-    options = _core.GenerateOptions()
-    options.num_inference_steps = num_inference_steps
-    options.guidance_scale = guidance_scale
-    options.height, options.width = height, width
-    options.scheduler = scheduler
-    options.guidance_mode = guidance_mode
+    options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
     video = _core.AnimateOptions()
     video.num_frames = num_frames
     options.video = video
@@ -168,8 +162,8 @@ def compare(
             share = run(pairs[0], config, steps).report.denoise_seconds / full
             equal[name] = max(1, min(steps - 1, round(steps * share)))
         counts = sorted(set(equal.values() if fewer is None else fewer))
-        for name, wanted in equal.items() if counts else ():
-            equal[name] = min(counts, key=partial(_apart, wanted))
+        if counts:
+            equal = {n: min((abs(count - wanted), count) for count in counts)[1] for n, wanted in equal.items()}
         runs: dict[tuple[str, str], tuple[list[cachify.Entry] | None, int]] = {("full", "full"): (None, steps)}
         runs |= {("cached", name): (config, steps) for name, config in configs.items()}
         runs |= {("fewer", f"{count} steps"): (None, count) for count in counts}
@@ -194,10 +188,6 @@ def compare(
         native.add_way(kind, name, cache, num_steps, outputs[kind, name], full_seconds, beside)
     native.measure()
     return Comparison(native)
-
-
-def _apart(a: int, b: int) -> int:
-    return abs(a - b)
 
 
 def psnr(a: ImageLike, b: ImageLike) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from reprise import _core
-from reprise._pipeline import GuidanceMode, Pipeline
+from reprise._pipeline import GuidanceMode, Pipeline, run_options
 
 
 class Profile:
@@ -52,7 +52,7 @@ def calibrate(
     kinds: of the modules that are measured; blocks always are.
     progress: told before each run which it is, from 0, and of how many. Ctrl-C stops it between steps.
     """
-    options = _options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
+    options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
     return Profile(_core.calibrate(pipe._native, options, list(prompts), list(seeds), list(kinds), progress))
 
 
@@ -87,23 +87,6 @@ def tune(
     progress: told what it does, in words; returning False stops it with `reprise.Cancelled`.
     """
     asked = [] if ssim > 0 or psnr > 0 else [float(speedup) for speedup in speedups]
-    options = _options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
+    options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
     where = os.fspath(state)
     return _core.tune(pipe._native, options, list(prompts), pairs, asked, ssim, psnr, seed, trials, minutes, where, progress)
-
-
-def _options(
-    num_inference_steps: int | None,
-    guidance_scale: float | None,
-    height: int,
-    width: int,
-    scheduler: str,
-    guidance_mode: GuidanceMode,
-) -> _core.GenerateOptions:
-    options = _core.GenerateOptions()
-    options.num_inference_steps = num_inference_steps
-    options.guidance_scale = guidance_scale
-    options.height, options.width = height, width
-    options.scheduler = scheduler
-    options.guidance_mode = guidance_mode
-    return options

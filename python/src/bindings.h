@@ -31,4 +31,13 @@ nb::list entries_of(const cachify::Config& config);
 /// "steps" or "evaluations".
 cachify::Count count_of(const std::string& name);
 
+/// Calls back, if there is something to call, with the interpreter's lock and after a look for Ctrl-C;
+/// whether it did not return False. What it raises goes on to the caller.
+template <class... Args>
+bool goes_on(const nb::object& callback, const Args&... args) {
+    const nb::gil_scoped_acquire lock;
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    return callback.is_none() || !callback(args...).is(nb::handle(Py_False));
+}
+
 }  // namespace reprise::python

@@ -155,8 +155,10 @@ class Modules {
             graph_.modules.push_back(std::move(module));
         }
     }
+    /// Of one of Reprise's own.
+    Modules(std::string denoiser_class, graph::Graph structure)
+        : class_name_(std::move(denoiser_class)), graph_(std::move(structure)) {}
 
-    const std::string& class_name() const { return class_name_; }
     const graph::Graph& graph() const { return graph_; }
     cachify::PolicyContext context() const { return {class_name_, graph_, identity_, folder_}; }
     /// Of what model these are: for files that say what they are for.
@@ -195,28 +197,8 @@ bool extrapolates(Store::Rule rule) {
     return rule == Store::Rule::forecast || rule == Store::Rule::delta_forecast;
 }
 
-std::string_view name_of_rule(Store::Rule rule) {
-    switch (rule) {
-        case Store::Rule::output:
-            return "output";
-        case Store::Rule::delta:
-            return "delta";
-        case Store::Rule::forecast:
-            return "forecast";
-        case Store::Rule::delta_forecast:
-            return "delta_forecast";
-        case Store::Rule::mean:
-            return "mean";
-        case Store::Rule::drop:
-            return "drop";
-    }
-    return "?";
-}
-
 void refuse_what_only_pipelines_have(const Entry& entry, std::size_t number) {
-    const auto about = [&](ModuleKind kind) {
-        return std::find(entry.kinds.begin(), entry.kinds.end(), kind) != entry.kinds.end();
-    };
+    const auto about = [&](ModuleKind kind) { return cachify::is_about(entry, kind); };
     const char* what = about(ModuleKind::guidance)                ? "reuse of halves of guidance"
                        : about(ModuleKind::denoiser)              ? "reuse of the whole denoiser"
                        : entry.store.rule == Store::Rule::mean    ? "the mean over halves of guidance"
@@ -241,7 +223,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
     result.num_decisions = decisions;
     for (auto& rule : schedule.rules) {
         result.rules.push_back({modules.graph().modules[static_cast<std::size_t>(rule.module)].name,
-                                std::string(name_of_rule(rule.store.rule)),
+                                cachify::to_string(rule.store),
                                 extrapolates(rule.store.rule) ? rule.store.order : 0, rule.reuse.front()});
         rule.store = {};  // what is kept does not matter to the order of runs, which is checked here
     }
@@ -253,7 +235,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
 void bind_modules(nb::module_& m) {
     nb::class_<Decisions::Rule>(m, "Rule", "What is decided for one module.")
         .def_ro("module", &Decisions::Rule::module)
-        .def_ro("store", &Decisions::Rule::store, "output, delta, forecast or delta_forecast")
+        .def_ro("store", &Decisions::Rule::store, "output, delta, forecast(order) or delta_forecast(order)")
         .def_ro("order", &Decisions::Rule::order, "Of a forecast, else 0.")
         .def_ro("reuse", &Decisions::Rule::reuse, "For each decision, whether it is reused.");
     nb::class_<Decisions>(m, "Decisions")
@@ -265,10 +247,6 @@ void bind_modules(nb::module_& m) {
         .def("all", &Modules::list, "(name, kind), in order.")
         .def("decide", &decide, "config"_a, "steps_of_evaluations"_a, "count"_a,
              "Which module is reused at which step. ValueError as for Reprise's own pipelines.")
-        .def("default_config",
-             [](const Modules& modules) {
-                 return entries_of(cachify::default_config(modules.class_name(), modules.graph()));
-             })
         .def(
             "make_policy",
             [](const Modules& modules, std::string_view text) {
@@ -286,11 +264,8 @@ void bind_modules(nb::module_& m) {
         [](const Pipeline& pipe) {
             const nb::gil_scoped_release unlock;
             const auto& implementation = pipe.implementation();
-            const auto graph = implementation.denoiser().structure(implementation.outlook({}).shape);
-            std::vector<std::pair<std::string, std::string>> modules;
-            for (std::size_t id = 1; id < graph.modules.size(); ++id)
-                modules.emplace_back(graph.modules[id].name, name_of(graph.modules[id].kind));
-            Modules result(implementation.denoiser().class_name(), modules);
+            const auto& denoiser = implementation.denoiser();
+            Modules result(denoiser.class_name(), denoiser.structure(implementation.outlook({}).shape));
             result.belong_to(implementation);
             return result;
         },

@@ -86,16 +86,8 @@ Pipeline open(const std::filesystem::path& folder, const LoadOptions& options) {
 GenerateOutput generate(const Pipeline& pipe, const GenerateOptions& asked, const nb::object& on_step,
                         const nb::object& on_phase) {
     GenerateOptions options = asked;
-    options.callback_on_step_end = [&](const StepInfo& info) {
-        const nb::gil_scoped_acquire lock;
-        if (PyErr_CheckSignals() != 0) throw nb::python_error();
-        return on_step.is_none() || !on_step(info).is(nb::handle(Py_False));
-    };
-    options.on_phase = [&](std::string_view phase) {
-        const nb::gil_scoped_acquire lock;
-        if (PyErr_CheckSignals() != 0) throw nb::python_error();
-        if (!on_phase.is_none()) on_phase(phase);
-    };
+    options.callback_on_step_end = [&](const StepInfo& info) { return goes_on(on_step, info); };
+    options.on_phase = [&](std::string_view phase) { goes_on(on_phase, phase); };
     const nb::gil_scoped_release unlock;
     return pipe(options);
 }

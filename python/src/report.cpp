@@ -46,19 +46,6 @@ Plan make_plan(const Pipeline& pipe, const GenerateOptions& options) {
     return result;
 }
 
-std::string drawn(const Plan& plan, const std::string& title, std::size_t most_panels) {
-    std::size_t left_out = 0;
-    report::GraphDrawing drawing = report::drawing_of(*plan.plan, most_panels, left_out);
-    const report::PlanView& view = plan.view;
-    drawing.title = title;
-    drawing.subtitle = fmt::format(
-        "{}, {} steps; {} of the work saved, {} kept between steps{}", plan.denoiser, view.num_steps,
-        report::percent(1 - view.total_flops / std::max(1.0, view.full_total_flops)),
-        report::human_bytes(static_cast<double>(view.kept_bytes)),
-        left_out > 0 ? fmt::format("; {} rarer kinds of step are not shown", left_out) : "");
-    return report::graph_drawing(drawing);
-}
-
 /// What `cachify::prepare` left on a pipeline, to be put back later.
 struct Preparation {
     std::optional<pipelines::Preparation> value;
@@ -103,7 +90,12 @@ void bind_plan(nb::module_& m) {
         .def_prop_ro("expected_speedup", [](const Plan& plan) { return plan.view.expected_speedup; })
         .def("to_text", [](const Plan& plan) { return report::to_text(plan.view); })
         .def("to_json", [](const Plan& plan) { return report::to_json(plan.view).dump(2); })
-        .def("to_svg", &drawn, "title"_a, "most_panels"_a);
+        .def(
+            "to_svg",
+            [](const Plan& plan, const std::string& title, std::size_t most_panels) {
+                return report::plan_drawing(*plan.plan, plan.view, plan.denoiser, title, most_panels);
+            },
+            "title"_a, "most_panels"_a);
     m.def("plan", &make_plan, "pipe"_a, "options"_a);
     nb::class_<Preparation>(m, "Preparation", "What `prepare` left on a pipeline.");
     m.def(
@@ -141,14 +133,6 @@ void bind_comparison(nb::module_& m) {
         "psnr", [](const Image& a, const Image& b) { return psnr(a, b); }, "a"_a, "b"_a);
     m.def(
         "ssim", [](const Image& a, const Image& b) { return ssim(a, b); }, "a"_a, "b"_a);
-}
-
-/// Calls back with the interpreter's lock, after a look for Ctrl-C.
-template <class... Args>
-bool goes_on(const nb::object& progress, Args... args) {
-    const nb::gil_scoped_acquire lock;
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    return progress.is_none() || !progress(args...).is(nb::handle(Py_False));
 }
 
 void bind_tune(nb::module_& m) {

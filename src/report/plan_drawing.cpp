@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "report/graph_drawing.h"
 #include "report/plan_blocks.h"
 #include "report/plan_view.h"
 #include "report/text.h"
@@ -236,8 +237,18 @@ class Reader {
 
 }  // namespace
 
-GraphDrawing drawing_of(const cachify::Plan& plan, std::size_t most_panels, std::size_t& left_out) {
-    return Reader(plan).read(most_panels, left_out);
+std::string plan_drawing(const cachify::Plan& plan, const PlanView& view, std::string_view denoiser,
+                         const std::string& title, std::size_t most_panels) {
+    std::size_t left_out = 0;
+    GraphDrawing drawing = Reader(plan).read(most_panels, left_out);
+    drawing.title = title;
+    drawing.subtitle = fmt::format(
+        "{}, {} steps{}; {}{} of the work saved, {} kept between steps{}", denoiser, view.num_steps,
+        view.num_branches > 1 ? ", guidance as two passes" : "", view.decided ? "up to " : "",
+        percent(1 - view.total_flops / std::max(1.0, view.full_total_flops)),
+        human_bytes(static_cast<double>(view.kept_bytes)),
+        left_out > 0 ? fmt::format("; {} rarer kinds of step are not shown", left_out) : "");
+    return graph_drawing(drawing);
 }
 
 }  // namespace reprise::report

@@ -1,12 +1,13 @@
 #pragma once
 
 #include "cachify/plan.h"
-#include "report/graph_drawing.h"
+#include "report/plan_view.h"
 
 namespace reprise::report {
 
-/// The kinds of step that a plan has, without title; of more than `most_panels` those that most steps are of,
-/// and `left_out` says how many more there are.
-GraphDrawing drawing_of(const cachify::Plan& plan, std::size_t most_panels, std::size_t& left_out);
+/// A plan's kinds of step side by side, as SVG with what it saves in the heading; of more than `most_panels`
+/// those that most steps are of. `view` is the plan's, `denoiser` its class in diffusers.
+std::string plan_drawing(const cachify::Plan& plan, const PlanView& view, std::string_view denoiser,
+                         const std::string& title, std::size_t most_panels);
 
 }  // namespace reprise::report

@@ -30,7 +30,7 @@ from common import Dataset
 from folder import SDXL, write
 from loop import add_options, train
 from ranks import launch
-from tasks import LatentTask
+from tasks import LatentTask, noised
 from train_vae import encode_all
 
 PIECES = 1000
@@ -124,9 +124,7 @@ class Task(LatentTask[Denoiser]):
         keep: torch.Tensor,
     ) -> torch.Tensor:
         """Squared error. Captions are padded to TEXT_LENGTH only: what is masked does not change the result."""
-        timesteps = (places * len(self.alphas)).long().clamp(max=len(self.alphas) - 1)
-        alpha = self.alphas[timesteps][:, None, None, None]
-        noisy = alpha.sqrt() * clean + (1.0 - alpha).sqrt() * noise
+        timesteps, alpha, noisy = noised(self.alphas, clean, noise, places)
         wanted = alpha.sqrt() * noise - (1.0 - alpha).sqrt() * clean
         texts = [text if kept else "" for text, kept in zip(captions, keep.tolist(), strict=True)]
         tokens = self.tokenizer(

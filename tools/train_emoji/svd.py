@@ -449,14 +449,11 @@ def main() -> None:
     for command in (fitting, autoencoder, making, training, exporting):
         command.add_argument("--work", type=Path, default=Path("work"))
     args = parser.parse_args()
-    if args.command in ("clips", "export"):
-        (make_clips if args.command == "clips" else export)(args)
-    elif args.command == "fit":
-        fit_vae(args)
-    elif args.command == "vae":
-        launch(run_vae, args)
+    alone = {"fit": fit_vae, "clips": make_clips, "export": export}
+    if args.command in alone:
+        alone[args.command](args)
     else:
-        launch(run, args)
+        launch(run_vae if args.command == "vae" else run, args)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,15 @@ class LatentTask(ABC, Generic[Model]):
         return total / count
 
 
+def noised(
+    alphas: torch.Tensor, clean: torch.Tensor, noise: torch.Tensor, places: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The timesteps of these places, their alpha (batch, 1, 1, 1), and the noisy latents."""
+    timesteps = (places * len(alphas)).long().clamp(max=len(alphas) - 1)
+    alpha = alphas[timesteps][:, None, None, None]
+    return timesteps, alpha, alpha.sqrt() * clean + (1.0 - alpha).sqrt() * noise
+
+
 class NoiseTask(LatentTask[Model]):
     """Noise prediction on a discrete schedule, with min-SNR weights."""
 
@@ -90,12 +99,9 @@ class NoiseTask(LatentTask[Model]):
         keep: torch.Tensor,
     ) -> torch.Tensor:
         """Squared error; noise-heavy steps count a little more than in the min-SNR paper."""
-        timesteps = (places * len(self.alphas)).long().clamp(max=len(self.alphas) - 1)
-        alpha = self.alphas[timesteps]
-        snr = alpha / (1.0 - alpha)
+        timesteps, alpha, noisy = noised(self.alphas, clean, noise, places)
+        snr = (alpha / (1.0 - alpha)).flatten()
         weight = snr.clamp(max=SNR_GAMMA) / snr * snr.clamp(max=1.0) ** -0.25
-        alpha = alpha[:, None, None, None]
-        noisy = alpha.sqrt() * clean + (1.0 - alpha).sqrt() * noise
         with mixed_precision():
             predicted = self.predict(model, noisy, timesteps, captions, keep)
         error = (predicted.float() - noise).square().mean(dim=(1, 2, 3))
