@@ -40,7 +40,8 @@ Config easy_cache(const EasyCacheOptions& options = {});
 /// the magnitudes that a calibration measured say that it strays little.
 struct MagCacheOptions {
     RunningOptions running = {0.06, 0, 3};
-    double retention = 0.2;  ///< share of the steps, at the beginning, that run in full
+    /// Share of the steps, at the beginning, that run in full; a mask takes its place.
+    double retention = 0.2;
 };
 Config mag_cache(const Pipeline& pipe, const Profile& profile, const MagCacheOptions& options = {});
 

@@ -9,7 +9,10 @@ select_cache_step_func: when they are reused: a function of the step (counted fr
     of the number of steps; an expression over `step` and `num_steps` ("step % 2 != 0"); or a list of steps.
 kinds: what the filter is shown, a list of names such as "cross_attention"; ["block"] where it is not given.
 store: what reuse gives: "output", the last; "delta", the input now plus what the module last added to it;
-    {"forecast": order}, an extrapolation of its last outputs; "mean" over guidance's halves; "drop" of a half.
+    {"forecast": order} and {"delta_forecast": order}, extrapolations of the same; "mean" over guidance's halves; "drop" of a
+    half.
+as_one: whether the modules, which follow one another, are reused as one: what they add together is kept.
+decide: what decides while running, at the steps above; the policies that do so fill it in.
 
 Functions are called when a plan is made, not while it runs.
 """
@@ -42,6 +45,8 @@ class Entry(_Required, total=False):
 
     kinds: list[str]
     store: str | dict[str, int]
+    as_one: bool
+    decide: dict[str, Any]
 
 
 Config = list[Entry]
@@ -215,6 +220,92 @@ def block_caching(profile: Profile, *, threshold: float = 0.2, kinds: Sequence[s
     """Block Caching (Wimbauer et al., arXiv 2312.03209): each module runs again where its change, summed up since it last
     ran, exceeds the threshold; more is faster. `reprise.calibrate` makes the profile."""
     return _core.block_caching(profile._json, threshold, list(kinds))
+
+
+def dual_block_cache(
+    pipe: Pipeline,
+    *,
+    first: int = 8,
+    last: int = 0,
+    order: int = 0,
+    threshold: float = 0.08,
+    warm_up: int = 8,
+    most_in_a_row: int = 0,
+    most_in_all: int = 0,
+    mask: str = "",
+) -> Config:
+    """DBCache (vipshop/cache-dit): the first and last blocks run at every step, and what the first ones add decides
+    whether those between do. With `first=1` and `last=0` it is first-block cache (chengzeyi/ParaAttention).
+
+    order: 1 or 2 extrapolates what is reused (TaylorSeer). This and all that decides while running take:
+    threshold: of the change relative to its magnitude; more is faster, 0 reuses nothing. warm_up: steps at the beginning
+    that run in full. most_in_a_row, most_in_all: reused steps; 0: no limit. mask: a step mask of cache-dit's, "slow",
+    "medium", "fast" or "ultra", that says where reuse is allowed; "": anywhere.
+    """
+    running = _core.RunningOptions(threshold, warm_up, most_in_a_row, most_in_all, mask)
+    return _core.dual_block_cache(_modules(pipe), first, last, order, running)
+
+
+def easy_cache(
+    *,
+    unet: bool = False,
+    threshold: float | None = None,
+    warm_up: int | None = None,
+    most_in_a_row: int = 0,
+    most_in_all: int = 0,
+    mask: str = "",
+) -> Config:
+    """EasyCache (Zhou et al., arXiv 2507.02860): the whole denoiser is reused by what it adds to its input, until the change
+    that the input's own leads one to expect exceeds the threshold (0.05, after 2 steps).
+
+    unet: weighed as in stable-diffusion.cpp for UNets, on its scale (1, after 3 steps). The rest is `dual_block_cache`'s.
+    """
+    threshold = (1.0 if unet else 0.05) if threshold is None else threshold
+    warm_up = (3 if unet else 2) if warm_up is None else warm_up
+    return _core.easy_cache(unet, _core.RunningOptions(threshold, warm_up, most_in_a_row, most_in_all, mask))
+
+
+def mag_cache(
+    pipe: Pipeline,
+    profile: Profile,
+    *,
+    retention: float = 0.2,
+    threshold: float = 0.06,
+    warm_up: int = 1,
+    most_in_a_row: int = 3,
+    most_in_all: int = 0,
+    mask: str = "",
+) -> Config:
+    """MagCache (Ma et al., arXiv 2506.09045): what all blocks add is reused while the magnitudes that `reprise.calibrate`
+    measured say that it strays little.
+
+    retention: the share of the steps, at the beginning, that run in full; a mask takes its place. The rest is
+    `dual_block_cache`'s.
+    """
+    running = _core.RunningOptions(threshold, warm_up, most_in_a_row, most_in_all, mask)
+    return _core.mag_cache(_modules(pipe), profile._json, retention, running)
+
+
+def tea_cache(
+    pipe: Pipeline,
+    profile: Profile,
+    *,
+    threshold: float = 0.15,
+    warm_up: int = 1,
+    most_in_a_row: int = 0,
+    most_in_all: int = 0,
+    mask: str = "",
+) -> Config:
+    """TeaCache (Liu et al., arXiv 2411.19108): what all blocks add is reused until the changes of the first block's input,
+    as the timestep modulates it and as the profile's polynomial translates them, add up to the threshold. The rest is
+    `dual_block_cache`'s."""
+    running = _core.RunningOptions(threshold, warm_up, most_in_a_row, most_in_all, mask)
+    return _core.tea_cache(_modules(pipe), profile._json, running)
+
+
+def replay(config: Sequence[Entry], decisions: Sequence[Sequence[int]]) -> Config:
+    """What a run decided, as a configuration that decides the same again, bit for bit: `decisions` is its report's."""
+    return _core.replay(list(config), decisions)
 
 
 def _adapter() -> Any:

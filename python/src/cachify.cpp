@@ -18,6 +18,7 @@
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/error.h"
 #include "reprise/policies.h"
+#include "reprise/running_policies.h"
 #include "schedulers/registry.h"
 
 namespace reprise::python {
@@ -288,6 +289,46 @@ void bind_modules(nb::module_& m) {
         "For each evaluation of a scheduler, by its JSON configuration, the sampler's step.");
 }
 
+void bind_running_policies(nb::module_& m) {
+    using cachify::RunningOptions;
+    nb::class_<RunningOptions>(m, "RunningOptions")
+        .def(nb::init<double, int, int, int, std::string>(), "threshold"_a, "warm_up"_a, "most_in_a_row"_a,
+             "most_in_all"_a, "mask"_a);
+    m.def(
+        "dual_block_cache",
+        [](const Modules& modules, int first, int last, int order, const RunningOptions& running) {
+            return entries_of(cachify::dual_block_cache(modules.context(), {first, last, order, running}));
+        },
+        "modules"_a, "first"_a, "last"_a, "order"_a, "running"_a);
+    m.def(
+        "easy_cache",
+        [](bool unet, const RunningOptions& running) {
+            return entries_of(cachify::easy_cache({running, unet}));
+        },
+        "unet"_a, "running"_a);
+    m.def(
+        "mag_cache",
+        [](const Modules& modules, const std::string& profile, double retention,
+           const RunningOptions& running) {
+            return entries_of(cachify::mag_cache(
+                modules.context(), cachify::parse_profile(profile, "profile"), {running, retention}));
+        },
+        "modules"_a, "profile"_a, "retention"_a, "running"_a);
+    m.def(
+        "tea_cache",
+        [](const Modules& modules, const std::string& profile, const RunningOptions& running) {
+            return entries_of(
+                cachify::tea_cache(modules.context(), cachify::parse_profile(profile, "profile"), {running}));
+        },
+        "modules"_a, "profile"_a, "running"_a);
+    m.def(
+        "replay",
+        [](const nb::object& config, const std::vector<std::vector<int>>& decisions) {
+            return entries_of(cachify::replay(config_of(config), decisions));
+        },
+        "config"_a, "decisions"_a);
+}
+
 void bind_policies(nb::module_& m) {
     m.def(
         "t_gate",
@@ -326,6 +367,7 @@ void bind_policies(nb::module_& m) {
         },
         "modules"_a, "self_attention"_a, "cross_attention"_a, "joint_attention"_a, "temporal_attention"_a,
         "begin"_a, "end"_a);
+    bind_running_policies(m);
     m.def("policy_names", [] {
         std::vector<std::string_view> names;
         for (const auto& policy : cachify::policies()) names.push_back(policy.name);

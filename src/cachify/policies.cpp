@@ -91,7 +91,7 @@ constexpr PolicyParameter kUNetCache[] = {
 constexpr PolicyParameter kMagCache[] = {
     kProfile,
     {"threshold", 0.06, "error of the magnitude that may gather"},
-    {"retention", 0.2, "share of the steps, at the beginning, that run"},
+    {"retention", 0.2, "share of the steps, at the beginning, that run; a mask takes its place"},
     {"warm_up", 1, "steps at the beginning that all run"},
     {"in_a_row", 3, "most reused steps in a row; 0: no limit"},
     kInAll,

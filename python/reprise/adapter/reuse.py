@@ -178,18 +178,19 @@ class ReusedForward:
     place changes what is kept. A copy of the module has the forward that was there before."""
 
     rule: _core.Rule
+    _original: Any  # what `install` found in its place
+    _had_its_own: bool  # whether that was the module's, not its class's
+    _offloading: Any
 
     def __init__(self, reuse: Reuse, module: torch.nn.Module, streams: tuple[str, ...]) -> None:
         self._reuse = reuse
         self._module = module
         self._streams = streams
-        self._original = module.forward
-        self._had_its_own = "forward" in module.__dict__
         self._arguments = list(inspect.signature(type(module).forward).parameters)[1:]
         self._call = 0
         #: by branch: (evaluation, outputs), newest first
         self.memory: dict[int, list[tuple[int, Any]]] = {}
-        functools.update_wrapper(self, self._original, updated=())
+        functools.update_wrapper(self, module.forward, updated=())
 
     def install(self) -> None:
         """Puts itself in the module, where it is not in it already, behind whatever wrapped it since (accelerate)."""
@@ -197,6 +198,7 @@ class ReusedForward:
             return
         self._original = self._module.forward
         self._had_its_own = "forward" in self._module.__dict__
+        self._offloading = shared_offloading(self._module)
         self._module.forward = self
 
     def remove(self) -> None:
@@ -229,6 +231,9 @@ class ReusedForward:
         kept = self.memory.setdefault(reuse.branch, [])
         # A branch that begins in the middle of a generation, as skip-layer guidance's does, has nothing to reuse yet.
         if kept and self.rule.reuse[reuse.decision]:
+            if self._offloading is not None:
+                self._offloading.pre_forward(self._module)
+                self._offloading.post_forward(self._module, None)
             return self._reused(kept, args, kwargs)
         outputs = self._original(*args, **kwargs)
         stored = self._differences(outputs, args, kwargs) if "delta" in self.rule.store else copied(outputs)
@@ -283,3 +288,11 @@ class ReusedForward:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return copy.deepcopy(self._original, memo)
+
+
+def shared_offloading(module: torch.nn.Module) -> Any:
+    """The hook of diffusers' group offloading on a module whose weights come and go together with those of others, which
+    it has to be told of although the module does not run; or None."""
+    registry = getattr(module, "_diffusers_hook", None)
+    hook = None if registry is None else registry.get_hook("group_offloading")
+    return hook if hook is not None and len(hook.group.modules) > 1 else None

@@ -218,6 +218,35 @@ def test_policies(pipe):
         cachify.deep_cache(pipe, branch=99)
 
 
+def test_policies_that_decide_while_running(pipe, tmp_path):
+    profile = reprise.calibrate(pipe, ["red apple"], seeds=(0,), num_inference_steps=STEPS)
+    profile.save(tmp_path / "p.json")
+    limits = {"warm_up": 1, "most_in_a_row": 2, "most_in_all": 3}
+    words = "warm_up=1,in_a_row=2,in_all=3"
+    pairs = [
+        (cachify.dual_block_cache(pipe, first=2, threshold=9, **limits), f"dbcache:first=2,threshold=9,{words}"),
+        (cachify.dual_block_cache(pipe, first=1, order=1, threshold=9, **limits), f"fbcache:order=1,threshold=9,{words}"),
+        (cachify.easy_cache(threshold=9, **limits), f"easycache:threshold=9,{words}"),
+        (cachify.easy_cache(), "easycache"),
+        (cachify.easy_cache(unet=True), "ucache"),
+        (cachify.mag_cache(pipe, profile, threshold=9, **limits), f"magcache:profile={tmp_path}/p.json,threshold=9,{words}"),
+        (cachify.tea_cache(pipe, profile, threshold=9, **limits), f"teacache:profile={tmp_path}/p.json,threshold=9,{words}"),
+        (cachify.tea_cache(pipe, profile, mask="slow"), f"teacache:profile={tmp_path}/p.json,mask=slow"),
+    ]
+    for config, text in pairs:
+        assert config == cachify.make_policy(pipe, text), text
+    for config, text in pairs[:3]:
+        cachify.prepare(pipe, STEPS, config)
+        decided = latents(pipe)
+        decisions = pipe.last_report.decisions
+        assert decisions == [reused_steps(pipe)] != [[]], text
+        cachify.prepare(pipe, STEPS, cachify.replay(config, decisions))
+        assert numpy.array_equal(latents(pipe), decided)
+        assert pipe.last_report.decisions == decisions
+    with pytest.raises(ValueError, match="is no step mask"):
+        cachify.easy_cache(mask="slower")
+
+
 def test_json(pipe, tmp_path):
     text = cachify.to_json(cachify.SDXL_DEFAULT_CONFIG)
     assert cachify.parse_config(text) == cachify.SDXL_DEFAULT_CONFIG

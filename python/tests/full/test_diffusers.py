@@ -393,6 +393,82 @@ def test_offloaded_weights(when):
         opened.clear()
 
 
+@pytest.mark.parametrize("blocks", [1, 2, None])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_weights_that_are_offloaded_in_groups(blocks, when, tmp_path, monkeypatch):
+    """Of a group of two blocks the first, which brings the group's weights, may be reused while the second runs."""
+    from diffusers.hooks.group_offloading import ModuleGroup, apply_group_offloading
+
+    monkeypatch.setattr(ModuleGroup, "_offload_to_disk", poisoned(ModuleGroup._offload_to_disk))
+    config = [{"wildcard_or_filter_func": "down_blocks.0", "select_cache_step_func": "step % 2 != 0"}]
+    pipe = pipeline("tiny-sdxl")
+    plain = latents(pipe)
+    cachify.prepare(pipe, STEPS, config)
+    expected = latents(pipe)
+    cachify.unprepare(pipe)
+    pipe.unet = copy.deepcopy(pipe.unet)
+    try:
+        if when == "after":
+            cachify.prepare(pipe, STEPS, config)
+            latents(pipe)
+        grouped = (
+            {"offload_type": "block_level", "num_blocks_per_group": blocks} if blocks else {"offload_type": "leaf_level"}
+        )
+        cpu = torch.device("cpu")
+        apply_group_offloading(pipe.unet, cpu, cpu, offload_to_disk_path=str(tmp_path), **grouped)
+        if when == "before":
+            cachify.prepare(pipe, STEPS, config)
+        assert next(pipe.unet.down_blocks[0].parameters()).isnan().all()
+        assert torch.equal(latents(pipe), expected)
+        cachify.unprepare(pipe)
+        assert torch.equal(latents(pipe), plain)
+    finally:
+        opened.clear()
+
+
+def poisoned(offload):
+    """Weights on disk are no longer in memory: what happens to lie there must not be used."""
+
+    def run(group):
+        offload(group)
+        for weight in (*group.parameters, *(p for module in group.modules for p in module.parameters())):
+            weight.data = torch.full_like(weight.data, float("nan"))
+
+    return run
+
+
+def test_low_rank_adapters():
+    pytest.importorskip("peft")
+    pipe = pipeline("tiny-sdxl")
+    pipe.unet = copy.deepcopy(pipe.unet)
+    generator = torch.Generator().manual_seed(1)
+    adapter = {}
+    for name, module in pipe.unet.named_modules():
+        if name.endswith(("to_q", "to_v")):
+            for side, shape in (("A", (2, module.in_features)), ("B", (module.out_features, 2))):
+                adapter[f"unet.{name}.lora_{side}.weight"] = torch.randn(shape, generator=generator)
+    results = []
+    try:
+        plain = latents(pipe)
+        for when in ("before", "after"):
+            if when == "after":
+                cachify.prepare(pipe, STEPS, DEFAULT)
+                latents(pipe)
+            pipe.load_lora_weights(dict(adapter))
+            if when == "before":
+                cachify.prepare(pipe, STEPS, DEFAULT)
+            results.append(latents(pipe))
+            cachify.disable(pipe)
+            adapted = latents(pipe)
+            assert difference(adapted, plain) > 1e-3 and difference(adapted, results[-1]) > 1e-3
+            pipe.unload_lora_weights()
+            assert difference(latents(pipe), plain) < 1e-5  # the weights are elsewhere in memory
+            cachify.unprepare(pipe)
+        assert difference(*results) < 1e-5
+    finally:
+        opened.clear()
+
+
 def test_modules_that_give_dataclasses_and_dicts():
     from reprise.adapter.structure import combined, copied
 
