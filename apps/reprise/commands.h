@@ -8,6 +8,7 @@ namespace reprise::app {
 
 /// Each adds one command; its callback runs it and throws Error.
 void add_generate(CLI::App& app, Context& context);
+void add_encode(CLI::App& app, Context& context);
 void add_animate(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);

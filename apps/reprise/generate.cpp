@@ -72,16 +72,18 @@ void report(Context& context, const GenerateOutput& output, double load_seconds)
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
-    const auto prompts = o.prompts.prompts();
+    GenerateOptions options = o.sampling.generate_options();
+    const auto prompts = o.prompts.apply_to(options);
     const std::size_t count = prompts.size() * static_cast<std::size_t>(o.prompts.images);
     const auto paths = picture_paths(o.out, count, o.sampling.seed);
     for (const auto& path : paths) check_picture_path(path);
     if (!o.latents_out.empty()) check_writable(o.latents_out);
     const Tensor latents_in = read_latents(o.latents_in);
 
-    Session session(context, o.model, o.cache);
-    GenerateOptions options = session.pipe.implementation().with_defaults(o.sampling.generate_options());
-    o.prompts.apply_to(options);
+    ModelOptions model = o.model;
+    model.text_encoders = !options.embeddings;
+    Session session(context, model, o.cache);
+    options = session.pipe.implementation().with_defaults(options);
     options.latents = latents_in;
     session.pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
     session.prepare(context, o.cache, o.sampling.steps);
@@ -136,6 +138,7 @@ void add_generate(CLI::App& app, Context& context) {
     auto* command = app.add_subcommand("generate", "Draw pictures from prompts");
     add_model_options(*command, options->model);
     add_prompt_options(*command, options->prompts);
+    add_embeddings_option(*command, options->prompts);
     add_sampling_options(*command, options->sampling);
     add_cache_options(*command, options->cache);
     command

@@ -60,6 +60,7 @@ int run(int count, const char* const* arguments, Terminal& terminal) {
     app.require_subcommand(1);
     app.set_version_flag("--version", version_text, "Print the version, the backends, and their devices");
     add_generate(app, context);
+    add_encode(app, context);
     add_animate(app, context);
     add_compare(app, context);
     add_plan(app, context);

@@ -66,6 +66,7 @@ LoadOptions ModelOptions::load_options() const {
     options.vae_precision = dtype(vae_precision);
     options.threads = threads;
     options.variant = variant;
+    options.text_encoders = text_encoders;
     if (keep) options.keep_parameters_below = std::numeric_limits<std::int64_t>::max() / 8;
     return options;
 }
@@ -114,10 +115,14 @@ std::vector<std::string> PromptOptions::prompts() const {
     return prompts;
 }
 
-void PromptOptions::apply_to(GenerateOptions& options) const {
-    options.prompts = prompts();
+std::vector<std::string> PromptOptions::apply_to(GenerateOptions& options) const {
     options.num_images_per_prompt = images;
     apply_settings_to(options);
+    if (embeddings.empty()) return options.prompts = prompts();
+    options.embeddings = load_embeddings(embeddings);
+    std::vector<std::string> known = options.embeddings->prompts;
+    known.resize(static_cast<std::size_t>(options.embeddings->prompt_embeds.dim(0)));
+    return known;
 }
 
 void PromptOptions::apply_settings_to(GenerateOptions& options) const {
@@ -324,6 +329,17 @@ void add_prompt_options(CLI::App& command, PromptOptions& options) {
                              "Not supported: diffusers' guidance by leaving layers out"))
         ->delimiter(',')
         ->type_name("N,...");
+}
+
+void add_embeddings_option(CLI::App& command, PromptOptions& options) {
+    command
+        .add_option(
+            "--embeddings", options.embeddings,
+            "In place of all texts: what reprise encode wrote; the model's text encoders are not opened")
+        ->group("Prompt")
+        ->excludes("--prompt")
+        ->excludes("--prompts-file")
+        ->type_name("FILE");
 }
 
 void add_output_options(CLI::App& command, OutputOptions& options) {

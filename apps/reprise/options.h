@@ -25,7 +25,8 @@ struct ModelOptions {
     std::string precision = "auto", vae_precision = "f32", variant;
     int threads = 0;
 
-    bool keep = false;  ///< large components stay in memory between runs
+    bool keep = false;          ///< large components stay in memory between runs
+    bool text_encoders = true;  ///< false: prompts come as embeddings
 
     LoadOptions load_options() const;
     /// The same, for several runs in one process.
@@ -56,7 +57,7 @@ struct SamplingOptions {
 
 /// What to draw.
 struct PromptOptions {
-    std::string prompts_file;
+    std::string prompts_file, embeddings;
     std::vector<std::string> prompt;
     std::optional<std::string> prompt_2, prompt_3;
     std::optional<std::string> negative_prompt, negative_prompt_2, negative_prompt_3;
@@ -67,7 +68,8 @@ struct PromptOptions {
 
     /// The prompts given, or the lines of the file that are not blank. Error (usage) when there are none.
     std::vector<std::string> prompts() const;
-    void apply_to(GenerateOptions& options) const;
+    /// Puts them into the options, or the file of embeddings. Yields them, or what the file says they were.
+    std::vector<std::string> apply_to(GenerateOptions& options) const;
     /// All but the prompts themselves and how many pictures.
     void apply_settings_to(GenerateOptions& options) const;
 };
@@ -106,6 +108,8 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options);
 enum class Picture { required, optional };
 void add_animation_options(CLI::App& command, AnimationOptions& options, Picture picture);
 void add_prompt_options(CLI::App& command, PromptOptions& options);
+/// The same prompts as a file that `reprise encode` wrote.
+void add_embeddings_option(CLI::App& command, PromptOptions& options);
 void add_output_options(CLI::App& command, OutputOptions& options);
 
 /// Whole numbers from `smallest` on.

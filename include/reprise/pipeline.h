@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "reprise/animate.h"
+#include "reprise/embeddings.h"
 #include "reprise/image.h"
 #include "reprise/tensor.h"
 
@@ -28,6 +29,9 @@ struct LoadOptions {
     /// Components with more weights than this are let go after their turn: a text encoder and a denoiser of
     /// that size are never in memory together, and each call compiles them again. Raise it to keep them.
     std::int64_t keep_parameters_below = 100'000'000;
+    /// Whether text encoders are opened. Without, they need not be in the folder, and prompts come as
+    /// GenerateOptions::embeddings.
+    bool text_encoders = true;
 };
 
 /// How the conditional and unconditional halves of guidance are run.
@@ -61,10 +65,11 @@ struct GenerateOptions {
     std::optional<std::string> negative_prompt = {};  ///< none differs from an empty one (SDXL's zeros)
     std::optional<std::string> negative_prompt_2 = {};
     std::optional<std::string> negative_prompt_3 = {};
-    Image image = {};                             ///< what an image-to-video pipeline starts from
-    AnimateOptions video = {};                    ///< the rest that it is asked
-    std::optional<int> num_inference_steps = {};  ///< none: 50, or what the pipeline has in diffusers
-    std::optional<double> guidance_scale = {};    ///< none: as above; guidance is off at 1 and below
+    std::optional<PromptEmbeddings> embeddings = {};  ///< of prompts, in place of all texts
+    Image image = {};                                 ///< what an image-to-video pipeline starts from
+    AnimateOptions video = {};                        ///< the rest that it is asked
+    std::optional<int> num_inference_steps = {};      ///< none: 50, or what the pipeline has in diffusers
+    std::optional<double> guidance_scale = {};        ///< none: as above; guidance is off at 1 and below
     double guidance_rescale = 0.0;
     std::vector<int> skip_guidance_layers = {};  ///< refused: there is no such third branch
     int width = 0, height = 0;                   ///< in pixels; 0: what the model was trained for
@@ -133,6 +138,9 @@ class Pipeline {
     ~Pipeline();
 
     GenerateOutput operator()(const GenerateOptions& options) const;
+    /// What the text encoders make of the options' prompts and negative prompt, for
+    /// GenerateOptions::embeddings: a call with them gives what a call with the texts gives.
+    PromptEmbeddings encode_prompt(const GenerateOptions& options) const;
 
     /// The pipeline's class in diffusers, such as "StableDiffusionXLPipeline".
     const std::string& class_name() const;

@@ -3,6 +3,7 @@
 /// Everything that users of the library need.
 #include "reprise/cachify.h"
 #include "reprise/dtype.h"
+#include "reprise/embeddings.h"
 #include "reprise/error.h"
 #include "reprise/image.h"
 #include "reprise/module_kind.h"

@@ -1,6 +1,6 @@
 """The C++ library behind the package `reprise`; use that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import os
 from typing import Annotated
 
@@ -262,6 +262,9 @@ class GenerateOptions:
     def set_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
         """f32, C-contiguous; held, not copied."""
 
+    def set_embeddings(self, arrays: Mapping[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]) -> None:
+        """By diffusers' names; f32, C-contiguous; held, not copied."""
+
 class StepInfo:
     """One sampler step, as a callback sees it after the step."""
 
@@ -378,9 +381,11 @@ class GenerateOutput:
 
 class Pipeline:
     @staticmethod
-    def from_pretrained(folder: str | os.PathLike, backend: str, device: str, precision: str | None, vae_precision: str, threads: int, variant: str, keep_parameters_below: int) -> Pipeline: ...
+    def from_pretrained(folder: str | os.PathLike, backend: str, device: str, precision: str | None, vae_precision: str, threads: int, variant: str, keep_parameters_below: int, text_encoders: bool) -> Pipeline: ...
 
     def __call__(self, options: GenerateOptions, on_step: object | None, on_phase: object | None) -> GenerateOutput: ...
+
+    def encode_prompt(self, options: GenerateOptions) -> dict[str, numpy.typing.NDArray[numpy.float32]]: ...
 
     @property
     def class_name(self) -> str: ...

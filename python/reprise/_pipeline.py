@@ -90,6 +90,7 @@ class Pipeline:
         threads: int = 0,
         variant: str = "",
         keep_parameters_below: int = 100_000_000,
+        text_encoders: bool = True,
     ) -> Pipeline:
         """Opens a folder in diffusers' layout.
 
@@ -100,12 +101,21 @@ class Pipeline:
         variant: of the weight files, such as "fp16".
         keep_parameters_below: components of more weights than this are let go after their turn, and compiled again
             by the next call.
+        text_encoders: False does not open them, nor need the folder have them: prompts come as embeddings.
 
         FileNotFoundError when there is no such folder; ValueError naming what in it is missing, broken or not supported.
         """
         return cls(
             _core.Pipeline.from_pretrained(
-                os.fspath(folder), backend, device, precision, vae_precision, threads, variant, keep_parameters_below
+                os.fspath(folder),
+                backend,
+                device,
+                precision,
+                vae_precision,
+                threads,
+                variant,
+                keep_parameters_below,
+                text_encoders,
             )
         )
 
@@ -118,6 +128,12 @@ class Pipeline:
         negative_prompt: str | None = None,
         negative_prompt_2: str | None = None,
         negative_prompt_3: str | None = None,
+        prompt_embeds: numpy.typing.ArrayLike | None = None,
+        negative_prompt_embeds: numpy.typing.ArrayLike | None = None,
+        pooled_prompt_embeds: numpy.typing.ArrayLike | None = None,
+        negative_pooled_prompt_embeds: numpy.typing.ArrayLike | None = None,
+        prompt_attention_mask: numpy.typing.ArrayLike | None = None,
+        negative_prompt_attention_mask: numpy.typing.ArrayLike | None = None,
         image: ImageLike | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -153,6 +169,7 @@ class Pipeline:
         refused with a ValueError.
 
         prompt: one, or several at once. prompt_2, prompt_3: for the other text encoders; None: the prompt.
+        prompt_embeds ... negative_prompt_attention_mask: what `encode_prompt` gave, in place of all texts.
         image: what an image-to-video pipeline starts from: Pillow's, uint8 (height, width, 3), or a file.
         num_inference_steps, guidance_scale: None: what the pipeline has in diffusers. Guidance is off at 1 and below.
         height, width: in pixels; 0: what the model was trained for.
@@ -170,31 +187,34 @@ class Pipeline:
         on_phase: called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
         """
         options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
-        if prompt is None or isinstance(prompt, str):
-            options.prompt = prompt or ""
-        else:
-            options.prompts = list(prompt)
-        options.prompt_2, options.prompt_3 = prompt_2, prompt_3
-        options.negative_prompt = negative_prompt
-        options.negative_prompt_2, options.negative_prompt_3 = negative_prompt_2, negative_prompt_3
+        set_texts(
+            options, prompt, prompt_2, prompt_3, negative_prompt, negative_prompt_2, negative_prompt_3, clip_skip,
+            max_sequence_length, clean_caption,
+        )  # fmt: skip
+        embeddings = {
+            "prompt_embeds": prompt_embeds,
+            "negative_prompt_embeds": negative_prompt_embeds,
+            "pooled_prompt_embeds": pooled_prompt_embeds,
+            "negative_pooled_prompt_embeds": negative_pooled_prompt_embeds,
+            "prompt_attention_mask": prompt_attention_mask,
+            "negative_prompt_attention_mask": negative_prompt_attention_mask,
+        }
+        given = {name: as_floats(array) for name, array in embeddings.items() if array is not None}
+        if given:
+            options.set_embeddings(given)
         if image is not None:
             options.image = to_native(image)
         options.guidance_rescale = guidance_rescale
         options.skip_guidance_layers = list(skip_guidance_layers)
         options.seed = seed % 2**64
         options.num_images_per_prompt = num_images_per_prompt
-        options.clip_skip = clip_skip
-        options.max_sequence_length = max_sequence_length
-        options.clean_caption = clean_caption
         options.use_resolution_binning = use_resolution_binning
         options.original_size = original_size
         options.crops_coords_top_left = crops_coords_top_left
         options.target_size = target_size
         options.decode = decode
         if latents is not None:
-            import numpy
-
-            options.set_latents(numpy.ascontiguousarray(latents, numpy.float32))
+            options.set_latents(as_floats(latents))
         video = _core.AnimateOptions()
         video.num_frames, video.fps, video.motion_bucket_id = num_frames, fps, motion_bucket_id
         video.noise_aug_strength = noise_aug_strength
@@ -210,6 +230,34 @@ class Pipeline:
                 return None if callback_on_step_end is None else callback_on_step_end(info)
 
             return Output(self._native(options, on_step, on_phase))
+
+    def encode_prompt(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        prompt_2: str | None = None,
+        prompt_3: str | None = None,
+        negative_prompt: str | None = None,
+        negative_prompt_2: str | None = None,
+        negative_prompt_3: str | None = None,
+        clip_skip: int | None = None,
+        max_sequence_length: int | None = None,
+        clean_caption: bool = True,
+    ) -> dict[str, numpy.typing.NDArray[numpy.float32]]:
+        """What the text encoders make of prompts, to be kept: float32 arrays with a row for each prompt, named as the
+        arguments of a call that takes them (`pipe(**embeddings)`), which are diffusers'. safetensors' `save_file` and
+        `load_file` (of `safetensors.numpy`) keep them as `reprise encode` and `generate --embeddings` do.
+
+        prompt_embeds, negative_prompt_embeds: (prompts, tokens, width); pooled_prompt_embeds,
+        negative_pooled_prompt_embeds: (prompts, pooled width); prompt_attention_mask, negative_prompt_attention_mask:
+        (prompts, tokens) of 1 and 0. Those that the model takes. ValueError as for a call.
+        """
+        options = _core.GenerateOptions()
+        set_texts(
+            options, prompt, prompt_2, prompt_3, negative_prompt, negative_prompt_2, negative_prompt_3, clip_skip,
+            max_sequence_length, clean_caption,
+        )  # fmt: skip
+        return self._native.encode_prompt(options)
 
     def set_progress_bar_config(self, **config: Any) -> None:
         """What tqdm's progress bar is made with, as in diffusers: `disable=True` for none."""
@@ -292,6 +340,38 @@ def to_native(image: ImageLike) -> _core.Image:
         found = f"{image.dtype} {image.shape}" if hasattr(image, "dtype") else type(image).__name__
         raise TypeError(f"the picture is {found}; expected Pillow's, uint8 (height, width, 3), or a file's name")
     return _core.Image.from_rgb(image.shape[1], image.shape[0], image.tobytes())
+
+
+def as_floats(array: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.float32]:
+    """Contiguous; the same array where it is so already."""
+    import numpy
+
+    return numpy.ascontiguousarray(array, numpy.float32)
+
+
+def set_texts(
+    options: _core.GenerateOptions,
+    prompt: str | Sequence[str] | None,
+    prompt_2: str | None,
+    prompt_3: str | None,
+    negative_prompt: str | None,
+    negative_prompt_2: str | None,
+    negative_prompt_3: str | None,
+    clip_skip: int | None,
+    max_sequence_length: int | None,
+    clean_caption: bool,
+) -> None:
+    """What text encoders are given, and how."""
+    if prompt is None or isinstance(prompt, str):
+        options.prompt = prompt or ""
+    else:
+        options.prompts = list(prompt)
+    options.prompt_2, options.prompt_3 = prompt_2, prompt_3
+    options.negative_prompt = negative_prompt
+    options.negative_prompt_2, options.negative_prompt_3 = negative_prompt_2, negative_prompt_3
+    options.clip_skip = clip_skip
+    options.max_sequence_length = max_sequence_length
+    options.clean_caption = clean_caption
 
 
 def run_options(

@@ -1,5 +1,6 @@
 // Pipelines, what they are asked and what they give.
 #include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -132,6 +133,29 @@ void bind_image(nb::module_& m) {
         "frames"_a, "path"_a, "fps"_a, "text"_a, "Writes an .mp4 (H.264) or an animated lossless .webp.");
 }
 
+constexpr std::pair<const char*, Tensor PromptEmbeddings::*> kEmbeddings[] = {
+    {"prompt_embeds", &PromptEmbeddings::prompt_embeds},
+    {"negative_prompt_embeds", &PromptEmbeddings::negative_prompt_embeds},
+    {"pooled_prompt_embeds", &PromptEmbeddings::pooled_prompt_embeds},
+    {"negative_pooled_prompt_embeds", &PromptEmbeddings::negative_pooled_prompt_embeds},
+    {"prompt_attention_mask", &PromptEmbeddings::prompt_attention_mask},
+    {"negative_prompt_attention_mask", &PromptEmbeddings::negative_prompt_attention_mask},
+};
+
+Tensor& embedding(PromptEmbeddings& embeddings, const std::string& name) {
+    for (const auto& [known, tensor] : kEmbeddings)
+        if (name == known) return embeddings.*tensor;
+    usage_error("'{}' is none of a prompt's embeddings", name);
+}
+
+/// A dict of the arrays that there are.
+nb::dict arrays_of(const PromptEmbeddings& embeddings) {
+    nb::dict arrays;
+    for (const auto& [name, tensor] : kEmbeddings)
+        if ((embeddings.*tensor).defined()) arrays[name] = numpy_view(embeddings.*tensor, true);
+    return arrays;
+}
+
 void bind_options(nb::module_& m) {
     nb::class_<AnimateOptions>(m, "AnimateOptions")
         .def(nb::init<>())
@@ -195,7 +219,15 @@ void bind_options(nb::module_& m) {
             [](GenerateOptions& options, const InputArray& latents) {
                 options.latents = tensor_over(latents);
             },
-            "latents"_a, "f32, C-contiguous; held, not copied.");
+            "latents"_a, "f32, C-contiguous; held, not copied.")
+        .def(
+            "set_embeddings",
+            [](GenerateOptions& options, const std::map<std::string, InputArray>& arrays) {
+                PromptEmbeddings embeddings;
+                for (const auto& [name, array] : arrays) embedding(embeddings, name) = tensor_over(array);
+                options.embeddings = std::move(embeddings);
+            },
+            "arrays"_a, "By diffusers' names; f32, C-contiguous; held, not copied.");
 }
 
 void bind_results(nb::module_& m) {
@@ -269,7 +301,7 @@ void bind_pipeline(nb::module_& m) {
             "from_pretrained",
             [](const std::filesystem::path& folder, const std::string& backend, const std::string& device,
                const std::optional<std::string>& precision, const std::string& vae_precision, int threads,
-               const std::string& variant, std::int64_t keep_parameters_below) {
+               const std::string& variant, std::int64_t keep_parameters_below, bool text_encoders) {
                 LoadOptions options;
                 options.backend = backend;
                 options.device = device;
@@ -278,12 +310,26 @@ void bind_pipeline(nb::module_& m) {
                 options.threads = threads;
                 options.variant = variant;
                 options.keep_parameters_below = keep_parameters_below;
+                options.text_encoders = text_encoders;
                 const nb::gil_scoped_release unlock;
                 return open(folder, options);
             },
             "folder"_a, "backend"_a, "device"_a, "precision"_a.none(), "vae_precision"_a, "threads"_a,
-            "variant"_a, "keep_parameters_below"_a)
+            "variant"_a, "keep_parameters_below"_a, "text_encoders"_a)
         .def("__call__", &generate, "options"_a, "on_step"_a.none(), "on_phase"_a.none())
+        .def(
+            "encode_prompt",
+            [](const Pipeline& pipe, const GenerateOptions& options) {
+                PromptEmbeddings embeddings;
+                {
+                    const nb::gil_scoped_release unlock;
+                    embeddings = pipe.encode_prompt(options);
+                }
+                return arrays_of(embeddings);
+            },
+            "options"_a,
+            nb::sig("def encode_prompt(self, options: GenerateOptions) -> "
+                    "dict[str, numpy.typing.NDArray[numpy.float32]]"))
         .def_prop_ro("class_name", &Pipeline::class_name)
         .def_prop_ro("denoiser_class",
                      [](const Pipeline& pipe) { return pipe.implementation().denoiser().class_name(); })

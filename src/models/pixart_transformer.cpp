@@ -158,7 +158,7 @@ class PixArtTransformer final : public Denoiser {
         traits.sample_height = config_.sample_size;
         traits.sample_width = config_.sample_size;
         traits.text_width = config_.text_width();
-        traits.time_ids = config_.use_additional_conditions ? kSizes : 0;
+        traits.time_ids = config_.use_additional_conditions ? kSizeAndRatioIds : 0;
         traits.patch_size = config_.patch_size;
         traits.takes_mask = true;
         return traits;
@@ -175,7 +175,8 @@ class PixArtTransformer final : public Denoiser {
         const auto batch = conditioning.time_ids.dim(0);
         const auto ids = conditioning.time_ids.span<float>();
         std::vector<float> sizes, ratios;
-        for (std::size_t i = 0; i < ids.size(); ++i) (i % kSizes == 2 ? ratios : sizes).push_back(ids[i]);
+        for (std::size_t i = 0; i < ids.size(); ++i)
+            (i % kSizeAndRatioIds == 2 ? ratios : sizes).push_back(ids[i]);
         result.push_back(
             sinusoidal_embedding(sizes, config_.embedding).reshaped({batch, 2, config_.embedding.width}));
         result.push_back(sinusoidal_embedding(ratios, config_.embedding));
@@ -183,7 +184,6 @@ class PixArtTransformer final : public Denoiser {
     }
 
   private:
-    static constexpr std::int64_t kSizes = 3;  // height, width, ratio
     PixArtTransformerConfig config_;
 };
 

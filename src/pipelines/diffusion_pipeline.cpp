@@ -10,6 +10,8 @@
 
 namespace reprise::pipelines {
 
+using Clock = std::chrono::steady_clock;
+
 double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -97,21 +99,40 @@ void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport
 
 }  // namespace
 
-Tensor DiffusionPipeline::denoise(const Start& start, RunReport& report) const {
-    using Clock = std::chrono::steady_clock;
+GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked) {
+    GenerateOutput output;
+    RunReport& report = output.report;
+    auto begin = Clock::now();
+    Ingredients start = ingredients(asked);
+    report.text_seconds = seconds_since(begin);
+    output.latents = denoise(start, report);
+    if (start.options.decode) {
+        phase(start.options, "decode");
+        begin = Clock::now();
+        for (std::int64_t row = 0; row < output.latents.dim(0); ++row) {
+            auto images = decode(output.latents.rows(row, row + 1), start.options);
+            std::move(images.begin(), images.end(), std::back_inserter(output.images));
+        }
+        report.decode_seconds = seconds_since(begin);
+    }
+    keep_report(report);
+    return output;
+}
+
+Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     const GenerateOptions& options = start.options;
-    const auto chosen = scheduler(options);
-    if (denoiser().reuses() && chosen->stochastic())
+    const Scheduler& chosen = *start.scheduler;
+    if (denoiser().reuses() && chosen.stochastic())
         spdlog::warn(
             "{} adds noise at every step, which reuse follows badly; euler or dpm++2m suit it better",
-            chosen->name());
-    const auto sampler = chosen->start(*options.num_inference_steps);
+            chosen.name());
+    const auto sampler = chosen.start(*options.num_inference_steps);
     if (denoiser().reuses() && sampler->num_steps() < kFewSteps)
         spdlog::warn("{} steps leave little to reuse: neighbouring steps differ too much below {}",
                      sampler->num_steps(), kFewSteps);
     Tensor latents = start.noise;
     for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
-    report.scheduler = chosen->name();
+    report.scheduler = chosen.name();
     report.precision = name_of(parts_.engine.options.precision);
 
     auto begin = Clock::now();

@@ -35,7 +35,7 @@ class DiffusionPipeline {
     DiffusionPipeline& operator=(const DiffusionPipeline&) = delete;
     virtual ~DiffusionPipeline() = default;
 
-    virtual GenerateOutput operator()(const GenerateOptions& options) = 0;
+    GenerateOutput operator()(const GenerateOptions& options);
 
     /// What a call with these options would plan and evaluate, without weights being read. Usage error for
     /// what cannot be run.
@@ -47,19 +47,22 @@ class DiffusionPipeline {
 
     /// One prediction from the halves of guidance.
     using Guide = std::function<Tensor(const std::vector<Tensor>& halves)>;
-    /// What a run of the denoiser starts from, for those who make its steps themselves.
+    /// What a run of the denoiser starts from.
     struct Ingredients {
         GenerateOptions options;  ///< with defaults
         Outlook ahead;
         std::vector<GuidedDenoiser::Branches> pictures;
-        Tensor noise;  ///< standard normal
+        Tensor noise;         ///< standard normal
+        Generator generator;  ///< of what noise is drawn further on
         Guide guide;
         std::unique_ptr<Scheduler> scheduler;
     };
     /// Encodes what the options ask for.
     virtual Ingredients ingredients(const GenerateOptions& options) = 0;
-    /// The picture (of a video, the first frame) of one row of final latents.
-    virtual Image decode(const Tensor& latents, const GenerateOptions& options) = 0;
+    /// The picture, or the frames, of one row of final latents.
+    virtual std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) = 0;
+    /// The embeddings of all prompts, and of what to keep away from. Usage error where there are no prompts.
+    virtual PromptEmbeddings encode_prompt(const GenerateOptions& options) = 0;
 
     /// The options with this pipeline's number of steps and guidance scale where none are given.
     GenerateOptions with_defaults(GenerateOptions options) const;
@@ -83,23 +86,15 @@ class DiffusionPipeline {
     /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
     Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
 
-    /// What a run starts from.
-    struct Start {
-        const GenerateOptions& options;  ///< with defaults
-        const Outlook& ahead;
-        const std::vector<GuidedDenoiser::Branches>& pictures;
-        Tensor noise;  ///< standard normal
-        Generator& generator;
-        Guide guide;
-    };
-    /// The final latents, with the report of how they were made. Lets go of a large denoiser.
-    Tensor denoise(const Start& start, RunReport& report) const;
-    void keep_report(const RunReport& report);
     static void phase(const GenerateOptions& options, std::string_view name) {
         if (options.on_phase) options.on_phase(name);
     }
 
   private:
+    /// The final latents, with the report of how they were made. Lets go of a large denoiser.
+    Tensor denoise(Ingredients& start, RunReport& report) const;
+    void keep_report(const RunReport& report);
+
     PipelineParts parts_;
     mutable std::mutex report_mutex_;
     RunReport last_report_;

@@ -59,6 +59,7 @@ void check_options(const GenerateOptions& options, double default_guidance_scale
         if (given) usage_error("{} is given, but this model animates a picture and takes none", name);
     };
     refuse(!options.prompt.empty() || !options.prompts.empty(), "a prompt");
+    refuse(options.embeddings.has_value(), "a prompt's embeddings");
     refuse(options.prompt_2 || options.prompt_3, "another prompt");
     refuse(options.negative_prompt || options.negative_prompt_2 || options.negative_prompt_3,
            "a negative prompt");
@@ -174,12 +175,14 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
     const Shape shape = {options.num_images_per_prompt, frames, denoiser().model().traits().in_channels,
                          ahead.shape.height, ahead.shape.width};
     Generator generator(options.seed);
+    if (options.latents.defined()) noise(options, shape, generator);  // refused before anything runs
     auto videos = conditioning(options, ahead, generator);
     Tensor start = noise(options, shape, generator);
     return {options,
             ahead,
             std::move(videos),
             std::move(start),
+            std::move(generator),
             [scales = linspace_f32(options.video.min_guidance_scale, options.video.max_guidance_scale,
                                    static_cast<int>(frames))](const std::vector<Tensor>& halves) {
                 return guide_frames(halves, scales);
@@ -187,53 +190,15 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
             scheduler(options)};
 }
 
-Image ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) {
+std::vector<Image> ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) {
     const std::scoped_lock lock(components_mutex_);
     const Shape& shape = latents.shape();
     return decoder_(latents.reshaped({shape[1], shape[2], shape[3], shape[4]}),
-                    options.video.decode_chunk_size)
-        .front();
+                    options.video.decode_chunk_size);
 }
 
-GenerateOutput ImageToVideo::operator()(const GenerateOptions& asked) {
-    using Clock = std::chrono::steady_clock;
-    const GenerateOptions options = with_defaults(asked);
-    const Outlook ahead = outlook(options);
-    if (options.image.empty()) usage_error("this model animates a picture, and none is given");
-    GenerateOutput output;
-    RunReport& report = output.report;
-
-    const std::int64_t frames = ahead.shape.frames;
-    const Shape shape = {options.num_images_per_prompt, frames, denoiser().model().traits().in_channels,
-                         ahead.shape.height, ahead.shape.width};
-    Generator generator(options.seed);
-    if (options.latents.defined()) noise(options, shape, generator);  // refused before anything runs
-
-    auto begin = Clock::now();
-    const auto videos = conditioning(options, ahead, generator);
-    report.text_seconds = seconds_since(begin);
-
-    const auto scales = linspace_f32(options.video.min_guidance_scale, options.video.max_guidance_scale,
-                                     static_cast<int>(frames));
-    output.latents =
-        denoise({options, ahead, videos, noise(options, shape, generator), generator,
-                 [&](const std::vector<Tensor>& halves) { return guide_frames(halves, scales); }},
-                report);
-
-    if (options.decode) {
-        phase(options, "decode");
-        begin = Clock::now();
-        const std::scoped_lock lock(components_mutex_);
-        for (std::int64_t v = 0; v < shape[0]; ++v) {
-            const Tensor video =
-                output.latents.rows(v, v + 1).reshaped({frames, shape[2], shape[3], shape[4]});
-            auto images = decoder_(video, options.video.decode_chunk_size);
-            std::move(images.begin(), images.end(), std::back_inserter(output.images));
-        }
-        report.decode_seconds = seconds_since(begin);
-    }
-    keep_report(report);
-    return output;
+PromptEmbeddings ImageToVideo::encode_prompt(const GenerateOptions& /*options*/) {
+    usage_error("this model animates a picture and takes no prompts");
 }
 
 }  // namespace reprise::pipelines

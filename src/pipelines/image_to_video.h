@@ -15,10 +15,10 @@ class ImageToVideo final : public DiffusionPipeline {
     /// Usage error when the parts do not fit each other.
     explicit ImageToVideo(PipelineParts parts);
 
-    GenerateOutput operator()(const GenerateOptions& options) override;
     Outlook outlook(const GenerateOptions& options) const override;
     Ingredients ingredients(const GenerateOptions& options) override;
-    Image decode(const Tensor& latents, const GenerateOptions& options) override;
+    std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) override;
+    PromptEmbeddings encode_prompt(const GenerateOptions& options) override;
 
   private:
     /// Sides in pixels.

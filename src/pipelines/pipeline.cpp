@@ -22,6 +22,10 @@ GenerateOutput Pipeline::operator()(const GenerateOptions& options) const {
     return (*implementation_)(options);
 }
 
+PromptEmbeddings Pipeline::encode_prompt(const GenerateOptions& options) const {
+    return implementation_->encode_prompt(options);
+}
+
 const std::string& Pipeline::class_name() const {
     return implementation_->folder().class_name();
 }

@@ -26,27 +26,21 @@ void PixArtConditioner::check(const GenerateOptions& options) const {
     if (options.prompt_2 || options.prompt_3 || options.negative_prompt_2 || options.negative_prompt_3)
         usage_error("this model has one text encoder: prompts for a second and third do not apply to it");
     if (options.clip_skip) usage_error("this model has no CLIP text encoder: clip_skip does not apply to it");
-    if (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0))
-        usage_error("this model does not take sizes and crops as conditions");
     if (tokens(options) < 1 || tokens(options) > kMaxTokens)
         usage_error("max_sequence_length is {}; expected 1 to {}", tokens(options), kMaxTokens);
 }
 
-std::vector<Conditioning> PixArtConditioner::encode(const Request& request) {
-    const GenerateOptions& options = request.options;
-    std::vector<std::string> texts = {request.prompt};
-    if (request.guidance) texts.insert(texts.begin(), options.negative_prompt.value_or(""));
+std::vector<Conditioning> PixArtConditioner::encode(const GenerateOptions& options, const std::string& prompt,
+                                                    bool guidance) {
+    std::vector<std::string> texts = {prompt};
+    if (guidance) texts.insert(texts.begin(), options.negative_prompt.value_or(""));
     for (auto& text : texts) text = options.clean_caption ? clean_caption(text) : lower_caption(text);
 
-    const std::vector<float> sizes = {
-        static_cast<float>(request.height), static_cast<float>(request.width),
-        static_cast<float>(static_cast<double>(request.height) / static_cast<double>(request.width))};
     std::vector<Conditioning> result;
     for (const auto& encoded : encoder_(texts, {tokens(options), true})) {
         Conditioning& half = result.emplace_back();
         half.encoder_hidden_states = encoded.hidden_states;
         half.attention_mask = encoded.mask;
-        half.time_ids = Tensor::from({1, 3}, std::span<const float>(sizes));
     }
     return result;
 }

@@ -16,7 +16,8 @@ class PixArtConditioner final : public Conditioner {
     PixArtConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
 
     void check(const GenerateOptions& options) const override;
-    std::vector<models::Conditioning> encode(const Request& request) override;
+    std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
+                                             bool guidance) override;
     void release_large() override { encoder_.release_large(); }
     std::int64_t tokens(const GenerateOptions& options) const override;
     std::int64_t text_width() const override { return encoder_.width(); }

@@ -34,10 +34,16 @@ constexpr std::string_view kPixArtParts[] = {"text_encoder", "tokenizer", "trans
 constexpr std::string_view kStableVideoDiffusionParts[] = {"image_encoder", "feature_extractor", "unet",
                                                            "vae", "scheduler"};
 
-/// A text-to-image pipeline whose prompts are encoded by this class.
+/// Prompts are encoded by this class, or not at all.
+template <class Encoder>
+std::unique_ptr<Conditioner> conditioner_of(const PipelineParts& parts) {
+    if (!parts.options.text_encoders) return nullptr;
+    return std::make_unique<Encoder>(parts.folder, parts.engine, parts.options);
+}
+
 template <class Encoder>
 std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
-    auto conditioner = std::make_unique<Encoder>(parts.folder, parts.engine, parts.options);
+    auto conditioner = conditioner_of<Encoder>(parts);
     return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner));
 }
 
@@ -48,7 +54,7 @@ std::unique_ptr<DiffusionPipeline> pixart(PipelineParts parts) {
         spdlog::info(
             "{0}: no aspect-ratio bins are known for latents of {1}x{1}: it draws at the size asked for",
             parts.folder.path().string(), sample_size);
-    auto conditioner = std::make_unique<PixArtConditioner>(parts.folder, parts.engine, parts.options);
+    auto conditioner = conditioner_of<PixArtConditioner>(parts);
     return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner), bins);
 }
 

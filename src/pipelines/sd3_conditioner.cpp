@@ -65,8 +65,6 @@ Sd3Conditioner::Sd3Conditioner(const ModelFolder& folder, const Engine& engine, 
 }
 
 void Sd3Conditioner::check(const GenerateOptions& options) const {
-    if (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0))
-        usage_error("this model does not take sizes and crops as conditions");
     if (!t5_ && (options.prompt_3 || options.negative_prompt_3))
         usage_error("this model has no T5 encoder: prompt_3 and negative_prompt_3 do not apply to it");
     if (t5_tokens(options) < 1 || t5_tokens(options) > kMaxT5Tokens)
@@ -89,16 +87,16 @@ void Sd3Conditioner::release_large() {
     if (t5_) t5_->release_large();
 }
 
-std::vector<Conditioning> Sd3Conditioner::encode(const Request& request) {
-    const GenerateOptions& options = request.options;
+std::vector<Conditioning> Sd3Conditioner::encode(const GenerateOptions& options, const std::string& prompt,
+                                                 bool guidance) {
     std::vector<Texts> halves;
-    if (request.guidance) {
+    if (guidance) {
         const std::string negative = options.negative_prompt.value_or("");
         halves.push_back({negative, text_or(options.negative_prompt_2, negative),
                           text_or(options.negative_prompt_3, negative), 0});  // never skips
     }
-    halves.push_back({request.prompt, text_or(options.prompt_2, request.prompt),
-                      text_or(options.prompt_3, request.prompt), options.clip_skip.value_or(0)});
+    halves.push_back({prompt, text_or(options.prompt_2, prompt), text_or(options.prompt_3, prompt),
+                      options.clip_skip.value_or(0)});
 
     std::vector<Conditioning> result;
     for (const Texts& texts : halves) {

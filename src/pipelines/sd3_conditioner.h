@@ -20,7 +20,8 @@ class Sd3Conditioner final : public Conditioner {
     Sd3Conditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
 
     void check(const GenerateOptions& options) const override;
-    std::vector<models::Conditioning> encode(const Request& request) override;
+    std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
+                                             bool guidance) override;
     void release_large() override;
     /// CLIP's and, as max_sequence_length asks, T5's.
     std::int64_t tokens(const GenerateOptions& options) const override;

@@ -47,34 +47,15 @@ void TextConditioner::check(const GenerateOptions& options) const {
                     encoders_.size(), two_encoders() ? "s" : "");
     if (options.max_sequence_length)
         usage_error("this model has no T5 encoder: max_sequence_length does not apply to it");
-    if (!two_encoders() &&
-        (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0)))
-        usage_error("this model does not take sizes and crops as conditions");
     for (const ClipEncoder& encoder : encoders_) encoder.check_clip_skip(options.clip_skip.value_or(0));
 }
 
-namespace {
-
-/// Original size, crop's corner and target size of a picture.
-Tensor time_ids(const GenerateOptions& options, std::pair<int, int> size) {
-    const auto original = options.original_size.value_or(size);
-    const auto target = options.target_size.value_or(size);
-    const auto& crop = options.crops_coords_top_left;
-    std::vector<float> ids;
-    for (const int id :
-         {original.first, original.second, crop.first, crop.second, target.first, target.second})
-        ids.push_back(static_cast<float>(id));
-    return Tensor::from({1, 6}, std::span<const float>(ids));
-}
-
-}  // namespace
-
-std::vector<Conditioning> TextConditioner::encode(const Request& request) {
-    const GenerateOptions& options = request.options;
-    const Conditioning conditional = encode_texts({request.prompt, text_or(options.prompt_2, request.prompt)},
-                                                  options.clip_skip.value_or(0));
+std::vector<Conditioning> TextConditioner::encode(const GenerateOptions& options, const std::string& prompt,
+                                                  bool guidance) {
+    const Conditioning conditional =
+        encode_texts({prompt, text_or(options.prompt_2, prompt)}, options.clip_skip.value_or(0));
     std::vector<Conditioning> halves = {conditional};
-    if (request.guidance) {
+    if (guidance) {
         Conditioning unconditional;
         if (!options.negative_prompt && force_zeros_) {
             unconditional.encoder_hidden_states =
@@ -87,8 +68,6 @@ std::vector<Conditioning> TextConditioner::encode(const Request& request) {
         }
         halves.insert(halves.begin(), unconditional);
     }
-    if (two_encoders())
-        for (Conditioning& half : halves) half.time_ids = time_ids(options, {request.height, request.width});
     return halves;
 }
 

@@ -17,7 +17,8 @@ class TextConditioner final : public Conditioner {
     TextConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
 
     void check(const GenerateOptions& options) const override;
-    std::vector<models::Conditioning> encode(const Request& request) override;
+    std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
+                                             bool guidance) override;
     void release_large() override;
     std::int64_t tokens(const GenerateOptions& /*options*/) const override {
         return encoders_.front().tokens();

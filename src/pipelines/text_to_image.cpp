@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pipelines/prompt_embeddings.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -19,6 +20,7 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
             "{}: its denoiser takes {} channels and gives {}, its autoencoder has {}; inpainting and other "
             "variants are not supported yet",
             where, traits.in_channels, traits.out_channels, decoder_.config().latent_channels);
+    if (!conditioner_) return;
     if (traits.text_width != conditioner_->text_width())
         usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where,
                     traits.text_width, conditioner_->text_width());
@@ -58,91 +60,117 @@ std::vector<std::string> all_prompts(const GenerateOptions& options) {
     return options.prompts.empty() ? std::vector<std::string>{options.prompt} : options.prompts;
 }
 
+/// What a denoiser that takes the picture's size is told of it.
+Tensor size_ids(const GenerateOptions& options, PictureSize size, std::int64_t how_many) {
+    std::vector<float> ids;
+    if (how_many == models::kSizeAndCropIds) {
+        const std::pair drawn(size.height, size.width);
+        const auto original = options.original_size.value_or(drawn);
+        const auto target = options.target_size.value_or(drawn);
+        const auto& crop = options.crops_coords_top_left;
+        for (const int id :
+             {original.first, original.second, crop.first, crop.second, target.first, target.second})
+            ids.push_back(static_cast<float>(id));
+    } else if (how_many == models::kSizeAndRatioIds) {
+        ids = {static_cast<float>(size.height), static_cast<float>(size.width),
+               static_cast<float>(static_cast<double>(size.height) / static_cast<double>(size.width))};
+    } else {
+        return {};
+    }
+    return Tensor::from({1, how_many}, std::span<const float>(ids));
+}
+
 }  // namespace
+
+void TextToImage::check_texts(const GenerateOptions& options) const {
+    const models::DenoiserTraits traits = denoiser().model().traits();
+    if (traits.time_ids != models::kSizeAndCropIds &&
+        (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0)))
+        usage_error("this model does not take sizes and crops as conditions");
+    if (options.embeddings) {
+        check_embeddings(*options.embeddings, traits, *options.guidance_scale > 1);
+        check_no_texts(options);
+    } else if (conditioner_) {
+        conditioner_->check(options);
+    }
+}
 
 TextToImage::Outlook TextToImage::outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
     check_common(options);
     if (!options.image.empty()) usage_error("this model draws from prompts; it takes no picture");
-    conditioner_->check(options);
+    check_texts(options);
     const PictureSize size = drawn_size(options);
     Outlook result;
     result.shape.height = size.height / decoder_.config().scale();
     result.shape.width = size.width / decoder_.config().scale();
-    result.shape.text_tokens = conditioner_->tokens(options);
+    result.shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
+                               : conditioner_     ? conditioner_->tokens(options)
+                                                  : models::DenoiserShape{}.text_tokens;  // any will do
     result.shape.guidance = *options.guidance_scale > 1;
     result.shape.mode = options.guidance_mode;
     result.evaluations = scheduler(options)->start(*options.num_inference_steps)->evaluations();
     return result;
 }
 
+std::vector<GuidedDenoiser::Branches> TextToImage::texts(const GenerateOptions& options, bool guidance) {
+    if (options.embeddings) return branches_of(*options.embeddings, guidance);
+    if (!conditioner_)
+        usage_error("{}: opened without text encoders, it takes prompts as embeddings",
+                    folder().path().string());
+    phase(options, "text encoder");
+    const std::scoped_lock lock(encoders_mutex_);
+    std::vector<GuidedDenoiser::Branches> result;
+    for (const std::string& prompt : all_prompts(options))
+        result.push_back(conditioner_->encode(options, prompt, guidance));
+    conditioner_->release_large();
+    return result;
+}
+
+PromptEmbeddings TextToImage::encode_prompt(const GenerateOptions& asked) {
+    GenerateOptions options = with_defaults(asked);
+    if (options.embeddings) usage_error("the prompts are given as embeddings already");
+    check_texts(options);
+    PromptEmbeddings result = embeddings_of(texts(options, true));
+    result.prompts = all_prompts(options);
+    return result;
+}
+
 std::vector<GuidedDenoiser::Branches> TextToImage::conditioning(const GenerateOptions& options,
                                                                 bool guidance) {
-    const PictureSize size = drawn_size(options);
-    const std::scoped_lock lock(encoders_mutex_);
+    const Tensor ids = size_ids(options, drawn_size(options), denoiser().model().traits().time_ids);
     std::vector<GuidedDenoiser::Branches> pictures;
-    for (const std::string& prompt : all_prompts(options)) {
-        const auto halves = conditioner_->encode({options, prompt, size.height, size.width, guidance});
+    for (auto& halves : texts(options, guidance)) {
+        for (models::Conditioning& half : halves) half.time_ids = ids;
         pictures.insert(pictures.end(), static_cast<std::size_t>(options.num_images_per_prompt), halves);
     }
-    conditioner_->release_large();
     return pictures;
 }
 
 TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) {
     const GenerateOptions options = with_defaults(asked);
     const Outlook ahead = outlook(options);
-    auto pictures = conditioning(options, ahead.shape.guidance);
-    Generator generator(options.seed);
-    const Shape shape = {static_cast<std::int64_t>(pictures.size()), denoiser().model().traits().in_channels,
+    const auto prompts = options.embeddings ? options.embeddings->prompt_embeds.dim(0)
+                                            : static_cast<std::int64_t>(all_prompts(options).size());
+    const Shape shape = {prompts * options.num_images_per_prompt, denoiser().model().traits().in_channels,
                          ahead.shape.height, ahead.shape.width};
+    Generator generator(options.seed);
     Tensor start = noise(options, shape, generator);
     return {options,
             ahead,
-            std::move(pictures),
+            conditioning(options, ahead.shape.guidance),
             std::move(start),
+            std::move(generator),
             [scale = *options.guidance_scale, rescale = options.guidance_rescale](
                 const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
             scheduler(options)};
 }
 
-Image TextToImage::decode(const Tensor& latents, const GenerateOptions& options) {
+std::vector<Image> TextToImage::decode(const Tensor& latents, const GenerateOptions& options) {
     const std::scoped_lock lock(encoders_mutex_);
     Tensor picture = decoder_.decode(latents);
     if (uses_bins(options)) picture = resized_and_cropped(picture, asked_size(options));
-    return Image::from_chw(picture.reshaped({3, picture.dim(2), picture.dim(3)}));
-}
-
-GenerateOutput TextToImage::operator()(const GenerateOptions& asked) {
-    using Clock = std::chrono::steady_clock;
-    const GenerateOptions options = with_defaults(asked);
-    const Outlook ahead = outlook(options);
-    GenerateOutput output;
-    RunReport& report = output.report;
-
-    auto begin = Clock::now();
-    phase(options, "text encoder");
-    const auto pictures = conditioning(options, ahead.shape.guidance);
-    report.text_seconds = seconds_since(begin);
-
-    Generator generator(options.seed);
-    const Shape shape = {static_cast<std::int64_t>(pictures.size()), denoiser().model().traits().in_channels,
-                         ahead.shape.height, ahead.shape.width};
-    output.latents = denoise({options, ahead, pictures, noise(options, shape, generator), generator,
-                              [&](const std::vector<Tensor>& halves) {
-                                  return guide(halves, *options.guidance_scale, options.guidance_rescale);
-                              }},
-                             report);
-
-    if (options.decode) {
-        phase(options, "decode");
-        begin = Clock::now();
-        for (std::int64_t p = 0; p < output.latents.dim(0); ++p)
-            output.images.push_back(decode(output.latents.rows(p, p + 1), options));
-        report.decode_seconds = seconds_since(begin);
-    }
-    keep_report(report);
-    return output;
+    return {Image::from_chw(picture.reshaped({3, picture.dim(2), picture.dim(3)}))};
 }
 
 }  // namespace reprise::pipelines

@@ -14,20 +14,25 @@ namespace reprise::pipelines {
 /// Prompts in, pictures out: text encoders, a denoiser, an autoencoder.
 class TextToImage final : public DiffusionPipeline {
   public:
-    /// With bins, a picture is drawn at the nearest size of theirs and then scaled and cropped to the one
-    /// asked for, unless the options say otherwise. Usage error when the parts do not fit each other.
+    /// Without a conditioner prompts come as embeddings. With bins, a picture is drawn at the nearest size of
+    /// theirs and then scaled and cropped to the one asked for, unless the options say otherwise. Usage error
+    /// when the parts do not fit each other.
     TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner,
                 std::optional<AspectBins> bins = {});
 
-    GenerateOutput operator()(const GenerateOptions& options) override;
     Outlook outlook(const GenerateOptions& options) const override;
     Ingredients ingredients(const GenerateOptions& options) override;
-    Image decode(const Tensor& latents, const GenerateOptions& options) override;
+    std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) override;
+    PromptEmbeddings encode_prompt(const GenerateOptions& options) override;
 
   private:
     bool uses_bins(const GenerateOptions& options) const { return bins_ && options.use_resolution_binning; }
     PictureSize asked_size(const GenerateOptions& options) const;
     PictureSize drawn_size(const GenerateOptions& options) const;
+    void check_texts(const GenerateOptions& options) const;
+    /// Of each prompt, encoded or as the options bring it.
+    std::vector<GuidedDenoiser::Branches> texts(const GenerateOptions& options, bool guidance);
+    /// Of each picture.
     std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, bool guidance);
 
     std::unique_ptr<Conditioner> conditioner_;

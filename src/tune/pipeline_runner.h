@@ -27,6 +27,8 @@ class PipelineRunner final : public Runner {
 
     std::size_t num_steps() const override { return num_steps_; }
     std::size_t num_pairs() const override { return pairs_.size(); }
+    /// diffusers' class.
+    std::string scheduler_name() const { return std::string(pairs_.front().ingredients.scheduler->name()); }
     std::vector<float> deviation(std::size_t pair, const Modes& modes) override;
     double distance(std::size_t pair, const Modes& modes) override;
 

@@ -86,7 +86,7 @@ class Tuner {
         PipelineRunner runner(
             pipe_, std::vector<GenerateOptions>(pairs_.begin(),
                                                 pairs_.begin() + static_cast<std::ptrdiff_t>(o_.pairs)));
-        state_.run.scheduler = pipe_.ingredients(pairs_.front()).scheduler->name();
+        state_.run.scheduler = runner.scheduler_name();
         load();
         try {
             return tuned(runner);
@@ -319,21 +319,40 @@ class Tuner {
                       [&](const Progress& where) { return on_progress(where, speedup); });
     }
 
-    struct Pictures {
-        double ssim = 0, psnr = 0;
+    /// How far a schedule is from the full result, as means over a runner's pairs.
+    struct Seen {
+        double distance = 0, ssim = 0, psnr = 0;
     };
-    Pictures pictures(PipelineRunner& runner, std::size_t pairs, const Modes& modes,
-                      const GenerateOptions& options) {
-        Pictures mean;
-        for (std::size_t pair = 0; pair < pairs; ++pair) {
-            const Image full = pipe_.decode(runner.full_latents(pair), options);
-            const Image reused = pipe_.decode(runner.latents(pair, modes), options);
-            mean.ssim += ssim(reused, full) / static_cast<double>(pairs);
-            constexpr double kEqual = 99;  // dB, for pictures that are the same
-            mean.psnr += std::min(kEqual, psnr(reused, full)) / static_cast<double>(pairs);
+    /// The full pictures are decoded once.
+    class Eye {
+      public:
+        Eye(pipelines::DiffusionPipeline& pipe, const GenerateOptions& options, PipelineRunner& runner)
+            : pipe_(pipe), options_(options), runner_(runner), full_(runner.num_pairs()) {}
+
+        Seen operator()(const Modes& modes) {
+            Seen mean;
+            const auto share = 1 / static_cast<double>(full_.size());
+            for (std::size_t pair = 0; pair < full_.size(); ++pair) {
+                const Tensor& wanted = runner_.full_latents(pair);
+                const Tensor latents = runner_.latents(pair, modes);
+                if (full_[pair].empty()) full_[pair] = first_picture(wanted);
+                const Image reused = first_picture(latents);
+                constexpr double kEqual = 99;  // dB, for pictures that are the same
+                mean.distance += share * relative_error(latents, wanted);
+                mean.ssim += share * ssim(reused, full_[pair]);
+                mean.psnr += share * std::min(kEqual, psnr(reused, full_[pair]));
+            }
+            return mean;
         }
-        return mean;
-    }
+
+      private:
+        Image first_picture(const Tensor& latents) { return pipe_.decode(latents, options_).front(); }
+
+        pipelines::DiffusionPipeline& pipe_;
+        const GenerateOptions& options_;
+        PipelineRunner& runner_;
+        std::vector<Image> full_;
+    };
 
     std::vector<Tuned> tuned(PipelineRunner& runner) {
         if (state_.record.table.size() == 0) {
@@ -364,9 +383,10 @@ class Tuner {
             pipe_, std::vector<GenerateOptions>(pairs_.begin() + static_cast<std::ptrdiff_t>(o_.pairs),
                                                 pairs_.end()));
         held_out.use(configs(rungs), guidance, o_.pairs);
+        Eye unseen(pipe_, base_, held_out);
         std::vector<Tuned> all;
         for (const auto& [speedup, result] : results)
-            all.push_back(describe(held_out, rungs, speedup, result));
+            all.push_back(describe(unseen(result.modes), rungs, speedup, result));
         pipe_.denoiser().preparation.reset();
         for (Tuned& one : all) one.evidence.figures["measured_speedup"] = measured(one.config);
         return all;
@@ -375,12 +395,13 @@ class Tuner {
     /// The fastest of some speeds that reaches the quality, by halving.
     std::pair<double, Found> fastest(PipelineRunner& runner) {
         const std::vector<double> speeds = {1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 3.5, 4};
+        Eye seen(pipe_, base_, runner);
         std::optional<std::pair<double, Found>> best;
         std::size_t low = 0, high = speeds.size();
         while (low < high) {
             const std::size_t middle = (low + high) / 2;
             const Found result = found(runner, speeds[middle], 0.25);
-            const Pictures reached = pictures(runner, o_.pairs, result.modes, base_);
+            const Seen reached = seen(result.modes);
             spdlog::debug("{:g}x: SSIM {:.3f}, PSNR {:.1f} dB", speeds[middle], reached.ssim, reached.psnr);
             if (reached.ssim >= o_.quality.ssim && reached.psnr >= o_.quality.psnr) {
                 best = {speeds[middle], result};
@@ -395,15 +416,11 @@ class Tuner {
         return *best;
     }
 
-    Tuned describe(PipelineRunner& held_out, const std::vector<Rung>& rungs, double speedup,
-                   const Found& result) {
+    Tuned describe(const Seen& held_out, const std::vector<Rung>& rungs, double speedup,
+                   const Found& result) const {
         Tuned tuned;
         tuned.speedup = speedup;
         tuned.config = config_of(graph_, rungs, result.modes);
-        double distance = 0;
-        for (std::size_t pair = 0; pair < o_.pairs; ++pair)
-            distance += held_out.distance(pair, result.modes) / static_cast<double>(o_.pairs);
-        const Pictures seen = pictures(held_out, o_.pairs, result.modes, base_);
         tuned.evidence.model = state_.model;
         tuned.evidence.run = state_.run;
         auto& figures = tuned.evidence.figures;
@@ -411,9 +428,9 @@ class Tuner {
         figures["predicted_speedup"] = state_.record.table.full_cost(result.modes.size()) / result.seconds;
         figures["distance"] = result.distance;
         figures["distance_before_local_search"] = result.by_model;
-        figures["distance_held_out"] = distance;
-        figures["ssim_held_out"] = seen.ssim;
-        figures["psnr_held_out"] = seen.psnr;
+        figures["distance_held_out"] = held_out.distance;
+        figures["ssim_held_out"] = held_out.ssim;
+        figures["psnr_held_out"] = held_out.psnr;
         figures["search_seed"] = static_cast<double>(o_.seed);
         figures["trials"] = static_cast<double>(o_.trials);
         if (result.predicted >= 0) figures["distance_by_blocks"] = result.predicted;

@@ -212,6 +212,44 @@ class Generate(CommandTest):
         self.assertEqual(report["settings"]["width"], 128)
 
 
+class Encode(CommandTest):
+    def encode(self, *arguments, model=None):
+        return self.run_command(
+            "encode", "--model", model or self.model("tiny-pixart"), "--backend", "reference", *arguments
+        )
+
+    def test_pictures_of_embeddings_are_those_of_the_prompts(self):
+        model, steps = self.copied_model("tiny-pixart"), ("--steps", 2, "--no-resolution-binning")
+        result = self.ok(self.encode("--prompt", "red apple", "--prompt", "größe", "--out", "e.safetensors"))
+        self.assertEqual(result.stdout, "e.safetensors\n")
+        for part in ("text_encoder", "tokenizer"):
+            shutil.rmtree(model / part)
+        self.ok(self.generate("--embeddings", "e.safetensors", *steps, "--out", "a-{n}.png", model=model, prompt=()))
+        self.ok(self.generate(*steps, "--out", "b-{n}.png", model=self.model("tiny-pixart")))
+        texts = png_texts((self.work / "a-2.png").read_bytes())[0]
+        self.assertEqual(texts["prompt"], "größe")
+        self.assertEqual(self.files(), ["a-1.png", "a-2.png", "b-1.png", "e.safetensors"])
+        same = [
+            (self.work / f"{name}-1.png").read_bytes().split(b"IDAT")[1] for name in ("a", "b")
+        ]  # the first prompt and the noise are the same
+        self.assertEqual(*same)
+
+    def test_json(self):
+        report = json.loads(self.ok(self.encode("--prompt", "red apple", "--json", "--out", "e.safetensors")).stdout)
+        self.assertEqual((report["prompts"], report["files"]), (["red apple"], ["e.safetensors"]))
+        self.assertEqual((report["tokens"], report["width"]), (120, 12))
+
+    def test_mistakes(self):
+        video = self.encode("--prompt", "red apple", model=self.model("tiny-svd"))
+        self.assert_refused(video, USAGE, "takes no prompts")
+        self.assert_refused(self.encode("--out", "e.safetensors"), USAGE, "no prompt")
+        self.assert_refused(self.encode("--prompt", "a", "--out", "none/e.safetensors"), USAGE, "none")
+        absent = self.generate("--embeddings", "absent.safetensors", prompt=())
+        self.assert_refused(absent, USAGE, "absent.safetensors")
+        both = self.generate("--embeddings", "e.safetensors")
+        self.assertEqual(both.returncode, USAGE)
+
+
 class Animate(CommandTest):
     def picture(self, name="base.png"):
         return FIXTURES / "io" / name

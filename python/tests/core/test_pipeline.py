@@ -71,6 +71,26 @@ def test_latents_are_the_library_s_memory_and_outlive_it():
     assert numpy.array_equal(pixels, colours)
 
 
+def test_embeddings_in_place_of_texts(pipe):
+    texts = {"prompt": ["red apple", "a dog"], "negative_prompt": "blue"}
+    embeddings = pipe.encode_prompt(**texts)
+    assert {name: array.shape[0] for name, array in embeddings.items()} == dict.fromkeys(
+        ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"), 2
+    )
+    expected = pipe(**texts, **RUN).latents
+    assert numpy.array_equal(pipe(**embeddings, **RUN).latents, expected)
+    without = reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f32", text_encoders=False)
+    without.set_progress_bar_config(disable=True)
+    assert numpy.array_equal(without(**embeddings, **RUN).latents, expected)
+    half = {name: array.astype("float16") for name, array in embeddings.items()}
+    assert pipe(**half, **RUN).latents.shape == expected.shape
+    with pytest.raises(ValueError, match="a prompt is given beside"):
+        pipe("red apple", **embeddings, **RUN)
+    del embeddings["pooled_prompt_embeds"]
+    with pytest.raises(ValueError, match="pooled_prompt_embeds is not given"):
+        pipe(**embeddings, **RUN)
+
+
 def test_latents_in_place_of_the_seed(pipe):
     noise = reprise.randn((1, 4, 8, 8), 42)
     kept = noise.copy()

@@ -109,6 +109,23 @@ def test_the_bundled_model_on_both_roads(cache):
     assert (cache != "off") == any(step.reused for step in expected.report.steps)
 
 
+@pytest.mark.parametrize("folder", [name for name in CLASSES if name != "tiny-svd"])
+def test_embeddings_are_the_library_s(folder):
+    theirs, ours = pipeline(folder), reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32")
+    names = ["prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"]
+    if "pixart" in folder:
+        names = ["prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask"]
+    extra = {"device": "cpu", "num_images_per_prompt": 1} if folder == "tiny-sd" else {}
+    extra |= {"prompt_2": None, "prompt_3": None} if "sd3" in folder else {}
+    with torch.no_grad():
+        made = theirs.encode_prompt("red apple", negative_prompt="blue", do_classifier_free_guidance=True, **extra)
+    made = dict(zip(names, made, strict=False))
+    found = ours.encode_prompt("red apple", negative_prompt="blue")
+    assert found.keys() == made.keys()
+    for name, array in found.items():
+        assert difference(array, made[name].float()) < 1e-4, name
+
+
 @pytest.mark.parametrize("folder", CLASSES)
 def test_modules_have_the_names_and_kinds_that_the_library_gives_them(folder):
     ours = reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32")

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <vector>
+
+#include "models/denoiser.h"
+#include "pipelines/guided_denoiser.h"
+#include "reprise/embeddings.h"
+#include "reprise/pipeline.h"
+
+namespace reprise::pipelines {
+
+/// Usage error unless the embeddings are what a denoiser takes; with guidance, of what to keep away from too.
+void check_embeddings(const PromptEmbeddings& embeddings, const models::DenoiserTraits& traits,
+                      bool guidance);
+/// Usage error for options that say how texts are encoded.
+void check_no_texts(const GenerateOptions& options);
+/// For each prompt what guides the denoiser: unconditional first, or the conditional alone.
+std::vector<GuidedDenoiser::Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance);
+/// The other way round, of both halves of each prompt.
+PromptEmbeddings embeddings_of(const std::vector<GuidedDenoiser::Branches>& prompts);
+
+}  // namespace reprise::pipelines
