@@ -17,9 +17,8 @@ namespace {
 
 /// Beyond this the full way runs over the pieces of a reused one, so that weights are compiled once.
 constexpr double kTwiceCompiledBytes = 1e9;
-/// Runs of each way, and prompts in them, by which the numbers of fewer steps are chosen.
-constexpr int kTrials = 2;
-constexpr std::size_t kTrialPrompts = 4;
+/// Runs of each way by which the numbers of fewer steps are chosen.
+constexpr std::size_t kTrials = 6;
 
 /// The latents of one picture: a row for each frame.
 Tensor latents_of(const Tensor& latents, std::size_t picture) {
@@ -38,11 +37,11 @@ Bout::Bout(Context& context, Session& session, BoutOptions options)
     const double bytes = static_cast<double>(parameter_count(graph, 0)) *
                          static_cast<double>(size_of(pipe.engine().options.precision));
     one_cut_ = bytes > kTwiceCompiledBytes;
-    const auto images = static_cast<std::size_t>(o_.base.num_images_per_prompt);
-    per_call_ = o_.base.prompts.empty() ? 1 : o_.base.prompts.size() * images;
+    per_call_ = static_cast<std::size_t>(o_.base.num_images_per_prompt);
     for (const std::uint64_t seed : o_.seeds)
-        for (std::size_t p = 0; p < per_call_; ++p)
-            result_.pairs.push_back({o_.prompts.at(p / images), seed, static_cast<int>(p % images)});
+        for (const std::string& prompt : o_.prompts)
+            for (std::size_t image = 0; image < per_call_; ++image)
+                result_.pairs.push_back({prompt, seed, static_cast<int>(image)});
     result_.full.name = "full";
     result_.full.num_steps = *o_.base.num_inference_steps;
     result_.full.calls_pictures = static_cast<int>(per_call_);
@@ -56,9 +55,10 @@ Bout::Bout(Context& context, Session& session, BoutOptions options)
     }
 }
 
-GenerateOptions Bout::options(std::size_t seed, bool decode) const {
+GenerateOptions Bout::options(std::size_t call, bool decode) const {
     GenerateOptions options = o_.base;
-    options.seed = o_.seeds[seed];
+    if (options.image.empty()) options.prompt = o_.prompts[call % o_.prompts.size()];
+    options.seed = o_.seeds[call / o_.prompts.size()];
     options.decode = decode;
     return options;
 }
@@ -103,22 +103,19 @@ std::vector<std::string> Bout::reused_by_step(const Contestant& contestant) {
 
 /// Compiles.
 void Bout::warm_up(const Contestant& contestant) {
-    GenerateOptions one = options(0, false);
-    if (!one.prompts.empty()) one.prompts.resize(1);
+    const GenerateOptions one = options(0, false);
     full_run(contestant, one, "full, warming up");
     reused_run(contestant, one, contestant.name + ", warming up");
 }
 
 Bout::Times Bout::time(const Contestant& contestant) {
-    GenerateOptions some = options(0, false);
-    if (some.prompts.size() > kTrialPrompts) some.prompts.resize(kTrialPrompts);
-    Times best{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
-    for (int i = 0; i < kTrials; ++i) {
-        best.full = std::min(best.full, full_run(contestant, some, "full, trial").report.denoise_seconds);
-        best.reused = std::min(
-            best.reused, reused_run(contestant, some, contestant.name + ", trial").report.denoise_seconds);
+    std::vector<double> full, reused;
+    for (std::size_t i = 0; i < kTrials; ++i) {
+        const GenerateOptions one = options(i % num_calls(), false);
+        full.push_back(full_run(contestant, one, "full, trial").report.denoise_seconds);
+        reused.push_back(reused_run(contestant, one, contestant.name + ", trial").report.denoise_seconds);
     }
-    return best;
+    return {report::spread_of(full).median, report::spread_of(reused).median};
 }
 
 void Bout::choose_steps(const std::vector<double>& relative_times) {
@@ -144,11 +141,11 @@ void Bout::choose_steps(const std::vector<double>& relative_times) {
     }
 }
 
-double Bout::keep(report::Way& way, double full_seconds, GenerateOutput output, std::size_t seed) {
+double Bout::keep(report::Way& way, double full_seconds, GenerateOutput output, std::size_t call) {
     const double seconds = output.report.denoise_seconds;
     way.summary = output.report.summary;
     for (std::size_t p = 0; p < per_call_ && !output.images.empty(); ++p) {
-        auto& made = way.made[seed * per_call_ + p];
+        auto& made = way.made[call * per_call_ + p];
         const auto frames = static_cast<std::ptrdiff_t>(output.images.size() / per_call_);
         const auto first = output.images.begin() + static_cast<std::ptrdiff_t>(p) * frames;
         if (!made.frames.empty()) continue;
@@ -163,25 +160,25 @@ double Bout::keep(report::Way& way, double full_seconds, GenerateOutput output, 
 void Bout::take_turns(const std::vector<std::size_t>& cached, bool fewer) {
     const Contestant& first = o_.contestants[cached.front()];
     for (int r = 1; r <= o_.runs; ++r)
-        for (std::size_t s = 0; s < o_.seeds.size(); ++s) {
+        for (std::size_t c = 0; c < num_calls(); ++c) {
             const auto label = [&](const std::string& name) {
-                return name + (o_.seeds.size() > 1 ? fmt::format(", seed {}", o_.seeds[s]) : "") +
+                return name + (num_calls() > 1 ? fmt::format(", {} of {}", c + 1, num_calls()) : "") +
                        (o_.runs > 1 ? fmt::format(", run {} of {}", r, o_.runs) : "");
             };
             const auto pictures = [&](const report::Way& way) {
-                return way.made[s * per_call_].frames.empty();
+                return way.made[c * per_call_].frames.empty();
             };
             const double full =
-                keep(result_.full, 0, full_run(first, options(s, pictures(result_.full)), label("full")), s);
+                keep(result_.full, 0, full_run(first, options(c, pictures(result_.full)), label("full")), c);
             for (const std::size_t i : cached) {
                 report::Way& way = result_.cached[i];
-                keep(way, full, reused_run(o_.contestants[i], options(s, pictures(way)), label(way.name)), s);
+                keep(way, full, reused_run(o_.contestants[i], options(c, pictures(way)), label(way.name)), c);
             }
             for (auto& way : result_.fewer) {
                 if (!fewer) break;
-                GenerateOptions options = this->options(s, pictures(way));
+                GenerateOptions options = this->options(c, pictures(way));
                 options.num_inference_steps = way.num_steps;
-                keep(way, full, full_run(first, std::move(options), label(way.name)), s);
+                keep(way, full, full_run(first, std::move(options), label(way.name)), c);
             }
         }
 }
@@ -201,7 +198,6 @@ report::Comparison Bout::run() {
                 choose_steps(relative);
                 for (auto& way : result_.fewer) {
                     GenerateOptions one = options(0, false);
-                    if (!one.prompts.empty()) one.prompts.resize(1);
                     one.num_inference_steps = way.num_steps;
                     full_run(o_.contestants[i], one, way.name + ", warming up");
                 }

@@ -16,18 +16,18 @@ struct Contestant {
 };
 
 struct BoutOptions {
-    GenerateOptions base;  ///< with prompts or a picture, and defaults filled in
-    std::vector<std::string> prompts;
+    GenerateOptions base;              ///< with a picture, or none, and defaults filled in
+    std::vector<std::string> prompts;  ///< of a picture its name for people, alone
     std::vector<Contestant> contestants;
     cachify::Count count = cachify::Count::steps;
     std::vector<std::uint64_t> seeds;
-    int runs = 1;            ///< measured, for each way and seed
+    int runs = 1;            ///< measured, for each way, prompt and seed
     std::vector<int> fewer;  ///< numbers of steps; empty: chosen by the measured times
 };
 
 /// Makes the same pictures in full, in every way of reuse, and with fewer steps, all by turns, so that a
-/// machine that becomes slower meanwhile is as slow for each. The first turn of a way and seed makes its
-/// pictures, later ones are timed only.
+/// machine that becomes slower meanwhile is as slow for each. A turn is a call with one prompt and seed; the
+/// first of a way makes its pictures, later ones are timed only.
 class Bout {
   public:
     Bout(Context& context, Session& session, BoutOptions options);
@@ -45,9 +45,11 @@ class Bout {
     Times time(const Contestant& contestant);
     void choose_steps(const std::vector<double>& relative_times);
     void take_turns(const std::vector<std::size_t>& cached, bool fewer);
-    double keep(report::Way& way, double full_seconds, GenerateOutput output, std::size_t seed);
+    double keep(report::Way& way, double full_seconds, GenerateOutput output, std::size_t call);
 
-    GenerateOptions options(std::size_t seed, bool decode) const;
+    /// Calls of a way, each of one prompt and seed.
+    std::size_t num_calls() const { return o_.seeds.size() * o_.prompts.size(); }
+    GenerateOptions options(std::size_t call, bool decode) const;
     GenerateOutput full_run(const Contestant& beside, GenerateOptions options, const std::string& label);
     GenerateOutput reused_run(const Contestant& contestant, GenerateOptions options,
                               const std::string& label);

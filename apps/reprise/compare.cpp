@@ -90,12 +90,14 @@ BoutOptions bout_options(const Options& o, Session& session, const std::vector<s
     if (o.animation.given())
         o.animation.apply_to(bout.base);
     else
-        o.prompts.apply_to(bout.base);
+        o.prompts.apply_settings_to(bout.base);
+    bout.base.num_images_per_prompt = o.prompts.images;
     bout.prompts = prompts;
     bout.contestants = contestants_of(o, session);
     bout.count = o.count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
     bout.seeds = seeds_of(o);
-    bout.runs = o.runs > 0 ? o.runs : std::max(1, 4 - static_cast<int>(bout.seeds.size()));
+    bout.runs =
+        o.runs > 0 ? o.runs : std::max(1, 4 - static_cast<int>(bout.seeds.size() * bout.prompts.size()));
     for (const int steps : o.fewer)
         if (steps < 1 || steps >= o.sampling.steps)
             usage_error("--fewer-steps {}: expected 1 to {}, one less than --steps", steps,
@@ -128,7 +130,7 @@ void describe(report::Comparison& comparison, const Options& o, const BoutOption
                                  report::name_of(report.guidance_mode))},
         {"engine", fmt::format("{} on {}, {} threads", o.model.backend, o.model.device,
                                o.model.threads == 0 ? "all" : fmt::format("{}", o.model.threads))},
-        {"runs", fmt::format("{} of each way and seed, by turns, after one to warm up", bout.runs)},
+        {"runs", fmt::format("{} of each way, prompt and seed, by turns, after one to warm up", bout.runs)},
         {"version", REPRISE_VERSION}};
 }
 
@@ -192,8 +194,8 @@ void add_comparison_options(CLI::App& command, Options& options) {
         ->type_name("N,...|COUNT");
     group(command.add_option(
               "--runs", options.runs,
-              "Measured runs of each way and seed, by turns, after one to warm up (default: 3 for "
-              "one seed, 2 for two, else 1)"))
+              "Measured runs of each way, prompt and seed, by turns, after one to warm up (default: 3 for "
+              "one, 2 for two, else 1)"))
         ->check(at_least(1))
         ->type_name("N");
     group(

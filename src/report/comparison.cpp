@@ -83,6 +83,17 @@ Spread Way::speedup() const {
     return spread.high == 0 ? Spread{1, 1, 1} : spread;
 }
 
+Mean Way::relative_time() const {
+    constexpr double kOfMedian = 1.2533;  // its standard error over the mean's, for normal errors
+    std::vector<double> times;
+    for (const Turn& turn : turns)
+        if (turn.full_seconds > 0) times.push_back(turn.report.denoise_seconds / turn.full_seconds);
+    Mean mean = mean_of(times);
+    mean.mean = 1 / speedup().median;
+    mean.error *= kOfMedian;
+    return mean;
+}
+
 std::vector<WayStep> Way::steps() const {
     std::vector<WayStep> result(turns.empty() ? 0 : turns.front().report.steps.size());
     for (std::size_t s = 0; s < result.size(); ++s) {
@@ -138,24 +149,31 @@ void Comparison::measure() {
 
 std::optional<Comparison::AtEqualTime> Comparison::fewer_at_time_of(const Way& way) const {
     if (way.kind != Way::Kind::cached) return std::nullopt;
-    std::vector<std::pair<double, const Distances*>> curve;
-    for (const auto& one : fewer) curve.emplace_back(1 / one.speedup().median, &one.distances);
-    std::sort(curve.begin(), curve.end());
-    const double time = 1 / way.speedup().median;
+    std::vector<std::pair<Mean, const Distances*>> curve;
+    for (const auto& one : fewer) curve.emplace_back(one.relative_time(), &one.distances);
+    std::sort(curve.begin(), curve.end(),
+              [](const auto& a, const auto& b) { return a.first.mean < b.first.mean; });
+    const Mean time = way.relative_time();
     for (std::size_t i = 1; i < curve.size(); ++i) {
         const auto& [low, near] = curve[i - 1];
         const auto& [high, far] = curve[i];
-        if (time < low || time > high) continue;
-        const double part = high > low ? (time - low) / (high - low) : 0;
+        if (time.mean < low.mean || time.mean > high.mean) continue;
+        const double width = high.mean - low.mean;
+        const double part = width > 0 ? (time.mean - low.mean) / width : 0;
         const auto between = [&](double a, double b) { return a + part * (b - a); };
         std::vector<double> gains;
         for (std::size_t p = 0; p < pairs.size(); ++p)
             gains.push_back(way.distances.limited_psnr(p) -
                             between(near->limited_psnr(p), far->limited_psnr(p)));
+        Mean gain = mean_of(gains);
+        if (width > 0) {
+            const double slope = (far->mean_psnr().mean - near->mean_psnr().mean) / width;
+            const double clock = std::hypot(time.error, (1 - part) * low.error, part * high.error);
+            if (std::isfinite(slope)) gain.error = std::hypot(gain.error, slope * clock);
+        }
         return AtEqualTime{between(near->mean_psnr().mean, far->mean_psnr().mean),
                            between(mean_of(near->ssim).mean, mean_of(far->ssim).mean),
-                           between(mean_of(near->latent_error).mean, mean_of(far->latent_error).mean),
-                           mean_of(gains)};
+                           between(mean_of(near->latent_error).mean, mean_of(far->latent_error).mean), gain};
     }
     return std::nullopt;
 }

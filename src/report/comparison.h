@@ -28,7 +28,7 @@ struct Made {
     Tensor latents;             ///< (frames, channels, height, width)
 };
 
-/// One measured call, which makes the pictures of all prompts with one seed.
+/// One measured call, which makes the pictures of one prompt and seed.
 struct Turn {
     RunReport report;
     double full_seconds = 0;  ///< in the denoiser, of the full run beside it
@@ -74,6 +74,8 @@ struct Way {
     Spread end_to_end() const;  ///< seconds of text, denoising and decoding, compiling left out, a picture
     /// The full run's time in the denoiser over this one's, each by the full run beside it. 1 without time.
     Spread speedup() const;
+    /// Its time over the full run's, and the standard error of that.
+    Mean relative_time() const;
     std::vector<WayStep> steps() const;
     /// By pair: the steps at which it was decided, while running, to reuse. Empty where that is no question.
     std::vector<std::vector<int>> decisions() const;
@@ -99,7 +101,9 @@ struct Comparison {
     /// outside of what was measured.
     struct AtEqualTime {
         double psnr = 0, ssim = 0, latent_error = 0;
-        Mean psnr_gain;  ///< of the way over them, pair by pair
+        /// Of the way over them, pair by pair. The error is that of the mean over pairs and that of the
+        /// clock: a time measured a little wrong is beside a little fewer or more steps.
+        Mean psnr_gain;
     };
     std::optional<AtEqualTime> fewer_at_time_of(const Way& way) const;
 };

@@ -668,7 +668,7 @@ class Comparing(CommandTest):
         self.assertEqual([way["name"] for way in result["ways"]], names)
         self.assertEqual([(pair["prompt"], pair["seed"]) for pair in result["pairs"]],
                          [("cat", 5), ("[a, dog]", 5), ("cat", 6), ("[a, dog]", 6)])  # fmt: skip
-        self.assertEqual({way["runs"] for way in result["ways"]}, {4})  # two seeds, each run twice
+        self.assertEqual({way["runs"] for way in result["ways"]}, {4})  # two prompts with two seeds
         for way in result["ways"][1:]:
             self.assertGreater(way["latent_error"]["standard_error"], 0)
             self.assertGreaterEqual(way["latent_error"]["max"], way["latent_error"]["mean"])
@@ -683,10 +683,10 @@ class Comparing(CommandTest):
         # a column for each count that is beside a way: one or both, as they were measured
         self.assertIn((self.work / "page.html").read_text().count("<figure "), (3 * 4, 3 * 5))
         # pictures of a pair are those that generate draws
-        self.ok(self.generate("--steps", 4, "--seed", 6, "--cache", config, "--out", "g-{n}.png",
-                              prompt=("--prompts-file", self.config("cat\n[a, dog]\n", "prompts.txt"))))  # fmt: skip
-        self.assertEqual(self.pixels("g-2.png"), self.pixels("p/mine/4.png"))
-        self.assertNotEqual(self.pixels("g-2.png"), self.pixels("p/full/4.png"))
+        prompts = ("--prompts-file", self.config("[a, dog]\n", "prompts.txt"))
+        self.ok(self.generate("--steps", 4, "--seed", 6, "--cache", config, "--out", "g.png", prompt=prompts))
+        self.assertEqual(self.pixels("g.png"), self.pixels("p/mine/4.png"))
+        self.assertNotEqual(self.pixels("g.png"), self.pixels("p/full/4.png"))
 
     def pixels(self, name):
         data = (self.work / name).read_bytes()

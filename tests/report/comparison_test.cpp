@@ -112,6 +112,23 @@ TEST(Comparison, FewerStepsAtEqualTimeLieBetweenTwoCounts) {
     EXPECT_FALSE(comparison.fewer_at_time_of(comparison.fewer[0]));
 }
 
+TEST(Comparison, AClockThatVariesMakesAGainLessCertain) {
+    const auto error_with = [](double second_time) {
+        Comparison comparison = example();
+        comparison.cached[1].turns[1].report.denoise_seconds *= second_time;
+        return comparison.fewer_at_time_of(comparison.cached[1])->psnr_gain.error;
+    };
+    const double steady = error_with(1);  // of the pairs alone
+    EXPECT_GT(steady, 0);
+    // relative times 0.25, 0.5, 0.25 between 0.2 and 0.3 of fewer steps
+    const Comparison comparison = example();
+    const auto psnr = [&](std::size_t i) { return comparison.fewer[i].distances.mean_psnr().mean; };
+    const double slope = (psnr(1) - psnr(0)) / 0.1;
+    const double clock = 1.2533 * 0.25 / 3;
+    EXPECT_GT(std::abs(slope * clock), steady / 4);
+    EXPECT_NEAR(error_with(2), std::hypot(steady, slope * clock), 1e-9);
+}
+
 TEST(Comparison, TablesHaveALineForEachWay) {
     Comparison comparison = example();
     const auto json = to_json(comparison);
