@@ -163,8 +163,9 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
         ->type_name("FOLDER");
     group(command.add_option("--device", options.device, "Device of the backend, such as CPU or GPU.0"))
         ->capture_default_str();
-    group(command.add_option("--precision", options.precision,
-                             "Of the denoiser and text encoders; auto: bf16 where native, else f32"))
+    group(command.add_option(
+              "--precision", options.precision,
+              "Of the denoiser and text encoders; auto: bf16 where it is native and the faster, else f32"))
         ->check(one_of({"auto", "f32", "bf16", "f16"}))
         ->capture_default_str();
     group(command.add_option("--vae-precision", options.vae_precision, "Of the autoencoder"))

@@ -21,7 +21,8 @@ namespace reprise {
 struct LoadOptions {
     std::string backend;         ///< "openvino", "reference"; empty: the first that this build has
     std::string device = "CPU";  ///< any device of the backend's
-    /// Of the denoiser and the text encoders. Nothing: bf16 where the device has it natively, else f32.
+    /// Of the denoiser and the text encoders. Nothing: bf16 where the device has it and is faster in it, else
+    /// f32.
     std::optional<DType> precision;
     DType vae_precision = DType::f32;
     int threads = 0;      ///< 0: one per core

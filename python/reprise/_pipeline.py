@@ -96,7 +96,8 @@ class Pipeline:
 
         backend: "openvino" or "reference"; empty: the first that this build has.
         device: any of the backend's.
-        precision: of the denoiser and the text encoders; None: bf16 where the device has it natively, else f32.
+        precision: of the denoiser and the text encoders; None: bf16 where the device has it and is faster in it,
+            else f32.
         threads: 0: one per core.
         variant: of the weight files, such as "fp16".
         keep_parameters_below: components of more weights than this are let go after their turn, and compiled again

@@ -141,6 +141,7 @@ class OpenvinoBackend final : public Backend {
 
     DType preferred_precision(std::string_view device) const override {
         check_device(device);
+        if (is_cpu(device)) return bf16_is_faster(onednn_isa_limit()) ? DType::bf16 : DType::f32;
         return computes_in(device, DType::bf16) ? DType::bf16 : DType::f32;
     }
 
