@@ -66,8 +66,7 @@ GenerateOptions Bout::options(std::size_t call, bool decode) const {
 GenerateOutput Bout::full_run(const Contestant& beside, GenerateOptions options, const std::string& label) {
     auto& denoiser = session_.pipe.implementation().denoiser();
     if (one_cut_)
-        denoiser.preparation =
-            pipelines::Preparation{beside.config, *o_.base.num_inference_steps, o_.count, false};
+        denoiser.preparation = pipelines::Preparation{beside.config, o_.count, false};
     else
         denoiser.preparation.reset();
     session_.config.reset();
@@ -77,7 +76,7 @@ GenerateOutput Bout::full_run(const Contestant& beside, GenerateOptions options,
 GenerateOutput Bout::reused_run(const Contestant& contestant, GenerateOptions options,
                                 const std::string& label) {
     session_.pipe.implementation().denoiser().preparation =
-        pipelines::Preparation{contestant.config, *o_.base.num_inference_steps, o_.count, true};
+        pipelines::Preparation{contestant.config, o_.count, true};
     session_.config = contestant.config;
     return session_.run(context_, std::move(options), label);
 }
@@ -91,8 +90,7 @@ double Bout::evaluations(int steps) const {
 std::vector<std::string> Bout::reused_by_step(const Contestant& contestant) {
     auto& pipe = session_.pipe.implementation();
     const auto ahead = pipe.outlook(o_.base);
-    pipe.denoiser().preparation =
-        pipelines::Preparation{contestant.config, *o_.base.num_inference_steps, o_.count, true};
+    pipe.denoiser().preparation = pipelines::Preparation{contestant.config, o_.count, true};
     const auto view = report::view_of(*pipe.denoiser().plan(ahead.shape, ahead.evaluations, true));
     std::vector<std::string> names(static_cast<std::size_t>(view.num_steps));
     for (const auto& execution : view.executions)

@@ -43,7 +43,7 @@ void run(Context& context, const Options& o) {
     const auto graph = denoiser.structure(ahead.shape);
     std::shared_ptr<const cachify::Plan> plan;
     if (config) {
-        denoiser.preparation = pipelines::Preparation{*config, o.sampling.steps, o.cache.counting(), true};
+        denoiser.preparation = pipelines::Preparation{*config, o.cache.counting(), true};
         plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
     }
     auto tree = report::module_tree(graph, plan.get());

@@ -1,8 +1,6 @@
 // Policies that decide while running.
 #include "reprise/running_policies.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 
 #include "cachify/policies.h"

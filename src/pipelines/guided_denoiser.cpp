@@ -264,7 +264,6 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     run.reuse_ = reuses();
     if (watch) run.watched_.emplace(this->graph(graph_shape(resolved)), *watch);
     run.full_flops_ = run.plan().cost_of_full().flops;
-    if (run.reuse_) run.choose_ = preparation->choose;
     run.modes_.assign(pictures.size(), 0);
     const models::DenoiserTraits traits = denoiser_->traits();
     for (const Branches& branches : pictures) {
@@ -349,15 +348,9 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
         if (outputs.empty()) continue;
         predictions[b] = outputs.front().clone();
         if (watched_)
-            watched_->show({picture,
-                            static_cast<int>(next_),
-                            step,
-                            static_cast<int>(b),
-                            {},
-                            {},
-                            two_in_one ? joined(own, own) : own,
-                            predictions[b]},
-                           outputs);
+            watched_->show(
+                {step, static_cast<int>(b), {}, {}, two_in_one ? joined(own, own) : own, predictions[b]},
+                outputs);
         account(picture, generation.position());
     }
     modes_[picture] = *mode;

@@ -24,13 +24,11 @@ namespace reprise::pipelines {
 /// What `cachify::prepare` left on a pipeline.
 struct Preparation {
     cachify::Config config;
-    int num_inference_steps = 0;
     cachify::Count count = cachify::Count::steps;
     bool enabled = true;
-    /// In place of `config`, several: each step is run in one of them, as `choose` says of it for a picture.
-    /// The first is for step 0.
+    /// In place of `config`, several: each step is run in one of them, as Run::choose says. The first is for
+    /// step 0.
     std::vector<cachify::Config> modes = {};
-    std::function<int(std::size_t picture, int step)> choose = {};
 };
 
 /// Where a component runs.

@@ -60,7 +60,7 @@ void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count
     auto& implementation = pipe.implementation();
     auto& denoiser = implementation.denoiser();
     const auto before = std::move(denoiser.preparation);
-    denoiser.preparation = pipelines::Preparation{std::move(config), num_inference_steps, count, true};
+    denoiser.preparation = pipelines::Preparation{std::move(config), count, true};
     try {  // the plan for the trained size shows whether the configuration makes sense
         GenerateOptions options;
         options.num_inference_steps = num_inference_steps;

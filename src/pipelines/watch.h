@@ -23,8 +23,6 @@ struct Sight {
         Tensor input, output;
     };
 
-    std::size_t picture = 0;
-    int evaluation = 0;
     int step = 0;
     int branch = 0;
     std::span<const Module> modules;  ///< in the denoiser's order

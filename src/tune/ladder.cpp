@@ -1,6 +1,6 @@
 #include "tune/ladder.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>

@@ -14,8 +14,6 @@ struct Stores {
     cachify::Store path;      ///< of what lies beyond the path that still runs
     cachify::Store whole;     ///< of the whole denoiser
     cachify::Store guidance;  ///< of the unconditional half
-
-    friend bool operator==(const Stores&, const Stores&) = default;
 };
 
 /// A way to run a step: what it reuses, allowed at every step but the first.

@@ -64,7 +64,6 @@ void PipelineRunner::use(const std::vector<cachify::Config>& modes, GuidanceMode
                          std::size_t pairs) {
     auto& denoiser = pipe_.denoiser();
     denoiser.preparation = pipelines::Preparation{};
-    denoiser.preparation->num_inference_steps = static_cast<int>(num_steps_);
     denoiser.preparation->modes = modes;
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
         Pair& pair = pairs_[i];

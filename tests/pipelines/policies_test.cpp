@@ -40,7 +40,7 @@ std::set<std::string> running_at_step_1(const char* policy) {
     const auto pipe = pipelines::open_pipeline(kPipelines / "tiny-sdxl", options, true);
     auto public_pipe = open_fixture("tiny-sdxl");
     auto& denoiser = pipe->denoiser();
-    denoiser.preparation = pipelines::Preparation{cachify::make_policy(public_pipe, policy), 6};
+    denoiser.preparation = pipelines::Preparation{cachify::make_policy(public_pipe, policy)};
     const auto ahead = pipe->outlook(apple());
     const auto plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
     std::size_t x = 0;

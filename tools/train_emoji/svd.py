@@ -3,7 +3,7 @@
     python svd.py fit                         # WORK/svd/fitted_vae
     python svd.py clips                       # WORK/svd/clips.pt
     python svd.py train --minutes 25          # WORK/svd.ckpt
-    python svd.py vae --minutes 8             # WORK/svd_vae.ckpt: the decoder further
+    python svd.py vae --minutes 8             # WORK/svd_vae.ckpt: the decoder further, if it becomes better
     python svd.py export --out emoji-svd
 
 The autoencoder keeps emoji-sdxl's latents and starts from its weights.
@@ -416,8 +416,12 @@ def export(args: argparse.Namespace) -> None:
     """The diffusers folder, from the averaged weights."""
     model = Denoiser()
     averaged_weights(model, torch.load(args.work / f"{args.name}.ckpt"))
-    vae = empty_vae()
-    averaged_weights(vae, torch.load(args.work / "svd_vae.ckpt"))
+    trained = args.work / "svd_vae.ckpt"
+    if trained.exists():
+        vae = empty_vae()
+        averaged_weights(vae, torch.load(trained))
+    else:
+        vae = AutoencoderKLTemporalDecoder.from_pretrained(args.work / "svd" / "fitted_vae")
     pipeline = StableVideoDiffusionPipeline(
         vae=vae.eval(),
         image_encoder=model.image_encoder.eval(),
