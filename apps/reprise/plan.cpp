@@ -47,8 +47,7 @@ void run(Context& context, const Options& o) {
     options.video.num_frames = o.frames;
     const auto ahead = pipe.outlook(options);
     auto& denoiser = pipe.denoiser();
-    if (config)
-        denoiser.preparation = pipelines::Preparation{*config, o.cache.counting(), true};
+    if (config) denoiser.preparation = pipelines::Preparation{*config, o.cache.counting(), true};
     const auto plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
     const auto view = report::view_of(*plan);
     if (!o.svg.empty()) draw(o, *plan, view, denoiser.class_name());

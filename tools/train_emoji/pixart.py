@@ -44,20 +44,20 @@ HEADS = 6
 def train_tokenizer(corpus: list[str], folder: Path) -> None:
     """A Unigram model with T5's ids, as `spiece.model` and as transformers' files."""
     folder.mkdir(parents=True, exist_ok=True)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus),
-        model_prefix=str(folder / "spiece"),
-        vocab_size=PIECES,
-        model_type="unigram",
-        character_coverage=1.0,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        pad_piece="<pad>",
-        minloglevel=2,
-    )
-    (folder / "spiece.vocab").unlink()
+    with (folder / "spiece.model").open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(corpus),
+            model_writer=file,
+            vocab_size=PIECES,
+            model_type="unigram",
+            character_coverage=1.0,
+            pad_id=0,
+            eos_id=1,
+            unk_id=2,
+            bos_id=-1,
+            pad_piece="<pad>",
+            minloglevel=2,
+        )
     T5Tokenizer.from_pretrained(folder, model_max_length=MAX_LENGTH).save_pretrained(folder)
 
 
