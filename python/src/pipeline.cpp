@@ -15,6 +15,7 @@
 #include "io/atomic_file.h"
 #include "io/video.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "pipelines/prompt_embeddings.h"
 #include "report/run.h"
 #include "reprise/error.h"
 
@@ -133,17 +134,8 @@ void bind_image(nb::module_& m) {
         "frames"_a, "path"_a, "fps"_a, "text"_a, "Writes an .mp4 (H.264) or an animated lossless .webp.");
 }
 
-constexpr std::pair<const char*, Tensor PromptEmbeddings::*> kEmbeddings[] = {
-    {"prompt_embeds", &PromptEmbeddings::prompt_embeds},
-    {"negative_prompt_embeds", &PromptEmbeddings::negative_prompt_embeds},
-    {"pooled_prompt_embeds", &PromptEmbeddings::pooled_prompt_embeds},
-    {"negative_pooled_prompt_embeds", &PromptEmbeddings::negative_pooled_prompt_embeds},
-    {"prompt_attention_mask", &PromptEmbeddings::prompt_attention_mask},
-    {"negative_prompt_attention_mask", &PromptEmbeddings::negative_prompt_attention_mask},
-};
-
 Tensor& embedding(PromptEmbeddings& embeddings, const std::string& name) {
-    for (const auto& [known, tensor] : kEmbeddings)
+    for (const auto& [known, tensor] : pipelines::named_embeddings())
         if (name == known) return embeddings.*tensor;
     usage_error("'{}' is none of a prompt's embeddings", name);
 }
@@ -151,7 +143,7 @@ Tensor& embedding(PromptEmbeddings& embeddings, const std::string& name) {
 /// A dict of the arrays that there are.
 nb::dict arrays_of(const PromptEmbeddings& embeddings) {
     nb::dict arrays;
-    for (const auto& [name, tensor] : kEmbeddings)
+    for (const auto& [name, tensor] : pipelines::named_embeddings())
         if ((embeddings.*tensor).defined()) arrays[name] = numpy_view(embeddings.*tensor, true);
     return arrays;
 }

@@ -11,11 +11,7 @@ namespace reprise {
 
 namespace {
 
-struct Named {
-    const char* name;
-    Tensor PromptEmbeddings::*tensor;
-};
-constexpr auto kTensors = std::to_array<Named>({
+constexpr auto kTensors = std::to_array<pipelines::NamedEmbedding>({
     {"prompt_embeds", &PromptEmbeddings::prompt_embeds},
     {"negative_prompt_embeds", &PromptEmbeddings::negative_prompt_embeds},
     {"pooled_prompt_embeds", &PromptEmbeddings::pooled_prompt_embeds},
@@ -58,7 +54,7 @@ PromptEmbeddings load_embeddings(const std::filesystem::path& path) {
     PromptEmbeddings result;
     for (const std::string& name : file.names()) {
         const auto known =
-            std::find_if(kTensors.begin(), kTensors.end(), [&](const Named& n) { return name == n.name; });
+            std::find_if(kTensors.begin(), kTensors.end(), [&](const auto& n) { return name == n.name; });
         if (known == kTensors.end())
             usage_error(
                 "{}: it has a tensor \"{}\"; expected a prompt's embeddings alone: prompt_embeds, "
@@ -76,7 +72,7 @@ PromptEmbeddings load_embeddings(const std::filesystem::path& path) {
 
 void save_embeddings(const PromptEmbeddings& embeddings, const std::filesystem::path& path) {
     std::vector<std::pair<std::string, Tensor>> tensors;
-    for (const Named& each : kTensors)
+    for (const auto& each : kTensors)
         if ((embeddings.*each.tensor).defined()) tensors.emplace_back(each.name, embeddings.*each.tensor);
     Metadata metadata;
     if (!embeddings.prompts.empty()) metadata[kEncoded] = text_of(Json{{kPrompts, embeddings.prompts}});
@@ -84,6 +80,10 @@ void save_embeddings(const PromptEmbeddings& embeddings, const std::filesystem::
 }
 
 namespace pipelines {
+
+std::span<const NamedEmbedding> named_embeddings() {
+    return kTensors;
+}
 
 namespace {
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "models/denoiser.h"
@@ -8,6 +9,13 @@
 #include "reprise/pipeline.h"
 
 namespace reprise::pipelines {
+
+/// The tensors of a prompt's embeddings by diffusers' names, which files and Python use.
+struct NamedEmbedding {
+    const char* name;
+    Tensor PromptEmbeddings::*tensor;
+};
+std::span<const NamedEmbedding> named_embeddings();
 
 /// Usage error unless the embeddings are what a denoiser takes; with guidance, of what to keep away from too.
 void check_embeddings(const PromptEmbeddings& embeddings, const models::DenoiserTraits& traits,

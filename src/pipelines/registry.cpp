@@ -77,9 +77,9 @@ Engine make_engine(const LoadOptions& options) {
     engine.backend = backends::create(options.backend);
     engine.options.device = options.device;
     engine.options.threads = options.threads;
-    engine.options.precision =
-        options.precision.value_or(engine.backend->preferred_precision(options.device));
     if (options.precision) engine.backend->check_precision(options.device, *options.precision);
+    engine.options.precision =
+        options.precision ? *options.precision : engine.backend->preferred_precision(options.device);
     return engine;
 }
 

@@ -352,13 +352,20 @@ def test_other_types(dtype):
     assert reused.dtype == dtype and not torch.equal(reused, plain)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_compiled_blocks(when):
+def with_a_denoiser_to_change(config):
+    """The small pipeline, not prepared, with a denoiser that no other test has; its latents in full, and prepared so."""
     pipe = pipeline("tiny-sdxl")
-    cachify.prepare(pipe, STEPS, DEFAULT)
+    plain = latents(pipe)
+    cachify.prepare(pipe, STEPS, config)
     expected = latents(pipe)
     cachify.unprepare(pipe)
     pipe.unet = copy.deepcopy(pipe.unet)
+    return pipe, plain, expected
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_compiled_blocks(when):
+    pipe, _, expected = with_a_denoiser_to_change(DEFAULT)
     try:
         if when == "after":
             cachify.prepare(pipe, STEPS, DEFAULT)
@@ -383,12 +390,7 @@ def test_compiled_blocks(when):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_offloaded_weights(when):
     accelerate = pytest.importorskip("accelerate")
-    pipe = pipeline("tiny-sdxl")
-    plain = latents(pipe)
-    cachify.prepare(pipe, STEPS, DEFAULT)
-    expected = latents(pipe)
-    cachify.unprepare(pipe)
-    pipe.unet = copy.deepcopy(pipe.unet)
+    pipe, plain, expected = with_a_denoiser_to_change(DEFAULT)
     try:
         if when == "after":
             cachify.prepare(pipe, STEPS, DEFAULT)
@@ -418,12 +420,7 @@ def test_weights_that_are_offloaded_in_groups(blocks, when, tmp_path, monkeypatc
 
     monkeypatch.setattr(ModuleGroup, "_offload_to_disk", poisoned(ModuleGroup._offload_to_disk))
     config = [{"wildcard_or_filter_func": "down_blocks.0", "select_cache_step_func": "step % 2 != 0"}]
-    pipe = pipeline("tiny-sdxl")
-    plain = latents(pipe)
-    cachify.prepare(pipe, STEPS, config)
-    expected = latents(pipe)
-    cachify.unprepare(pipe)
-    pipe.unet = copy.deepcopy(pipe.unet)
+    pipe, plain, expected = with_a_denoiser_to_change(config)
     try:
         if when == "after":
             cachify.prepare(pipe, STEPS, config)

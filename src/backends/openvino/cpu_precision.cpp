@@ -32,10 +32,6 @@ bool is_below(std::string_view limit, bool f16) {
     return std::find(kWithoutBf16.begin(), kWithoutBf16.end(), name) != kWithoutBf16.end() ||
            (f16 && name == "AVX512_CORE_BF16");
 }
-[[maybe_unused]] bool is_below_amx(std::string_view limit) {
-    const std::string name = upper(limit);
-    return is_below(limit, true) || name == "AVX512_CORE_FP16" || name == "AVX10_1_512";
-}
 
 }  // namespace
 
@@ -50,8 +46,13 @@ bool has_feature(unsigned subleaf, unsigned eax_mask, unsigned edx_mask) {
     return (eax & eax_mask) == eax_mask && (edx & edx_mask) == edx_mask;
 }
 
-/// Accumulators that do not wait for each other: more than any CPU's latency times its units.
+bool is_below_amx(std::string_view limit) {
+    const std::string name = upper(limit);
+    return is_below(limit, true) || name == "AVX512_CORE_FP16" || name == "AVX10_1_512";
+}
+
 constexpr int kRounds = 20'000;
+/// Accumulators that do not wait for each other: more than any CPU's latency times its units.
 struct Chains {
     __m512 sums[12];
 };
