@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "graph/graph.h"
 #include "pipelines/diffusion_pipeline.h"
