@@ -69,21 +69,23 @@ Graph wrapped(const Graph& graph, const Unit& unit) {
         without[n] = static_cast<NodeId>(result.nodes.size() - 1);
     }
 
-    const auto renamed = [&](std::vector<NodeId> ids) {
-        for (NodeId& id : ids) id = within[static_cast<std::size_t>(id)];
+    const auto renamed = [](std::vector<NodeId> ids, const std::vector<NodeId>& names) {
+        for (NodeId& id : ids) id = names[static_cast<std::size_t>(id)];
         return ids;
     };
+    std::vector<bool> in_unit = inside;  // at any depth
     for (std::size_t m = 0; m <= graph.modules.size(); ++m) {
         if (static_cast<ModuleId>(m) == place) {
             Module own{unit.name, unit.kind, unit.parent, {}, {}, 1};
-            own.inputs = renamed(unit.inputs);
+            own.inputs = renamed(unit.inputs, within);
             for (const NodeId id : unit.outputs) own.outputs.push_back(without[static_cast<std::size_t>(id)]);
             result.modules.push_back(std::move(own));
         }
         if (m == graph.modules.size()) break;
         Module module = graph.modules[m];
-        module.inputs = renamed(module.inputs);
-        module.outputs = renamed(module.outputs);
+        if (module.parent >= 0 && in_unit[static_cast<std::size_t>(module.parent)]) in_unit[m] = true;
+        module.inputs = renamed(module.inputs, in_unit[m] ? within : without);
+        module.outputs = renamed(module.outputs, in_unit[m] ? within : without);
         if (module.parent >= 0) module.parent = inside[m] ? place : moved(module.parent);
         result.modules.push_back(std::move(module));
     }

@@ -1,10 +1,12 @@
 #include "tune/ladder.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "cachify/schedule.h"
 
@@ -45,6 +47,12 @@ Entry unconditional(const Store& store) {
     return {"unconditional", kAfterTheFirst, {ModuleKind::guidance}, store};
 }
 
+Entry blocks(const std::vector<int>& indices, const Store& store) {
+    std::vector<std::string> names;
+    for (const int index : indices) names.push_back(fmt::format("transformer_blocks.{}", index));
+    return cachify::of_names(names, kAfterTheFirst, {ModuleKind::block}, store);
+}
+
 /// Whether an entry is about one thing that is no module of the graph itself.
 bool stands_alone(const Entry& entry) {
     return entry.as_one || entry.kinds.front() == ModuleKind::denoiser ||
@@ -53,7 +61,14 @@ bool stands_alone(const Entry& entry) {
 
 }  // namespace
 
-std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Stores& stores, bool guidance) {
+std::vector<Rung> single_blocks(const cachify::PolicyContext& context, const Store& store) {
+    std::vector<Rung> rungs;
+    for (int block = 0; block < cachify::count_modules(context.graph, "transformer_blocks"); ++block)
+        rungs.push_back({fmt::format("all but block {}", block), {blocks({block}, store)}, false});
+    return rungs;
+}
+
+std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Choices& choices, bool guidance) {
     std::vector<Rung> ladder = {{"full", {}, false}};
     std::vector<Rung> paths;
     for (const int branch : branches(context.graph)) {
@@ -62,19 +77,26 @@ std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Store
         Config config = cachify::deep_cache(context, options);
         for (Entry& entry : config) {
             entry.select_cache_step_func = kAfterTheFirst;
-            entry.store = stores.path;
+            entry.store = choices.path;
             entry.as_one = cachify::is_transformer(context.graph);
         }
         paths.push_back({fmt::format("path {}", branch), std::move(config), false});
     }
-    ladder.push_back({"whole", {whole(stores.whole)}, false});
+    const std::size_t depth = choices.order.size();
+    for (const std::size_t running : {depth / 8, depth / 4, depth / 2}) {
+        if (running == 0) continue;
+        const std::vector<int> reused(choices.order.begin(),
+                                      choices.order.end() - static_cast<std::ptrdiff_t>(running));
+        paths.push_back({fmt::format("sparse {}", running), {blocks(reused, choices.path)}, false});
+    }
+    ladder.push_back({"whole", {whole(choices.whole)}, false});
     for (const Rung& path : paths) {
         ladder.push_back(path);
         if (!guidance) continue;
         ladder.push_back({path.name + ", half", path.config, true});
-        ladder.back().config.push_back(unconditional(stores.guidance));
+        ladder.back().config.push_back(unconditional(choices.guidance));
     }
-    if (guidance) ladder.push_back({"half", {unconditional(stores.guidance)}, true});
+    if (guidance) ladder.push_back({"half", {unconditional(choices.guidance)}, true});
     return ladder;
 }
 
@@ -92,17 +114,32 @@ std::vector<Store> guidance_stores() {
     return {{Rule::delta}, {Rule::output}, {Rule::forecast, 1}};
 }
 
-std::string to_string(const Stores& stores) {
-    return fmt::format("path {}, whole {}, guidance {}", to_string(stores.path), to_string(stores.whole),
-                       to_string(stores.guidance));
+std::string to_string(const Choices& choices) {
+    std::string text = fmt::format("path {}, whole {}, guidance {}", to_string(choices.path),
+                                   to_string(choices.whole), to_string(choices.guidance));
+    if (!choices.order.empty()) text += fmt::format(", blocks {}", fmt::join(choices.order, " "));
+    return text;
 }
 
-bool parse_stores(std::string_view text, const cachify::PolicyContext& context, Stores& stores) {
+bool parse_choices(std::string_view text, const cachify::PolicyContext& context, Choices& choices) {
+    const int depth = cachify::count_modules(context.graph, "transformer_blocks");
+    std::vector<int> order;
+    constexpr std::string_view kBlocks = ", blocks ";
+    if (const auto at = text.find(kBlocks); at != std::string_view::npos) {
+        std::istringstream list(std::string(text.substr(at + kBlocks.size())));
+        for (int block = 0; list >> block;) order.push_back(block);
+        std::vector<int> sorted = order;
+        std::sort(sorted.begin(), sorted.end());
+        for (int block = 0; block < depth; ++block)
+            if (sorted.size() != static_cast<std::size_t>(depth) ||
+                sorted[static_cast<std::size_t>(block)] != block)
+                return false;
+    }
     for (const Store& path : path_stores(context))
         for (const Store& of_whole : whole_stores())
             for (const Store& guidance : guidance_stores()) {
-                stores = {path, of_whole, guidance};
-                if (to_string(stores) == text) return true;
+                choices = {path, of_whole, guidance, order};
+                if (to_string(choices) == text) return true;
             }
     return false;
 }

@@ -166,29 +166,44 @@ class Tuner {
     /// Whether the halves of guidance may be one batch.
     bool may_batch() const { return base_.guidance_mode != GuidanceMode::split; }
 
-    Stores choose_stores(PipelineRunner& runner) {
-        Stores stores{path_stores(context()).front(), whole_stores().front(), guidance_stores().front()};
-        const auto rung_named = [&](const Stores& with, auto&& is_it) {
-            const auto ladder = make_ladder(context(), with, guidance_);
-            return *std::find_if(ladder.begin(), ladder.end(), is_it);
-        };
-        stores.path = nearest(runner, path_stores(context()), [&](const cachify::Store& store) {
-            Stores with = stores;
-            with.path = store;
-            return rung_named(with, [](const Rung& rung) { return rung.name.starts_with("path"); });
-        });
-        stores.whole = nearest(runner, whole_stores(), [&](const cachify::Store& store) {
-            Stores with = stores;
-            with.whole = store;
-            return rung_named(with, [](const Rung& rung) { return rung.name == "whole"; });
-        });
-        if (guidance_)
-            stores.guidance = nearest(runner, guidance_stores(), [&](const cachify::Store& store) {
-                Stores with = stores;
-                with.guidance = store;
-                return rung_named(with, [](const Rung& rung) { return rung.name == "half"; });
+    Choices choose(PipelineRunner& runner) {
+        Choices choices{path_stores(context()).front(), whole_stores().front(), guidance_stores().front()};
+        const auto best = [&](cachify::Store Choices::*part, const std::vector<cachify::Store>& stores,
+                              std::string_view name) {
+            choices.*part = nearest(runner, stores, [&](const cachify::Store& store) {
+                Choices with = choices;
+                with.*part = store;
+                const auto ladder = make_ladder(context(), with, guidance_);
+                return *std::find_if(ladder.begin(), ladder.end(),
+                                     [&](const Rung& rung) { return rung.name.starts_with(name); });
             });
-        return stores;
+        };
+        best(&Choices::path, path_stores(context()), "path");
+        best(&Choices::whole, whole_stores(), "whole");
+        if (guidance_) best(&Choices::guidance, guidance_stores(), "half");
+        choices.order = order_of_blocks(runner, choices.path);
+        return choices;
+    }
+
+    /// A small transformer's blocks, from the one whose reuse alone moves the result least.
+    std::vector<int> order_of_blocks(PipelineRunner& runner, const cachify::Store& store) {
+        const std::vector<Rung> rungs = single_blocks(context(), store);
+        if (rungs.empty() || !small_) return {};
+        const std::size_t pairs = std::min<std::size_t>(2, o_.pairs);
+        std::vector<cachify::Config> modes = {{}};
+        for (const Rung& rung : rungs) modes.push_back(rung.config);
+        runner.use(modes, way(rungs.front()), pairs);
+        std::vector<std::pair<double, int>> moved;
+        for (std::size_t block = 0; block < rungs.size(); ++block) {
+            say(fmt::format("try {}", rungs[block].name));
+            moved.emplace_back(at_intervals(runner, static_cast<int>(block) + 1, pairs),
+                               static_cast<int>(block));
+            spdlog::debug("{}: distance {:.4f}", rungs[block].name, moved.back().first);
+        }
+        std::sort(moved.begin(), moved.end());
+        std::vector<int> order;
+        for (const auto& [distance, block] : moved) order.push_back(block);
+        return order;
     }
 
     /// What a step of each rung takes, next to a full step of the same compiled pieces; the full step of all.
@@ -270,12 +285,12 @@ class Tuner {
 
     /// The ladder of the state, with the rungs that its table has.
     std::vector<Rung> ladder() const {
-        Stores stores;
-        if (!parse_stores(state_.ladder, context(), stores))
+        Choices choices;
+        if (!parse_choices(state_.ladder, context(), choices))
             usage_error("{}: its ladder is '{}', which is none of this version's", o_.state.string(),
                         state_.ladder);
         std::vector<Rung> result;
-        for (Rung& rung : make_ladder(context(), stores, guidance_))
+        for (Rung& rung : make_ladder(context(), choices, guidance_))
             if (std::find(state_.record.table.names.begin(), state_.record.table.names.end(), rung.name) !=
                 state_.record.table.names.end())
                 result.push_back(std::move(rung));
@@ -356,9 +371,9 @@ class Tuner {
 
     std::vector<Tuned> tuned(PipelineRunner& runner) {
         if (state_.record.table.size() == 0) {
-            const Stores stores = choose_stores(runner);
-            measure_table(runner, make_ladder(context(), stores, guidance_));
-            state_.ladder = to_string(stores);
+            const Choices choices = choose(runner);
+            measure_table(runner, make_ladder(context(), choices, guidance_));
+            state_.ladder = to_string(choices);
             save();
         }
         const auto rungs = ladder();

@@ -33,11 +33,19 @@ struct Bench {
         : pipe(open_fixture(folder)),
           graph(pipe.implementation().denoiser().structure(pipe.implementation().outlook({}).shape)),
           context{pipe.implementation().denoiser().class_name(), graph},
-          stores{path_stores(context).back(),
-                 {cachify::Store::Rule::forecast, 1},
-                 {cachify::Store::Rule::delta}},
-          ladder(make_ladder(context, stores, true)) {
+          choices{path_stores(context).back(),
+                  {cachify::Store::Rule::forecast, 1},
+                  {cachify::Store::Rule::delta},
+                  order()},
+          ladder(make_ladder(context, choices, true)) {
         for (const auto& rung : ladder) configs.push_back(rung.config);
+    }
+    /// The blocks backwards.
+    std::vector<int> order() const {
+        std::vector<int> blocks;
+        for (int block = cachify::count_modules(graph, "transformer_blocks"); block-- > 0;)
+            blocks.push_back(block);
+        return blocks;
     }
     int mode(const std::string& name) const {
         for (std::size_t i = 0; i < ladder.size(); ++i)
@@ -48,7 +56,7 @@ struct Bench {
     Pipeline pipe;
     graph::Graph graph;
     cachify::PolicyContext context;
-    Stores stores;
+    Choices choices;
     std::vector<Rung> ladder;
     std::vector<cachify::Config> configs;
 };
@@ -60,9 +68,14 @@ TEST(PipelineRunner, RunsASchedulesConfiguration) {
         Bench bench(folder);
         const int whole = bench.mode("whole"), path = bench.mode("path 0"), half = bench.mode("half");
         const int both = bench.mode("path 0, half");
+        // of a transformer: blocks by themselves beside a path that reuses them as one
+        const bool transformer = cachify::is_transformer(bench.graph);
+        const int sparse = transformer ? bench.mode("sparse 1") : path;
+        const int sparse_half = transformer ? bench.mode("sparse 1, half") : both;
         const Tensor full = bench.pipe(apple()).latents;
         for (const Modes& modes : {Modes{0, path, 0, whole, 0, half}, Modes{0, 0, path, whole, both, 0},
-                                   Modes{0, 0, 0, 0, whole, whole}, Modes{0, half, half, path, 0, both}}) {
+                                   Modes{0, 0, 0, 0, whole, whole}, Modes{0, half, half, path, 0, both},
+                                   Modes{0, sparse, path, 0, sparse_half, sparse}}) {
             Tensor searched;
             {
                 PipelineRunner runner(bench.pipe.implementation(), {apple()});
