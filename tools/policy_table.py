@@ -3,14 +3,17 @@
     python3 tools/policy_table.py [--models emoji-sdxl,...] [--seeds 1] [--work out/policies]
 
 One command, two cores, about an hour for all models; --models measures some again and keeps the others' tables. What was
-measured is kept as JSON in the work folder and, for each model, beside the page in docs/policies/.
+measured is kept as JSON in the work folder and, for each model, beside the page in docs/policies/. Pictures are scored by
+tools/train_emoji/retrieval.py, which needs NumPy, Pillow and Debian's fonts-noto-color-emoji (`--no-score` does without).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +46,7 @@ def run(*words: object) -> str:
     return subprocess.run([str(word) for word in words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def measure(reprise: Path, model: str, work: Path, seeds: int) -> dict:
+def measure(reprise: Path, model: str, work: Path, seeds: int, scored: bool) -> dict:
     folder = ROOT / "models" / model
     profile, prompts = work / f"{model}-profile.json", work / "prompts.txt"
     lines = (ROOT / "tools" / "train_emoji" / "prompts.txt").read_text().split("\n")
@@ -60,7 +63,10 @@ def measure(reprise: Path, model: str, work: Path, seeds: int) -> dict:
         run(reprise, "calibrate", *common, "--seeds", 2, "--quiet", "--out", profile)
     caches = [cache.format(profile=profile) for cache in MODELS[model]]
     caches += [f"auto:speedup={s}" for s in TUNED if (folder / "reprise" / f"tuned-{s}.json").exists()]
-    words = [word for cache in caches for word in ("--cache", cache)]
+    words: list[object] = [word for cache in caches for word in ("--cache", cache)]
+    if scored and model != "emoji-svd":  # which shows the picture that it is given
+        retrieval = ROOT / "tools" / "train_emoji" / "retrieval.py"
+        words += ["--pictures", work / f"{model}-pictures", "--score", shlex.join([sys.executable, str(retrieval)])]
     result = json.loads(run(reprise, "compare", *common, "--seed", SEED, "--seeds", seeds, "--runs", 1, "--quiet", "--json", *words,
                             "--report", work / f"{model}.html", "--csv", work / f"{model}.csv"))  # fmt: skip
     names = iter([cache.format(profile="...") for cache in MODELS[model]] + caches[len(MODELS[model]) :])
@@ -78,17 +84,23 @@ def decibels(mean: dict) -> str:
 
 def table(result: dict) -> list[str]:
     settings = result["settings"]
+    full = next(way for way in result["ways"] if way["kind"] == "full")
+    scored = "score" in full
     lines = [f"{len(result['pairs'])} pairs of prompt and seed, {STEPS} steps, {settings['scheduler']}, "
-             f"{settings['precision']}, guidance {settings['guidance']}.", "",
-             "| way | speed | PSNR, dB | SSIM | latents off by | over fewer steps in its time, dB |",
-             "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+             f"{settings['precision']}, guidance {settings['guidance']}."
+             + (f" Of the full result's pictures {full['score']:.0f} % are nearest to the right one." if scored else ""),
+             "",
+             "| way | speed | PSNR, dB | SSIM | latents off by | over fewer steps in its time, dB |"
+             + (" right picture nearest |" if scored else ""),
+             "| --- | --- | --- | --- | --- | --- |" + (" --- |" if scored else "")]  # fmt: skip
     ways = [way for way in result["ways"] if way["kind"] != "full"]
     for way in sorted(ways, key=lambda w: w["denoise_speedup"]["median"]):
         gain = way.get("fewer_steps_at_equal_time", {}).get("psnr_gain_db")
         shown = f"{gain['mean']:+.1f} ± {gain['standard_error']:.1f}" if gain and gain["mean"] is not None else ""
         name = f"`{way['name']}`" if way["kind"] == "cached" else f"*{way['steps']} steps*"
         lines.append(f"| {name} | {way['denoise_speedup']['median']:.2f}x | {decibels(way['psnr_db'])} | "
-                     f"{way['ssim']['mean']:.4f} | {100 * way['latent_error']['mean']:.1f} % | {shown} |")  # fmt: skip
+                     f"{way['ssim']['mean']:.4f} | {100 * way['latent_error']['mean']:.1f} % | {shown} |"
+                     + (f" {way['score']:.0f} % |" if scored else ""))  # fmt: skip
     return lines
 
 
@@ -97,6 +109,7 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--reprise", type=Path, default=ROOT / "build" / "bin" / "reprise")
+    parser.add_argument("--no-score", action="store_true")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "policies")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -104,7 +117,7 @@ def main() -> None:
     results.mkdir(exist_ok=True)
     for model in args.models.split(","):
         if (ROOT / "models" / model).exists():
-            result = measure(args.reprise, model, args.work, args.seeds)
+            result = measure(args.reprise, model, args.work, args.seeds, not args.no_score)
             text = json.dumps(result, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
             (results / f"{model}.json").write_text(text + "\n")
     page = (results / "intro.md").read_text().rstrip().split("\n")

@@ -38,25 +38,29 @@ void list_policies(bool json) {
         auto list = nlohmann::ordered_json::array();
         for (const auto& policy : cachify::policies()) {
             auto parameters = nlohmann::ordered_json::array();
-            for (const auto& parameter : policy.parameters)
-                parameters.push_back(
-                    {{"name", parameter.name},
-                     {"default", is_text(parameter) ? nlohmann::ordered_json()
-                                                    : nlohmann::ordered_json(parameter.otherwise)},
-                     {"meaning", parameter.meaning}});
+            for (const auto& known : {policy.parameters, cachify::common_parameters()})
+                for (const auto& parameter : known)
+                    parameters.push_back(
+                        {{"name", parameter.name},
+                         {"default", is_text(parameter) ? nlohmann::ordered_json()
+                                                        : nlohmann::ordered_json(parameter.otherwise)},
+                         {"meaning", parameter.meaning}});
             list.push_back({{"name", policy.name}, {"source", policy.source}, {"parameters", parameters}});
         }
         print(json_text(list));
         return;
     }
     report::Table table({{"policy"}, {"parameter"}, {"default", report::Table::Align::right}, {}});
-    for (const auto& policy : cachify::policies()) {
-        table.add({std::string(policy.name), "", "", std::string(policy.source)});
-        for (const auto& parameter : policy.parameters)
+    const auto add = [&](std::string_view name, std::string_view source,
+                         std::span<const cachify::PolicyParameter> parameters) {
+        table.add({std::string(name), "", "", std::string(source)});
+        for (const auto& parameter : parameters)
             table.add({"", std::string(parameter.name),
                        is_text(parameter) ? "" : fmt::format("{}", parameter.otherwise),
                        std::string(parameter.meaning)});
-    }
+    };
+    for (const auto& policy : cachify::policies()) add(policy.name, policy.source, policy.parameters);
+    add("all of them", "", cachify::common_parameters());
     print(table.text() +
           "\nAs in --cache deepcache:interval=3,branch=1; several are joined by '+': --cache "
           "default+guidance\n");

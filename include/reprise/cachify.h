@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "reprise/decision.h"
+#include "reprise/dtype.h"
 #include "reprise/module_kind.h"
 
 namespace reprise {
@@ -101,10 +102,14 @@ struct Store {
     };
     Rule rule = Rule::output;
     int order = 1;  ///< of an extrapolation: 1 or 2
+    /// f16 or bf16: what is kept takes half the bytes of a denoiser that runs in f32, and loses its last
+    /// digits (f16 ends at 65,504). Without, it is kept in the type that the denoiser runs in. Guidance's
+    /// predictions, which are small, are always kept in full.
+    std::optional<DType> kept_in = {};
 
     friend bool operator==(const Store&, const Store&) = default;
 };
-/// "output", "delta", "forecast(1)", "delta_forecast(1)", "mean", "drop".
+/// "output", "delta", "forecast(1)", "delta_forecast(1)", "mean", "drop"; "delta in f16".
 std::string to_string(const Store& store);
 
 /// One line of a configuration. The first two names are the original's.
@@ -143,9 +148,8 @@ extern const Config SD3_DEFAULT_CONFIG;
 /// A configuration from its JSON form: a list of objects with "wildcard_or_filter_func" (pattern, {"regex":
 /// ...} or
 /// {"not": ...}), "select_cache_step_func" (expression or list of steps), and optionally "kinds" (list of
-/// names), "store" ("output", "delta", "mean", {"forecast": order}, {"delta_forecast": order}), "as_one" and
-/// "decide". `origin` names it in errors. Error
-/// (usage).
+/// names), "store" ("output", "delta", "mean", {"forecast": order}, {"delta_forecast": order}), "kept_in"
+/// ("f16" or "bf16"), "as_one" and "decide". `origin` names it in errors. Error (usage).
 Config parse_config(std::string_view json, std::string_view origin);
 /// Error (usage) when the file cannot be read or parsed.
 Config load_config(const std::string& path);

@@ -431,6 +431,10 @@ class Rule:
         """Of a forecast, else 0."""
 
     @property
+    def kept_in(self) -> str:
+        """f16, bf16, or empty: as computed."""
+
+    @property
     def reuse(self) -> list[bool]:
         """For each decision, whether it is reused."""
 

@@ -11,6 +11,7 @@ kinds: what the filter is shown, a list of names such as "cross_attention"; ["bl
 store: what reuse gives: "output", the last; "delta", the input now plus what the module last added to it;
     {"forecast": order} and {"delta_forecast": order}, extrapolations of the same; "mean" over guidance's halves; "drop" of a
     half.
+kept_in: "f16" or "bf16": what is kept takes half the bytes of a denoiser that runs in f32.
 as_one: whether the modules, which follow one another, are reused as one: what they add together is kept.
 decide: what decides while running, at the steps above; the policies that do so fill it in.
 
@@ -45,6 +46,7 @@ class Entry(_Required, total=False):
 
     kinds: list[str]
     store: str | dict[str, int]
+    kept_in: Literal["f16", "bf16"]
     as_one: bool
     decide: dict[str, Any]
 

@@ -188,6 +188,7 @@ struct Decisions {
         std::string module;
         std::string store;
         int order = 0;
+        std::string kept_in;      ///< or empty
         std::vector<bool> reuse;  ///< by step, or by evaluation with Count::evaluations
     };
     int num_decisions = 0;
@@ -224,8 +225,10 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
     result.num_decisions = decisions;
     for (auto& rule : schedule.rules) {
         result.rules.push_back({modules.graph().modules[static_cast<std::size_t>(rule.module)].name,
-                                cachify::to_string(rule.store),
-                                extrapolates(rule.store.rule) ? rule.store.order : 0, rule.reuse.front()});
+                                cachify::to_string({rule.store.rule, rule.store.order}),
+                                extrapolates(rule.store.rule) ? rule.store.order : 0,
+                                std::string(rule.store.kept_in ? name_of(*rule.store.kept_in) : ""),
+                                rule.reuse.front()});
         rule.store = {};  // what is kept does not matter to the order of runs, which is checked here
     }
     const auto extended = cachify::extend(modules.graph(), schedule, {});
@@ -238,6 +241,7 @@ void bind_modules(nb::module_& m) {
         .def_ro("module", &Decisions::Rule::module)
         .def_ro("store", &Decisions::Rule::store, "output, delta, forecast(order) or delta_forecast(order)")
         .def_ro("order", &Decisions::Rule::order, "Of a forecast, else 0.")
+        .def_ro("kept_in", &Decisions::Rule::kept_in, "f16, bf16, or empty: as computed.")
         .def_ro("reuse", &Decisions::Rule::reuse, "For each decision, whether it is reused.");
     nb::class_<Decisions>(m, "Decisions")
         .def_ro("num_decisions", &Decisions::num_decisions, "Steps, or evaluations where those are counted.")

@@ -30,7 +30,8 @@ void check_output(const graph::Graph& graph, std::size_t i, const Tensor& tensor
 
 void check_types(const graph::Graph& graph, DType precision) {
     for (const graph::Node& node : graph.nodes)
-        if ((node.type == DType::bf16 || node.type == DType::f16) && node.type != precision)
+        if (node.op != graph::Op::input && node.op != graph::Op::convert &&
+            (node.type == DType::bf16 || node.type == DType::f16) && node.type != precision)
             failure("{}: built in {}, but compiled for {}", graph.name, name_of(node.type),
                     name_of(precision));
 }

@@ -51,7 +51,9 @@ StepFunction StepFunction::mask(const std::string& name) {
             text_of(Json{{"mask", name}})};
 }
 
-std::string to_string(const Store& store) {
+namespace {
+
+std::string rule_text(const Store& store) {
     switch (store.rule) {
         case Store::Rule::output:
             return "output";
@@ -67,6 +69,19 @@ std::string to_string(const Store& store) {
             return "drop";
     }
     return "?";
+}
+
+}  // namespace
+
+std::string to_string(const Store& store) {
+    return store.kept_in ? fmt::format("{} in {}", rule_text(store), name_of(*store.kept_in))
+                         : rule_text(store);
+}
+
+DType kept_in_from(std::string_view name) {
+    for (const DType type : {DType::f16, DType::bf16})
+        if (name == name_of(type)) return type;
+    usage_error("kept_in is '{}'; expected f16 or bf16", printable(name));
 }
 
 const Config SDXL_DEFAULT_CONFIG = {
@@ -88,7 +103,7 @@ const Config SD3_DEFAULT_CONFIG = {
 namespace {
 
 constexpr std::string_view kKeys[] = {
-    "wildcard_or_filter_func", "select_cache_step_func", "kinds", "store", "as_one", "decide"};
+    "wildcard_or_filter_func", "select_cache_step_func", "kinds", "store", "kept_in", "as_one", "decide"};
 
 /// Reads one configuration; every error names the file and the entry.
 class Reader {
@@ -152,6 +167,11 @@ class Reader {
             Entry result{filter(json["wildcard_or_filter_func"]), steps(json["select_cache_step_func"])};
             if (json.contains("kinds")) result.kinds = kinds(json["kinds"]);
             if (json.contains("store")) result.store = store(json["store"]);
+            if (json.contains("kept_in")) {
+                const Json& type = json["kept_in"];
+                result.store.kept_in =
+                    kept_in_from(type.is_string() ? type.get<std::string>() : text_of(type));
+            }
             if (json.contains("as_one")) {
                 if (!json["as_one"].is_boolean()) wrong("as_one is no truth value; expected true or false");
                 result.as_one = json["as_one"].get<bool>();
@@ -268,7 +288,8 @@ std::string to_json(const Config& config) {
         else if (entry.store.rule == Store::Rule::delta_forecast)
             json["store"] = {{"delta_forecast", entry.store.order}};
         else
-            json["store"] = to_string(entry.store);
+            json["store"] = rule_text(entry.store);
+        if (entry.store.kept_in) json["kept_in"] = name_of(*entry.store.kept_in);
         if (entry.as_one) json["as_one"] = true;
         if (entry.decide) json["decide"] = to_json(*entry.decide);
         result.push_back(std::move(json));

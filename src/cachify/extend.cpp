@@ -92,17 +92,40 @@ class Extender {
         // What never changes is its own last output, so that the plain rule has nothing to do there.
         const auto rule = static_cast<std::size_t>(rule_index);
         const Store store = schedule_.rules[rule].store;
-        if (store.rule == Store::Rule::output && role_of(node) != Role::computed) return node.inputs[0];
+        if (store.rule == Store::Rule::output && !store.kept_in && role_of(node) != Role::computed)
+            return node.inputs[0];
 
         const auto index = static_cast<std::size_t>(node.attrs<graph::ModuleOutputAttrs>().index);
         const NodeId output = node.inputs[0];
         const NodeId fresh = append(std::move(node), Role::computed);
         if (store.rule == Store::Rule::delta || store.rule == Store::Rule::delta_forecast)
             return delta(module, rule, index, output, fresh);
-        result_.persistent[static_cast<std::size_t>(fresh)] = true;
         result_.graph.modules[static_cast<std::size_t>(module)].outputs.push_back(fresh);
-        if (store.rule == Store::Rule::output) return fresh;
-        return choose(rule, fresh, -1);
+        return kept(rule, fresh, extrapolates_or_averages(store));
+    }
+
+    static bool extrapolates_or_averages(const Store& store) {
+        return store.rule == Store::Rule::forecast || store.rule == Store::Rule::mean;
+    }
+
+    /// What readers of `fresh` see: it, or what was kept of it, combined or as it was.
+    NodeId kept(std::size_t rule, NodeId fresh, bool combined) {
+        const NodeId recalled = recall(rule, fresh, combined);
+        // a plain slot, or a choice of `fresh` itself, stands for both already
+        return result_.graph[recalled].op == Op::convert ? choose(rule, fresh, recalled) : recalled;
+    }
+
+    /// What reuse has of a value of the module: the one last computed, or several of them combined.
+    NodeId recall(std::size_t rule, NodeId value, bool combined) {
+        const DType type = result_.graph[value].type;
+        const ModuleId module = result_.graph[value].module;
+        const auto& kept_in = schedule_.rules[rule].store.kept_in;
+        const bool narrower = kept_in && size_of(*kept_in) < size_of(type);
+        NodeId stored = narrower ? convert(value, *kept_in, module) : value;
+        result_.persistent[static_cast<std::size_t>(stored)] = true;
+        if (combined) stored = choose(rule, stored, -1);
+        if (!narrower) return stored;
+        return convert(stored, type, result_.graph.modules[static_cast<std::size_t>(module)].parent);
     }
 
     /// Readers of output `index` see it fresh, or the module's input now plus what the module last added.
@@ -111,17 +134,25 @@ class Extender {
         const Graph& graph = result_.graph;
         if (index >= taken.size() || graph[renamed(taken[index])].shape != graph[output].shape) {
             // an output without a stream of its own, such as a skip, keeps the plain rule
-            result_.persistent[static_cast<std::size_t>(fresh)] = true;
-            return fresh;
+            return kept(rule, fresh, false);
         }
         has_delta_.push_back(rule);
         const NodeId input = renamed(taken[index]);
         const NodeId added = binary(graph::Binary::subtract, output, input, module);
-        result_.persistent[static_cast<std::size_t>(added)] = true;
         const ModuleId parent = graph.modules[static_cast<std::size_t>(module)].parent;
         const bool forecast = schedule_.rules[rule].store.rule == Store::Rule::delta_forecast;
-        const NodeId stored = forecast ? choose(rule, added, -1) : added;
-        return choose(rule, fresh, binary(graph::Binary::add, input, stored, parent));
+        const NodeId last = recall(rule, added, forecast);
+        return choose(rule, fresh, binary(graph::Binary::add, input, last, parent));
+    }
+
+    NodeId convert(NodeId value, DType type, ModuleId module) {
+        Node node;
+        node.op = Op::convert;
+        node.inputs = {value};
+        node.attributes = graph::ConvertAttrs{type};
+        node.module = module;
+        graph::infer(result_.graph, node);
+        return append(std::move(node), Role::computed);
     }
 
     NodeId binary(graph::Binary function, NodeId a, NodeId b, ModuleId module) {

@@ -110,6 +110,11 @@ constexpr PolicyParameter kGuidanceReuse[] = {
     {"before", 2, "steps at the beginning that all do"},
 };
 
+/// What every policy has.
+constexpr PolicyParameter kCommon[] = {
+    {"kept_in", "f16 or bf16: half the memory for what is kept, where the denoiser runs in f32"},
+};
+
 Config make_deep_cache(const PolicyContext& context, const PolicyValues& values) {
     return deep_cache(
         context, {values.whole("interval", 1), values.whole("branch", 0), values.whole("uniform", 0) != 0,
@@ -255,10 +260,11 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
                            std::string_view text)
     : policy_(std::move(policy)) {
     std::vector<std::string_view> known;
-    for (const auto& parameter : parameters) {
-        values_.push_back({&parameter, parameter.otherwise, ""});
-        known.push_back(parameter.name);
-    }
+    for (const auto& list : {parameters, std::span<const PolicyParameter>(kCommon)})
+        for (const auto& parameter : list) {
+            values_.push_back({&parameter, parameter.otherwise, ""});
+            known.push_back(parameter.name);
+        }
     while (!text.empty()) {
         const std::string_view one = text.substr(0, text.find(','));
         text.remove_prefix(std::min(text.size(), one.size() + 1));
@@ -266,10 +272,8 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
         const std::string_view name = one.substr(0, equals);
         const auto found = std::find(known.begin(), known.end(), name);
         if (found == known.end() || equals == std::string_view::npos)
-            usage_error("{}: '{}' is no parameter; {}", policy_, printable(one),
-                        known.empty()
-                            ? "it has none"
-                            : fmt::format("there are {}, each as name=value", fmt::join(known, ", ")));
+            usage_error("{}: '{}' is no parameter; there are {}, each as name=value", policy_, printable(one),
+                        fmt::join(known, ", "));
         const std::string_view given = one.substr(equals + 1);
         Value& value = values_[static_cast<std::size_t>(found - known.begin())];
         value.text = given;
@@ -307,6 +311,10 @@ int PolicyValues::whole(std::string_view name, int least) const {
     return static_cast<int>(value);
 }
 
+std::span<const PolicyParameter> common_parameters() {
+    return kCommon;
+}
+
 std::span<const NamedPolicy> policies() {
     return kPolicies;
 }
@@ -329,7 +337,10 @@ Config make_policy(const PolicyContext& context, std::string_view text) {
         const auto colon = one.find(':');
         const PolicyValues values(std::string(policy->name), policy->parameters,
                                   colon == std::string_view::npos ? "" : one.substr(colon + 1));
-        config = config + policy->make(context, values);
+        Config made = policy->make(context, values);
+        if (const std::string& type = values.optional_text("kept_in"); !type.empty())
+            for (Entry& entry : made) entry.store.kept_in = kept_in_from(type);
+        config = config + std::move(made);
     }
     return config;
 }

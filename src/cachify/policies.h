@@ -93,6 +93,12 @@ struct NamedPolicy {
 /// All of them: the list to add a policy to.
 std::span<const NamedPolicy> policies();
 
+/// Those that every policy has beside its own.
+std::span<const PolicyParameter> common_parameters();
+
+/// f16 or bf16; Error (usage) for another.
+DType kept_in_from(std::string_view name);
+
 /// Whether a text begins with a policy's name.
 bool names_policy(std::string_view text);
 Config make_policy(const PolicyContext& context, std::string_view text);

@@ -102,13 +102,13 @@ TEST(Config, SurvivesItsJsonForm) {
     const std::string text = R"([
         {"wildcard_or_filter_func": {"not": {"regex": "up_blocks\\.2"}}, "select_cache_step_func": "step % 2 != 0"},
         {"wildcard_or_filter_func": "*attn2", "select_cache_step_func": [3, 1, 2], "kinds": ["cross_attention"],
-         "store": {"forecast": 2}}])";
+         "store": {"forecast": 2}, "kept_in": "bf16"}])";
     const Config config = parse_config(text, "test");
     ASSERT_EQ(config.size(), 2U);
     EXPECT_TRUE(config[0].wildcard_or_filter_func.matches("mid_block"));
     EXPECT_FALSE(config[0].wildcard_or_filter_func.matches("up_blocks.2"));
     EXPECT_TRUE(config[1].select_cache_step_func(2, 9));
-    EXPECT_EQ(config[1].store, (Store{Store::Rule::forecast, 2}));
+    EXPECT_EQ(config[1].store, (Store{Store::Rule::forecast, 2, DType::bf16}));
     EXPECT_EQ(to_json(parse_config(to_json(config), "again")), to_json(config));
     EXPECT_NO_THROW(to_json(SDXL_DEFAULT_CONFIG));
     EXPECT_THAT(error_of([] {
@@ -129,6 +129,8 @@ TEST(Config, BadJsonIsOneLineThatNamesFileAndEntry) {
         {R"([{"wildcard_or_filter_func": {"regex": "("}, "select_cache_step_func": "step"}])", "not valid"},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "kinds": ["blok"]}])",
          "blok"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "kept_in": "f32"}])",
+         "kept_in is 'f32'; expected f16 or bf16"},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"forecast": 3}}])",
          "store"},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "other": 1}])",

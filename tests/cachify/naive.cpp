@@ -1,5 +1,6 @@
 #include "cachify/naive.h"
 
+#include "core/half.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify::testing {
@@ -75,6 +76,16 @@ Tensor elementwise(const Tensor& a, const Tensor& b, F function) {
     return result;
 }
 
+/// As it comes back from being kept.
+Tensor rounded(const Tensor& value, const Store& store) {
+    Tensor result = value.clone();
+    for (float& x : result.span<float>()) {
+        if (store.kept_in == DType::f16) x = from_f16(to_f16(x));
+        if (store.kept_in == DType::bf16) x = from_bf16(to_bf16(x));
+    }
+    return result;
+}
+
 void add_scaled(Tensor& sum, float weight, const Tensor& value) {
     for (std::size_t i = 0; i < sum.span<float>().size(); ++i)
         sum.span<float>()[i] += weight * value.span<float>()[i];
@@ -90,7 +101,7 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
         const auto weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
         Tensor sum(DType::f32, graph_[output].shape);
         for (std::size_t i = 0; i < weights.size(); ++i) add_scaled(sum, weights[i], past[i]);
-        return sum;
+        return rounded(sum, rule.store);
     };
     switch (rule.store.rule) {
         case Store::Rule::output:
@@ -118,7 +129,7 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
                 add_scaled(sum, 1.0F / static_cast<float>(schedule_.num_branches),
                            memory(output, b).values.front());
             }
-            return sum;
+            return rounded(sum, rule.store);
         }
     }
     return last.values.front();
@@ -148,12 +159,14 @@ std::vector<Tensor> Naive::run(const Execution& execution, const std::vector<Ten
         values[n] = evaluate(id, values);
         if (node.op != Op::module_output || rule(node.module) == nullptr) continue;
         Memory& own = memory(id, execution.branch);
-        own.values.insert(own.values.begin(), values[n]);
+        const Store& store = rule(node.module)->store;
+        own.values.insert(own.values.begin(), rounded(values[n], store));
         own.when.insert(own.when.begin(), execution.evaluation);
         if (const auto input = taken(id))
             own.differences.insert(own.differences.begin(),
-                                   elementwise(values[n], values[static_cast<std::size_t>(*input)],
-                                               [](float a, float b) { return a - b; }));
+                                   rounded(elementwise(values[n], values[static_cast<std::size_t>(*input)],
+                                                       [](float a, float b) { return a - b; }),
+                                           store));
     }
     values_ = values;
     std::vector<Tensor> outputs;

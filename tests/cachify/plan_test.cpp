@@ -72,6 +72,11 @@ TEST(Plan, ReusesWithThreeSegmentsAndOneSlot) {
     // only up_blocks.0's output is kept; the skips and everything else are not needed
     EXPECT_EQ(plan.program.kept_bytes(), 1U * 2 * 4 * 4 * sizeof(float));
     EXPECT_EQ(plan.full_program.kept_bytes(), 0U);
+    Config halved = kAllButLast;
+    halved[0].store.kept_in = DType::f16;
+    const Plan half = plan_of(graph, halved, 6);
+    EXPECT_EQ(half.program.kept_bytes(), plan.program.kept_bytes() / 2);
+    EXPECT_EQ(half.cost_of_execution(1).flops, plan.cost_of_execution(1).flops);
     EXPECT_LT(plan.cost_of_execution(1).flops, plan.cost_of_execution(0).flops / 2);
     EXPECT_DOUBLE_EQ(plan.cost_of_execution(0).flops, plan.cost_of_full().flops);
     EXPECT_GT(plan.expected_speedup(), 1.3);

@@ -128,6 +128,7 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
             default:
                 break;
         }
+        if (chance(0.25)) rule.store.kept_in = chance(0.5) ? DType::f16 : DType::bf16;
         const bool periodic = chance(0.5);
         const int period = std::uniform_int_distribution<int>(2, 3)(random);
         for (int b = 0; b < num_branches; ++b) {

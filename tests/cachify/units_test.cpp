@@ -105,6 +105,14 @@ TEST(Units, AChainInTheMiddleHasBothStreams) {
     expect_as_wrapped(graph, {chain("transformer_blocks.[12]", {})});
 }
 
+TEST(Units, WhatFollowsAChainTakesItsStream) {
+    Entry after{"transformer_blocks.2", "step != 0", {ModuleKind::block}, {Store::Rule::delta}};
+    const Entry inside{"transformer_blocks.1", "step == 2", {ModuleKind::block}, {Store::Rule::delta}};
+    expect_as_wrapped(joint_blocks(), {after, chain("transformer_blocks.[01]")});
+    after.store.kept_in = DType::bf16;
+    expect_as_wrapped(joint_blocks(), {after, inside, chain("transformer_blocks.[01]")});
+}
+
 TEST(Units, TheWholeDenoiser) {
     const graph::Graph graph = joint_blocks();
     const Config config = {{"denoiser", "step % 2 != 0", {ModuleKind::denoiser}, {Store::Rule::delta}}};

@@ -181,6 +181,7 @@ class ReusedForward:
     _original: Any  # what `install` found in its place
     _had_its_own: bool  # whether that was the module's, not its class's
     _offloading: Any
+    _type: torch.dtype  # of what is kept, before `kept_in`
 
     def __init__(self, reuse: Reuse, module: torch.nn.Module, streams: tuple[str, ...]) -> None:
         self._reuse = reuse
@@ -237,7 +238,7 @@ class ReusedForward:
             return self._reused(kept, args, kwargs)
         outputs = self._original(*args, **kwargs)
         stored = self._differences(outputs, args, kwargs) if "delta" in self.rule.store else copied(outputs)
-        kept.insert(0, (reuse.evaluation, stored))
+        kept.insert(0, (reuse.evaluation, self._narrowed(stored)))
         del kept[self.rule.order + 1 :]
         return outputs
 
@@ -249,6 +250,8 @@ class ReusedForward:
             stored = combined(lambda *tensors: sum(w * x for w, x in zip(weights, tensors, strict=True)), *values)
         else:
             stored = copied(kept[0][1])
+        if self.rule.kept_in:
+            stored = combined(lambda x: x.to(self._type), stored)
         if "delta" not in self.rule.store:
             return stored
         parts = parts_of(stored)
@@ -257,6 +260,14 @@ class ReusedForward:
             for stream, part in zip(self._inputs(stored, args, kwargs), parts or [stored], strict=True)
         ]
         return with_parts(stored, sums) if parts is not None else sums[0]
+
+    def _narrowed(self, stored: Any) -> Any:
+        """In the type that the rule keeps it in, where that is smaller."""
+        if not self.rule.kept_in:
+            return stored
+        kept_in = {"f16": torch.float16, "bf16": torch.bfloat16}[self.rule.kept_in]
+        self._type = next(x.dtype for x in parts_of(stored) or [stored] if isinstance(x, torch.Tensor))
+        return combined(lambda x: x.to(kept_in), stored) if self._type.itemsize > kept_in.itemsize else stored
 
     def _differences(self, outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The outputs less the inputs that they transform; those without an input of their shape as they are."""

@@ -518,6 +518,26 @@ def test_bad_configurations_change_nothing(config, message):
     assert torch.equal(latents(pipe), plain)
 
 
+@pytest.mark.parametrize("store", ["output", "delta", {"forecast": 1}, {"delta_forecast": 1}])
+def test_kept_in_half_the_bytes(store):
+    """Loses the last digits and no more, and comes back in the type that it had."""
+    pipe = pipeline("tiny-sdxl")
+    config = [{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": "step % 2 != 0", "store": store}]
+    cachify.prepare(pipe, STEPS, config)
+    whole = latents(pipe)
+    cachify.prepare(pipe, STEPS, [config[0] | {"kept_in": "f16"}])
+    types = set()
+
+    def look(*_):
+        memory = vars(pipe.unet)["_reprise"]._forwards["mid_block"].memory
+        types.update(value.dtype for kept in memory.values() for _, value in kept)
+
+    pipe.unet.conv_in.register_forward_hook(look)
+    half = latents(pipe)
+    assert half.dtype == whole.dtype and 0 < difference(half, whole) < 1e-3
+    assert types == {torch.float16}
+
+
 def test_what_is_not_supported_says_so():
     pipe = pipeline("tiny-sdxl")
     samplers = [
