@@ -88,7 +88,7 @@ class Target {
 ImageText video_text(const Options& o, const Session& session, const GenerateOutput& output) {
     const AnimateOptions& video = o.animation.video;
     const Image& first = output.images.front();
-    return {{"image", fs::path(o.animation.image).filename().string()},
+    return {{"image", o.animation.names().front()},
             {"fit", o.animation.fit},
             {"seed", std::to_string(o.sampling.seed)},
             {"steps", std::to_string(o.sampling.steps)},

@@ -56,7 +56,11 @@ Bout::Bout(Context& context, Session& session, BoutOptions options)
 
 GenerateOptions Bout::options(std::size_t call, bool decode) const {
     GenerateOptions options = o_.base;
-    if (options.image.empty()) options.prompt = o_.prompts[call % o_.prompts.size()];
+    const std::size_t which = call % o_.prompts.size();
+    if (o_.pictures.empty())
+        options.prompt = o_.prompts[which];
+    else
+        options.image = o_.pictures[which];
     options.seed = o_.seeds[call / o_.prompts.size()];
     options.decode = decode;
     return options;

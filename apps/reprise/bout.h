@@ -17,7 +17,8 @@ struct Contestant {
 
 struct BoutOptions {
     GenerateOptions base;              ///< with a picture, or none, and defaults filled in
-    std::vector<std::string> prompts;  ///< of a picture its name for people, alone
+    std::vector<std::string> prompts;  ///< of pictures their names for people
+    std::vector<Image> pictures;       ///< what is animated, one for each name; else empty
     std::vector<Contestant> contestants;
     cachify::Count count = cachify::Count::steps;
     std::vector<std::uint64_t> seeds;

@@ -79,6 +79,7 @@ void run(Context& context, const Options& o) {
     tune::CalibrateOptions options;
     options.generate = o.sampling.generate_options();
     options.prompts = apply_what_to_draw(o.prompts, o.animation, options.generate);
+    options.images = o.animation.pictures();
     options.seeds.clear();
     for (int i = 0; i < o.seeds; ++i)
         options.seeds.push_back(o.sampling.seed + static_cast<std::uint64_t>(i));
@@ -121,7 +122,7 @@ void add_calibrate(CLI::App& app, Context& context) {
         app.add_subcommand("calibrate", "Measure how a model's parts change from step to step, for policies");
     add_model_options(*command, options->model);
     add_prompt_options(*command, options->prompts);
-    add_animation_options(*command, options->animation, Picture::optional);
+    add_animation_options(*command, options->animation, Picture::several);
     add_sampling_options(*command, options->sampling);
     const auto group = [](CLI::Option* option) { return option->group("Calibration"); };
     group(command->add_option("--seeds", options->seeds, "Each prompt is drawn with so many, from --seed on"))

@@ -87,10 +87,12 @@ ComparisonPlaces all_places(const Options& o) {
 BoutOptions bout_options(const Options& o, Session& session, const std::vector<std::string>& prompts) {
     BoutOptions bout;
     bout.base = session.pipe.implementation().with_defaults(o.sampling.generate_options());
-    if (o.animation.given())
+    if (o.animation.given()) {
         o.animation.apply_to(bout.base);
-    else
+        bout.pictures = o.animation.pictures();
+    } else {
         o.prompts.apply_settings_to(bout.base);
+    }
     bout.base.num_images_per_prompt = o.prompts.images;
     bout.prompts = prompts;
     bout.contestants = contestants_of(o, session);
@@ -150,8 +152,7 @@ void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
     const bool animates = o.animation.given();
-    const auto prompts =
-        animates ? std::vector{fs::path(o.animation.image).filename().string()} : o.prompts.prompts();
+    const auto prompts = animates ? o.animation.names() : o.prompts.prompts();
     Session session(context, o.model.kept(), CacheOptions{"off", o.count});
     const BoutOptions options = bout_options(o, session, prompts);
     Bout bout(context, session, options);
@@ -235,7 +236,7 @@ void add_compare(CLI::App& app, Context& context) {
         "compare", "Draw the same pictures in full, in several ways of reuse, and with fewer steps; a page");
     add_model_options(*command, options->model);
     add_prompt_options(*command, options->prompts);
-    add_animation_options(*command, options->animation, Picture::optional);
+    add_animation_options(*command, options->animation, Picture::several);
     add_sampling_options(*command, options->sampling);
     add_caches_options(*command, options->caches, options->count);
     add_comparison_options(*command, *options);

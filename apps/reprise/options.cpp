@@ -139,9 +139,21 @@ void PromptOptions::apply_settings_to(GenerateOptions& options) const {
 }
 
 void AnimationOptions::apply_to(GenerateOptions& options) const {
-    options.image = Image::load(image);
+    options.image = Image::load(images.front());
     options.video = video;
     options.video.fit = fit == "crop" ? Fit::crop : fit == "letterbox" ? Fit::letterbox : Fit::stretch;
+}
+
+std::vector<Image> AnimationOptions::pictures() const {
+    std::vector<Image> loaded;
+    for (const std::string& file : images) loaded.push_back(Image::load(file));
+    return loaded;
+}
+
+std::vector<std::string> AnimationOptions::names() const {
+    std::vector<std::string> names;
+    for (const std::string& file : images) names.push_back(std::filesystem::path(file).filename().string());
+    return names;
 }
 
 std::vector<std::string> apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
@@ -256,9 +268,16 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
 void add_animation_options(CLI::App& command, AnimationOptions& options, Picture picture) {
     const auto group = [](CLI::Option* option) { return option->group("Animation"); };
     AnimateOptions& video = options.video;
-    group(command.add_option("--image", options.image, "Picture to start from: PNG, JPEG or WebP"))
-        ->required(picture == Picture::required)
-        ->type_name("FILE");
+    auto* image = group(command.add_option("--image", options.images,
+                                           picture == Picture::several
+                                               ? "Picture to start from: PNG, JPEG or WebP; may be repeated"
+                                               : "Picture to start from: PNG, JPEG or WebP"))
+                      ->required(picture == Picture::required)
+                      ->type_name("FILE");
+    if (picture == Picture::several)
+        image->allow_extra_args(false);
+    else
+        image->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     group(
         command.add_option("--fit", options.fit,
                            "How it comes to the video's size: stretched, cut off at the sides, or on black"))

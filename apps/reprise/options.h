@@ -76,12 +76,17 @@ struct PromptOptions {
 
 /// Which picture to animate, and how.
 struct AnimationOptions {
-    std::string image, fit = "stretch";
+    std::vector<std::string> images;  ///< one, unless the command takes several
+    std::string fit = "stretch";
     AnimateOptions video;
 
-    bool given() const { return !image.empty(); }
-    /// Reads the picture.
+    bool given() const { return !images.empty(); }
+    /// The pictures' names without their folders.
+    std::vector<std::string> names() const;
+    /// Reads the first picture.
     void apply_to(GenerateOptions& options) const;
+    /// Reads all of them.
+    std::vector<Image> pictures() const;
 };
 
 /// For commands that need no prompts: puts the picture, or how prompts are drawn, into the options. Yields
@@ -105,7 +110,7 @@ void add_caches_options(CLI::App& command, std::vector<std::string>& caches, std
 void add_run_options(CLI::App& command, SamplingOptions& options);
 /// The same with guidance by text.
 void add_sampling_options(CLI::App& command, SamplingOptions& options);
-enum class Picture { required, optional };
+enum class Picture { required, optional, several };
 void add_animation_options(CLI::App& command, AnimationOptions& options, Picture picture);
 void add_prompt_options(CLI::App& command, PromptOptions& options);
 /// The same prompts as a file that `reprise encode` wrote.

@@ -106,6 +106,7 @@ void run(Context& context, const Options& o) {
     if (!o.state.empty()) check_writable(o.state);
     options.generate = o.sampling.generate_options();
     options.prompts = apply_what_to_draw(o.prompts, o.animation, options.generate);
+    options.images = o.animation.pictures();
     options.pairs = static_cast<std::size_t>(o.pairs);
     options.trials = static_cast<std::size_t>(o.trials);
     options.minutes = o.minutes;
@@ -149,7 +150,7 @@ void add_tune(CLI::App& app, Context& context) {
         app.add_subcommand("tune", "Find the reuse that keeps most of the picture at a speed, for one model");
     add_model_options(*command, options->model);
     add_prompt_options(*command, options->prompts);
-    add_animation_options(*command, options->animation, Picture::optional);
+    add_animation_options(*command, options->animation, Picture::several);
     add_sampling_options(*command, options->sampling);
     const auto group = [](CLI::Option* option) { return option->group("Tuning"); };
     auto* speedup =

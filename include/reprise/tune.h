@@ -18,7 +18,8 @@ namespace reprise::tune {
 struct CalibrateOptions {
     GenerateOptions generate = {};              ///< all but prompt and seed: steps, size, scheduler, guidance
     std::vector<std::string> prompts = {};      ///< none: the generic ones of `default_prompts`
-    std::vector<std::uint64_t> seeds = {0, 1};  ///< each prompt is drawn with each
+    std::vector<Image> images = {};             ///< of models that animate; none: `generate`'s
+    std::vector<std::uint64_t> seeds = {0, 1};  ///< each prompt or picture is drawn with each
     /// The kinds of module that are measured; blocks always are.
     std::vector<ModuleKind> kinds = {ModuleKind::block};
     /// Told before each run: which, from 0, of how many.
@@ -43,6 +44,7 @@ struct Quality {
 struct TuneOptions {
     GenerateOptions generate = {};          ///< all but prompt and seed: steps, size, scheduler, guidance
     std::vector<std::string> prompts = {};  ///< none: those of `default_prompts`
+    std::vector<Image> images = {};         ///< of models that animate; none: `generate`'s
     std::size_t pairs = 6;                  ///< prompts with seeds that it tunes on; as many are held out
     std::vector<double> speedups = {2};     ///< a configuration for each
     Quality quality = {};                   ///< asked for: one configuration, the fastest that reaches it

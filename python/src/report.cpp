@@ -141,7 +141,7 @@ void bind_tune(nb::module_& m) {
         [](Pipeline& pipe, const GenerateOptions& generate, const std::vector<std::string>& prompts,
            const std::vector<std::uint64_t>& seeds, const std::vector<std::string>& kinds,
            const nb::object& progress) {
-            tune::CalibrateOptions options = {generate, prompts, seeds, {}, {}};
+            tune::CalibrateOptions options = {generate, prompts, {}, seeds, {}, {}};
             for (const auto& kind : kinds) options.kinds.push_back(module_kind(kind));
             options.generate.callback_on_step_end = [](const StepInfo&) { return goes_on(nb::none()); };
             options.progress = [&](std::size_t run, std::size_t runs) { goes_on(progress, run, runs); };

@@ -40,6 +40,7 @@ std::vector<GenerateOptions> make_pairs(const TuneOptions& options, const Genera
     for (std::size_t i = 0; i < 2 * options.pairs; ++i) {
         GenerateOptions pair = base;
         if (!from_pictures) pair.prompt = prompts[i % prompts.size()];
+        if (!options.images.empty()) pair.image = options.images[i % options.images.size()];
         pair.seed = options.seed + i;
         pair.decode = false;
         pairs.push_back(std::move(pair));

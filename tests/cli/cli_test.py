@@ -355,14 +355,17 @@ class Animate(CommandTest):
         self.assertEqual(kinds["mid_block.resnets.0.temporal_res_block"], "temporal_resnet")
         bench = json.loads(self.ok(self.run_command("bench", *common, "--frames", 2, "--runs", 1, "--json")).stdout)
         self.assertGreater(bench["seconds"]["reused_step"]["median"], 0)
-        result = json.loads(self.ok(self.run_command("compare", *common, "--image", self.picture(), "--runs", 1,
+        other = self.work / "other.png"
+        shutil.copy(self.picture(), other)
+        result = json.loads(self.ok(self.run_command("compare", *common, "--image", self.picture(), "--image", other, "--runs", 1,
                                                      "--fewer-steps", 1, "--out", "c", "--json")).stdout)  # fmt: skip
-        self.assertEqual(result["image"], ["base.png"])
+        self.assertEqual(result["image"], ["base.png", "other.png"])
+        self.assertEqual([pair["prompt"] for pair in result["pairs"]], ["base.png", "other.png"])
         self.assertEqual([way["name"] for way in result["ways"]], ["full", "default", "1 step"])
         self.assertGreater(result["ways"][1]["latent_error"]["mean"], 0)
         pictures = sorted(path.name for path in (self.work / "c" / "pictures" / "default").iterdir())
-        self.assertEqual(pictures, ["1-1.png", "1-2.png", "1-3.png"])
-        self.assertEqual((self.work / "c" / "comparison.html").read_text().count("--frames: 3"), 3)
+        self.assertEqual(pictures, [f"{pair}-{frame}.png" for pair in (1, 2) for frame in (1, 2, 3)])
+        self.assertEqual((self.work / "c" / "comparison.html").read_text().count("--frames: 3"), 6)
 
     def test_full_disk(self):
         result = self.animate("--latents-out", "/dev/full", "--out", "frames")
