@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Of tools/train_emoji/prompts.txt the last, with seeds from this one on: the tuned schedules have not seen them.
 PROMPTS = 32
 SEED = 1000
+PICTURES = 8  # of the same prompts, drawn by emoji-pixart: what emoji-svd animates, each with four seeds
 STEPS = 20
 TUNED = ["1.5", "2", "2.5", "3"]
 
@@ -53,10 +54,12 @@ def measure(reprise: Path, model: str, work: Path, seeds: int, scored: bool) -> 
     prompts.write_text("\n".join([line for line in lines if line.strip()][-PROMPTS:]) + "\n")
     common: list[object] = ["--model", folder, "--steps", STEPS]
     if model == "emoji-svd":
-        picture = work / "picture.png"
-        run(reprise, "generate", "--model", ROOT / "models" / "emoji-sdxl", "--prompt", "red apple", "--seed", 42,
-            "--cache", "off", "--quiet", "--out", picture)  # fmt: skip
-        common += ["--image", picture]
+        pictures = prompts.read_text().splitlines()[-PICTURES:]
+        seeds *= PROMPTS // PICTURES
+        for i, prompt in enumerate(pictures):
+            run(reprise, "generate", "--model", ROOT / "models" / "emoji-pixart", "--prompt", prompt, "--steps", STEPS,
+                "--cache", "off", "--quiet", "--out", work / f"picture-{i}.png")  # fmt: skip
+            common += ["--image", work / f"picture-{i}.png"]
     else:
         common += ["--prompts-file", prompts]
     if not profile.exists():
@@ -86,7 +89,8 @@ def table(result: dict) -> list[str]:
     settings = result["settings"]
     full = next(way for way in result["ways"] if way["kind"] == "full")
     scored = "score" in full
-    lines = [f"{len(result['pairs'])} pairs of prompt and seed, {STEPS} steps, {settings['scheduler']}, "
+    what = "picture" if "image" in result else "prompt"
+    lines = [f"{len(result['pairs'])} pairs of {what} and seed, {STEPS} steps, {settings['scheduler']}, "
              f"{settings['precision']}, guidance {settings['guidance']}."
              + (f" Of the full result's pictures {full['score']:.0f} % are nearest to the right one." if scored else ""),
              "",

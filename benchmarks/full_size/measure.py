@@ -280,11 +280,10 @@ class Bench:
                                  subject.height * 8, "--threads", self.threads], {}, self.log)  # fmt: skip
         return self.beside(theirs, self.ours(subject, precision, cache="off"))
 
-    def split(self, subject: Subject, precision: str) -> dict:
-        """Full steps with one block cut out as a segment of its own, as a policy that decides while running
-        needs it, between full steps of the whole."""
-        config = self.work / "split.json"
-        config.write_text(json.dumps([{"wildcard_or_filter_func": "down_blocks.0", "select_cache_step_func": [99]}]))
+    def probe(self, subject: Subject, precision: str) -> dict:
+        """Steps of a first-block cache that decides each time to run everything, between full steps without it."""
+        config = self.work / "probe.json"
+        config.write_text(json.dumps([{"policy": "fbcache:threshold=0"}]))
         whole, cut = (self.ours(subject, precision, cache=cache) for cache in ["off", config])
         pairs = []
         for r in range(-1, self.rounds):
@@ -296,7 +295,7 @@ class Bench:
         result = {}
         for prefix in ["", "cpu_"]:
             key = prefix + "seconds"
-            result[key] = {"whole": spread([a[key] for a, _ in pairs]), "cut": spread([b[key] for _, b in pairs])}
+            result[key] = {"without": spread([a[key] for a, _ in pairs]), "with": spread([b[key] for _, b in pairs])}
             result[prefix + "overhead"] = spread([b[key] / a[key] - 1 for a, b in pairs])
         return result
 
@@ -326,7 +325,7 @@ def all_parts(bench: Bench, precisions: list[str], instructions: list[str]) -> d
             f"end_to_end_{p}": (SDXL, lambda p=p: bench.end_to_end(SDXL, p)),
             f"ggml_{p}": (SDXL, lambda p=p: bench.ggml(SDXL, p)),
             f"torch_{p}": (SDXL, lambda p=p: bench.torch(SDXL, p)),
-            f"split_{p}": (SDXL, lambda p=p: bench.split(SDXL, p)),
+            f"probe_{p}": (SDXL, lambda p=p: bench.probe(SDXL, p)),
         }
     if "avx512f" in instructions:
         parts["steps_avx2"] = (SDXL, lambda: bench.steps(SDXL, "f32", "AVX2"))
@@ -335,6 +334,7 @@ def all_parts(bench: Bench, precisions: list[str], instructions: list[str]) -> d
             parts |= {
                 f"{subject.name}_steps_{p}": (subject, lambda s=subject, p=p: bench.steps(s, p)),
                 f"{subject.name}_memory_{p}": (subject, lambda s=subject, p=p: bench.memory(s, p)),
+                f"{subject.name}_probe_{p}": (subject, lambda s=subject, p=p: bench.probe(s, p)),
                 f"{subject.name}_torch_{p}": (subject, lambda s=subject, p=p: bench.torch(s, p)),
             }
     for p in precisions:

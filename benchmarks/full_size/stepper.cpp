@@ -69,7 +69,7 @@ void run(const Options& o) {
     if (o.cache == "default")
         reprise::cachify::prepare(pipe, o.steps);
     else if (o.cache != "off")
-        reprise::cachify::prepare(pipe, o.steps, reprise::cachify::load_config(o.cache));
+        reprise::cachify::prepare(pipe, o.steps, reprise::cachify::load_config(pipe, o.cache));
     auto options = generate_options(o, pipe);
     bool ready = false, going = true;
     double cpu_begin = 0;

@@ -1,7 +1,6 @@
 #include "cachify/plan.h"
 
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
@@ -79,9 +78,9 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
             analyses[0].sequence[x].mode != Execution::kProbe && !is_whole(x))
             blind.insert(analyses[0].sequence[x].step);
     if (!blind.empty())
-        spdlog::warn(
+        plan.advice.push_back(fmt::format(
             "at step{} {} the result does not depend on the latents of the step: too much is reused there",
-            blind.size() == 1 ? "" : "s", fmt::join(blind, ", "));
+            blind.size() == 1 ? "" : "s", fmt::join(blind, ", ")));
 
     plan.partition = partition(plan.extended, analyses, request.cut);
     plan.segments = make_segments(plan.extended, plan.partition, analyses);

@@ -26,6 +26,7 @@ struct Plan {
     Program program;
     Analysis full_analysis;  ///< the same cut with nothing reused: what `disable` runs
     Program full_program;
+    std::vector<std::string> advice;  ///< what is odd about it, in words: steps that do not see their latents
 
     /// What the segments of one execution cost; of a mode, its probe included.
     graph::Cost cost_of_execution(std::size_t execution) const;
@@ -36,7 +37,7 @@ struct Plan {
     double expected_speedup() const;
 };
 
-/// Error (usage) as `extend` and `analyse` say. Warns of steps whose output does not depend on their latents.
+/// Error (usage) as `extend` and `analyse` say.
 Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request);
 
 /// Whether two plans of one graph are made of the same compiled pieces.

@@ -1,6 +1,6 @@
 #include "pipelines/diffusion_pipeline.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -123,13 +123,14 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     const GenerateOptions& options = start.options;
     const Scheduler& chosen = *start.scheduler;
     if (denoiser().reuses() && chosen.stochastic())
-        spdlog::warn(
+        denoiser().advise(fmt::format(
             "{} adds noise at every step, which reuse follows badly; euler or dpm++2m suit it better",
-            chosen.name());
+            chosen.name()));
     const auto sampler = chosen.start(*options.num_inference_steps);
     if (denoiser().reuses() && sampler->num_steps() < kFewSteps)
-        spdlog::warn("{} steps leave little to reuse: neighbouring steps differ too much below {}",
-                     sampler->num_steps(), kFewSteps);
+        denoiser().advise(
+            fmt::format("{} steps leave little to reuse: neighbouring steps differ too much below {}",
+                        sampler->num_steps(), kFewSteps));
     Tensor latents = start.noise;
     for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
     report.scheduler = chosen.name();

@@ -145,16 +145,29 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
                                                          : static_cast<int>(evaluations.size());
     if (preparation)
         for (const auto& mode : preparation->modes) config.insert(config.end(), mode.begin(), mode.end());
+    const auto planned = [&](const graph::Graph& graph, const cachify::Schedule& schedule) {
+        auto plan = std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
+        for (const std::string& text : plan->advice) advise(text);
+        return plan;
+    };
     const auto units = cachify::with_units(own, config, models::kVaryingInputs[0]);
     const graph::Graph& graph = units ? units->graph : own;
     if (preparation && !preparation->modes.empty()) {
         const auto modes = of_modes(units ? units->config : config, preparation->modes);
-        const auto schedule = cachify::make_schedule_of_modes(graph, modes, num_steps, branches);
-        return std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
+        return planned(graph, cachify::make_schedule_of_modes(graph, modes, num_steps, branches));
     }
-    const auto schedule =
-        cachify::make_schedule(graph, units ? units->config : config, num_steps, branches, count);
-    return std::make_shared<const cachify::Plan>(cachify::make_plan(graph, schedule, request));
+    return planned(graph, cachify::make_schedule(graph, units ? units->config : config, num_steps, branches,
+                                                 count));
+}
+
+void GuidedDenoiser::advise(const std::string& text) const {
+    const std::scoped_lock lock(mutex_);
+    if (advised_.insert(text).second) spdlog::warn("{}", text);
+}
+
+void GuidedDenoiser::advise_anew() const {
+    const std::scoped_lock lock(mutex_);
+    advised_.clear();
 }
 
 std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(

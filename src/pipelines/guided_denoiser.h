@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -138,6 +139,10 @@ class GuidedDenoiser {
               const std::vector<Branches>& pictures,
               const std::function<void(std::string_view)>& on_phase) const;
 
+    /// A warning about reuse: logged unless it was already since the last `advise_anew`.
+    void advise(const std::string& text) const;
+    void advise_anew() const;
+
     /// Lets go of compiled pieces of more parameters than that; runs under way keep theirs.
     void release_larger_than(std::int64_t parameters) const;
 
@@ -175,6 +180,7 @@ class GuidedDenoiser {
         GuidanceMode mode;
     };
     mutable std::vector<Timed> timed_;
+    mutable std::set<std::string> advised_;
 };
 
 /// One result from the halves of guidance: unconditional + scale * (conditional - unconditional), then, with

@@ -61,6 +61,7 @@ void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count
     auto& denoiser = implementation.denoiser();
     const auto before = std::move(denoiser.preparation);
     denoiser.preparation = pipelines::Preparation{std::move(config), count, true};
+    denoiser.advise_anew();
     try {  // the plan for the trained size shows whether the configuration makes sense
         GenerateOptions options;
         options.num_inference_steps = num_inference_steps;
