@@ -6,10 +6,13 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core
-from reprise._pipeline import GuidanceMode, Pipeline, run_options
+from reprise._pipeline import GuidanceMode, Pipeline, run_options, to_native
+
+if TYPE_CHECKING:
+    from reprise._pipeline import ImageLike
 
 
 class Profile:
@@ -36,6 +39,7 @@ def calibrate(
     pipe: Pipeline,
     prompts: Sequence[str] = (),
     *,
+    images: Sequence[ImageLike] = (),
     seeds: Sequence[int] = (0, 1),
     kinds: Sequence[str] = ("block",),
     num_inference_steps: int | None = None,
@@ -48,12 +52,13 @@ def calibrate(
 ) -> Profile:
     """Runs the pipeline without reuse and measures what changes from step to step. Its preparation is as before afterwards.
 
-    prompts: each is drawn with each seed; none: some everyday things.
+    prompts: each is drawn with each seed; none: some everyday things. images: likewise, of pipelines that animate them.
     kinds: of the modules that are measured; blocks always are.
     progress: told before each run which it is, from 0, and of how many. Ctrl-C stops it between steps.
     """
     options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
-    return Profile(_core.calibrate(pipe._native, options, list(prompts), list(seeds), list(kinds), progress))
+    natives = [to_native(image) for image in images]
+    return Profile(_core.calibrate(pipe._native, options, list(prompts), natives, list(seeds), list(kinds), progress))
 
 
 def tune(
@@ -63,6 +68,7 @@ def tune(
     ssim: float = 0,
     psnr: float = 0,
     prompts: Sequence[str] = (),
+    images: Sequence[ImageLike] = (),
     pairs: int = 6,
     seed: int = 0,
     trials: int = 200,
@@ -80,7 +86,8 @@ def tune(
     denoiser's steps, or with `ssim` or `psnr` (dB) the fastest that keeps so much on average. The pipeline's preparation is
     as before afterwards.
 
-    prompts: none: some everyday things. pairs: prompts with seeds that it tunes on; as many are held out.
+    prompts: none: some everyday things. images: what pipelines animate that do so. pairs: prompts or images with seeds that
+        it tunes on; as many are held out.
     seed: of the search; the same state and seed give the same schedules.
     trials: schedules that are run for each speedup. minutes: after so many no more are tried; 0: as many as `trials` says.
     state: a file where what was measured is kept, and taken from.
@@ -89,4 +96,7 @@ def tune(
     asked = [] if ssim > 0 or psnr > 0 else [float(speedup) for speedup in speedups]
     options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
     where = os.fspath(state)
-    return _core.tune(pipe._native, options, list(prompts), pairs, asked, ssim, psnr, seed, trials, minutes, where, progress)
+    natives = [to_native(image) for image in images]
+    return _core.tune(
+        pipe._native, options, list(prompts), natives, pairs, asked, ssim, psnr, seed, trials, minutes, where, progress
+    )

@@ -139,16 +139,16 @@ void bind_tune(nb::module_& m) {
     m.def(
         "calibrate",
         [](Pipeline& pipe, const GenerateOptions& generate, const std::vector<std::string>& prompts,
-           const std::vector<std::uint64_t>& seeds, const std::vector<std::string>& kinds,
+           const std::vector<Image>& images, const std::vector<std::uint64_t>& seeds, const std::vector<std::string>& kinds,
            const nb::object& progress) {
-            tune::CalibrateOptions options = {generate, prompts, {}, seeds, {}, {}};
+            tune::CalibrateOptions options = {generate, prompts, images, seeds, {}, {}};
             for (const auto& kind : kinds) options.kinds.push_back(module_kind(kind));
             options.generate.callback_on_step_end = [](const StepInfo&) { return goes_on(nb::none()); };
             options.progress = [&](std::size_t run, std::size_t runs) { goes_on(progress, run, runs); };
             const nb::gil_scoped_release unlock;
             return cachify::to_json(tune::calibrate(pipe, options));
         },
-        "pipe"_a, "generate"_a, "prompts"_a, "seeds"_a, "kinds"_a, "progress"_a.none(),
+        "pipe"_a, "generate"_a, "prompts"_a, "images"_a, "seeds"_a, "kinds"_a, "progress"_a.none(),
         "A profile's JSON form.");
     m.def(
         "check_profile",
@@ -177,12 +177,13 @@ void bind_tune(nb::module_& m) {
     m.def(
         "tune",
         [](Pipeline& pipe, const GenerateOptions& generate, const std::vector<std::string>& prompts,
-           std::size_t pairs, const std::vector<double>& speedups, double ssim, double psnr,
+           const std::vector<Image>& images, std::size_t pairs, const std::vector<double>& speedups, double ssim, double psnr,
            std::uint64_t seed, std::size_t trials, double minutes, const std::string& state,
            const nb::object& progress) {
             tune::TuneOptions options;
             options.generate = generate;
             options.prompts = prompts;
+            options.images = images;
             options.pairs = pairs;
             options.speedups = speedups;
             options.quality = {ssim, psnr};
@@ -194,7 +195,7 @@ void bind_tune(nb::module_& m) {
             const nb::gil_scoped_release unlock;
             return tune::tune(pipe, options);
         },
-        "pipe"_a, "generate"_a, "prompts"_a, "pairs"_a, "speedups"_a, "ssim"_a, "psnr"_a, "seed"_a,
+        "pipe"_a, "generate"_a, "prompts"_a, "images"_a, "pairs"_a, "speedups"_a, "ssim"_a, "psnr"_a, "seed"_a,
         "trials"_a, "minutes"_a, "state"_a, "progress"_a.none());
 }
 

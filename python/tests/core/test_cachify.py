@@ -9,7 +9,8 @@ import weakref
 import numpy
 import pytest
 import reprise
-from conftest import PIPELINES, RUN, STEPS
+from conftest import PIPELINES, ROOT, RUN, STEPS, quiet
+from PIL import Image
 from reprise import cachify
 
 #: As the documentation of the original has them.
@@ -318,6 +319,17 @@ def test_calibrating_and_block_caching(pipe, tmp_path):
 
     with pytest.raises(InterruptedError):
         reprise.calibrate(pipe, ["red apple"], num_inference_steps=STEPS, progress=stop)
+
+
+def test_pictures_take_the_place_of_prompts():
+    pipe = quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-svd", precision="f32"))
+    picture = Image.open(ROOT / "tests/fixtures/io/base.png")
+    run = {"seeds": (0,), "num_inference_steps": 2, "width": 32, "height": 32}
+    runs = []
+    both = reprise.calibrate(pipe, images=[picture, picture.rotate(90)], progress=lambda *which: runs.append(which), **run)
+    assert runs == [(0, 2), (1, 2)]
+    assert both.to_dict()["modules"] != reprise.calibrate(pipe, images=[picture], **run).to_dict()["modules"]
+    assert reprise.calibrate(pipe, images=[picture] * 2, **run).to_dict()["run"]["seeds"] == [0]
 
 
 def test_tuning_is_stopped_by_its_callback(pipe):
