@@ -78,8 +78,9 @@ void run(Context& context, const Options& o) {
     if (!o.svg.empty()) check_writable(o.svg);
     tune::CalibrateOptions options;
     options.generate = o.sampling.generate_options();
-    options.prompts = apply_what_to_draw(o.prompts, o.animation, options.generate);
-    options.images = o.animation.pictures();
+    auto subjects = apply_what_to_draw(o.prompts, o.animation, options.generate);
+    options.prompts = std::move(subjects.prompts);
+    options.images = std::move(subjects.images);
     options.seeds.clear();
     for (int i = 0; i < o.seeds; ++i)
         options.seeds.push_back(o.sampling.seed + static_cast<std::uint64_t>(i));

@@ -87,12 +87,10 @@ ComparisonPlaces all_places(const Options& o) {
 BoutOptions bout_options(const Options& o, Session& session, const std::vector<std::string>& prompts) {
     BoutOptions bout;
     bout.base = session.pipe.implementation().with_defaults(o.sampling.generate_options());
-    if (o.animation.given()) {
-        o.animation.apply_to(bout.base);
-        bout.pictures = o.animation.pictures();
-    } else {
+    if (o.animation.given())
+        bout.pictures = o.animation.apply_to(bout.base);
+    else
         o.prompts.apply_settings_to(bout.base);
-    }
     bout.base.num_images_per_prompt = o.prompts.images;
     bout.prompts = prompts;
     bout.contestants = contestants_of(o, session);

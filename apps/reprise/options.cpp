@@ -138,16 +138,13 @@ void PromptOptions::apply_settings_to(GenerateOptions& options) const {
     options.skip_guidance_layers = skip_guidance_layers;
 }
 
-void AnimationOptions::apply_to(GenerateOptions& options) const {
-    options.image = Image::load(images.front());
+std::vector<Image> AnimationOptions::apply_to(GenerateOptions& options) const {
+    std::vector<Image> pictures;
+    for (const std::string& file : images) pictures.push_back(Image::load(file));
+    options.image = pictures.front();
     options.video = video;
     options.video.fit = fit == "crop" ? Fit::crop : fit == "letterbox" ? Fit::letterbox : Fit::stretch;
-}
-
-std::vector<Image> AnimationOptions::pictures() const {
-    std::vector<Image> loaded;
-    for (const std::string& file : images) loaded.push_back(Image::load(file));
-    return loaded;
+    return pictures;
 }
 
 std::vector<std::string> AnimationOptions::names() const {
@@ -156,15 +153,12 @@ std::vector<std::string> AnimationOptions::names() const {
     return names;
 }
 
-std::vector<std::string> apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
-                                            GenerateOptions& options) {
+Subjects apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
+                            GenerateOptions& options) {
     prompts.apply_settings_to(options);
-    if (animation.given()) {
-        animation.apply_to(options);
-        return {};
-    }
-    return prompts.prompt.empty() && prompts.prompts_file.empty() ? std::vector<std::string>{}
-                                                                  : prompts.prompts();
+    if (animation.given()) return {{}, animation.apply_to(options)};
+    if (prompts.prompt.empty() && prompts.prompts_file.empty()) return {};
+    return {prompts.prompts(), {}};
 }
 
 void add_model_options(CLI::App& command, ModelOptions& options) {

@@ -83,16 +83,19 @@ struct AnimationOptions {
     bool given() const { return !images.empty(); }
     /// The pictures' names without their folders.
     std::vector<std::string> names() const;
-    /// Reads the first picture.
-    void apply_to(GenerateOptions& options) const;
-    /// Reads all of them.
-    std::vector<Image> pictures() const;
+    /// Reads the pictures, puts the first into the options, and yields them all.
+    std::vector<Image> apply_to(GenerateOptions& options) const;
 };
 
-/// For commands that need no prompts: puts the picture, or how prompts are drawn, into the options. Yields
-/// the prompts, none where none are given.
-std::vector<std::string> apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
-                                            GenerateOptions& options);
+/// Prompts, or pictures to animate.
+struct Subjects {
+    std::vector<std::string> prompts;
+    std::vector<Image> images;
+};
+/// For commands that need no prompts: puts the first picture, or how prompts are drawn, into the options.
+/// Yields what was given, which may be nothing.
+Subjects apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
+                            GenerateOptions& options);
 
 struct OutputOptions {
     bool json = false, verbose = false, quiet = false;

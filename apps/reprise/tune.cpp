@@ -105,8 +105,9 @@ void run(Context& context, const Options& o) {
     for (const double speedup : options.speedups) check_writable(path_for(o.out, speedup));
     if (!o.state.empty()) check_writable(o.state);
     options.generate = o.sampling.generate_options();
-    options.prompts = apply_what_to_draw(o.prompts, o.animation, options.generate);
-    options.images = o.animation.pictures();
+    auto subjects = apply_what_to_draw(o.prompts, o.animation, options.generate);
+    options.prompts = std::move(subjects.prompts);
+    options.images = std::move(subjects.images);
     options.pairs = static_cast<std::size_t>(o.pairs);
     options.trials = static_cast<std::size_t>(o.trials);
     options.minutes = o.minutes;

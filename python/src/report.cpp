@@ -139,8 +139,8 @@ void bind_tune(nb::module_& m) {
     m.def(
         "calibrate",
         [](Pipeline& pipe, const GenerateOptions& generate, const std::vector<std::string>& prompts,
-           const std::vector<Image>& images, const std::vector<std::uint64_t>& seeds, const std::vector<std::string>& kinds,
-           const nb::object& progress) {
+           const std::vector<Image>& images, const std::vector<std::uint64_t>& seeds,
+           const std::vector<std::string>& kinds, const nb::object& progress) {
             tune::CalibrateOptions options = {generate, prompts, images, seeds, {}, {}};
             for (const auto& kind : kinds) options.kinds.push_back(module_kind(kind));
             options.generate.callback_on_step_end = [](const StepInfo&) { return goes_on(nb::none()); };
@@ -177,9 +177,9 @@ void bind_tune(nb::module_& m) {
     m.def(
         "tune",
         [](Pipeline& pipe, const GenerateOptions& generate, const std::vector<std::string>& prompts,
-           const std::vector<Image>& images, std::size_t pairs, const std::vector<double>& speedups, double ssim, double psnr,
-           std::uint64_t seed, std::size_t trials, double minutes, const std::string& state,
-           const nb::object& progress) {
+           const std::vector<Image>& images, std::size_t pairs, const std::vector<double>& speedups,
+           double ssim, double psnr, std::uint64_t seed, std::size_t trials, double minutes,
+           const std::string& state, const nb::object& progress) {
             tune::TuneOptions options;
             options.generate = generate;
             options.prompts = prompts;
@@ -195,8 +195,8 @@ void bind_tune(nb::module_& m) {
             const nb::gil_scoped_release unlock;
             return tune::tune(pipe, options);
         },
-        "pipe"_a, "generate"_a, "prompts"_a, "images"_a, "pairs"_a, "speedups"_a, "ssim"_a, "psnr"_a, "seed"_a,
-        "trials"_a, "minutes"_a, "state"_a, "progress"_a.none());
+        "pipe"_a, "generate"_a, "prompts"_a, "images"_a, "pairs"_a, "speedups"_a, "ssim"_a, "psnr"_a,
+        "seed"_a, "trials"_a, "minutes"_a, "state"_a, "progress"_a.none());
 }
 
 }  // namespace

@@ -47,10 +47,11 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
         usage_error("{} images per prompt; a calibration has one for each seed",
                     generate.num_images_per_prompt);
     const bool from_pictures = denoiser.model().traits().frames > 0;
-    const auto& prompts = from_pictures ? std::vector<std::string>(std::max<std::size_t>(1, options.images.size()))
-                          : options.prompts.empty() ? std::vector<std::string>(default_prompts().begin(),
-                                                                               default_prompts().begin() + 4)
-                                                    : options.prompts;
+    std::vector<std::string> prompts = options.prompts;
+    if (from_pictures)
+        prompts.assign(std::max<std::size_t>(1, options.images.size()), "");
+    else if (prompts.empty())
+        prompts.assign(default_prompts().begin(), default_prompts().begin() + 4);
     if (options.seeds.empty()) usage_error("no seeds to calibrate with; give at least one");
 
     const Unprepared scope(denoiser);
@@ -64,17 +65,15 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
     if (generate.guidance_mode == GuidanceMode::automatic) generate.guidance_mode = GuidanceMode::split;
     std::string scheduler, precision;
     std::size_t run = 0;
-    const std::size_t runs = prompts.size() * options.seeds.size();
-    for (const auto& prompt : prompts)
+    for (std::size_t subject = 0; subject < prompts.size(); ++subject)
         for (const auto seed : options.seeds) {
-            if (options.progress) options.progress(run, runs);
-            generate.prompt = prompt;
-            if (!options.images.empty()) generate.image = options.images[run / options.seeds.size()];
+            if (options.progress) options.progress(run++, prompts.size() * options.seeds.size());
+            generate.prompt = prompts[subject];
+            if (!options.images.empty()) generate.image = options.images[subject % options.images.size()];
             generate.seed = seed;
             changes.begin_run();
             const RunReport report = pipe(generate).report;
             changes.end_run();
-            ++run;
             scheduler = report.scheduler;
             precision = report.precision;
         }

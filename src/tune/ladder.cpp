@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 #include <sstream>
 
@@ -128,12 +129,9 @@ bool parse_choices(std::string_view text, const cachify::PolicyContext& context,
     if (const auto at = text.find(kBlocks); at != std::string_view::npos) {
         std::istringstream list(std::string(text.substr(at + kBlocks.size())));
         for (int block = 0; list >> block;) order.push_back(block);
-        std::vector<int> sorted = order;
-        std::sort(sorted.begin(), sorted.end());
-        for (int block = 0; block < depth; ++block)
-            if (sorted.size() != static_cast<std::size_t>(depth) ||
-                sorted[static_cast<std::size_t>(block)] != block)
-                return false;
+        std::vector<int> all(static_cast<std::size_t>(depth));
+        std::iota(all.begin(), all.end(), 0);
+        if (!std::is_permutation(order.begin(), order.end(), all.begin(), all.end())) return false;
     }
     for (const Store& path : path_stores(context))
         for (const Store& of_whole : whole_stores())

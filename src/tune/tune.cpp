@@ -135,9 +135,8 @@ class Tuner {
         for (const auto& store : stores) {
             const Rung tried = rung(store);
             say(fmt::format("try {} kept as {}", tried.name, to_string(store)));
-            const std::size_t pairs = std::min<std::size_t>(2, o_.pairs);
-            runner.use({{}, tried.config}, way(tried), pairs);
-            const double distance = at_intervals(runner, 1, pairs);
+            runner.use({{}, tried.config}, way(tried), trial_pairs());
+            const double distance = at_intervals(runner, 1);
             spdlog::debug("{} kept as {}: distance {:.4f}", tried.name, to_string(store), distance);
             if (least < 0 || distance < least) {
                 least = distance;
@@ -147,16 +146,19 @@ class Tuner {
         return best;
     }
 
+    /// On how many of the pairs modes are tried and blocks measured.
+    std::size_t trial_pairs() const { return std::min<std::size_t>(2, o_.pairs); }
+
     /// The mean distance of two schedules that run every second step in a mode, and two of three.
-    static double at_intervals(PipelineRunner& runner, int mode, std::size_t pairs) {
+    double at_intervals(PipelineRunner& runner, int mode) const {
         double sum = 0;
         for (const std::size_t interval : {2U, 3U}) {
             Modes modes(runner.num_steps(), mode);
             for (std::size_t step = 0; step < modes.size(); ++step)
                 if (step < 2 || step % interval == 0) modes[step] = 0;
-            for (std::size_t pair = 0; pair < pairs; ++pair) sum += runner.distance(pair, modes);
+            for (std::size_t pair = 0; pair < trial_pairs(); ++pair) sum += runner.distance(pair, modes);
         }
-        return sum / static_cast<double>(2 * pairs);
+        return sum / static_cast<double>(2 * trial_pairs());
     }
 
     /// How a rung is run where it is measured.
@@ -190,15 +192,13 @@ class Tuner {
     std::vector<int> order_of_blocks(PipelineRunner& runner, const cachify::Store& store) {
         const std::vector<Rung> rungs = single_blocks(context(), store);
         if (rungs.empty() || !small_) return {};
-        const std::size_t pairs = std::min<std::size_t>(2, o_.pairs);
         std::vector<cachify::Config> modes = {{}};
         for (const Rung& rung : rungs) modes.push_back(rung.config);
-        runner.use(modes, way(rungs.front()), pairs);
+        runner.use(modes, way(rungs.front()), trial_pairs());
         std::vector<std::pair<double, int>> moved;
         for (std::size_t block = 0; block < rungs.size(); ++block) {
             say(fmt::format("try {}", rungs[block].name));
-            moved.emplace_back(at_intervals(runner, static_cast<int>(block) + 1, pairs),
-                               static_cast<int>(block));
+            moved.emplace_back(at_intervals(runner, static_cast<int>(block) + 1), static_cast<int>(block));
             spdlog::debug("{}: distance {:.4f}", rungs[block].name, moved.back().first);
         }
         std::sort(moved.begin(), moved.end());
@@ -266,12 +266,11 @@ class Tuner {
         for (std::size_t rung = table.size(); rung-- > 1;)
             if (cost(rung) > (1 - kLeastSaving) * table.full_cost(1)) drop(rung);
 
-        const std::size_t pairs = std::min<std::size_t>(2, o_.pairs);
-        runner.use(configs(ladder), guidance_ ? GuidanceMode::split : GuidanceMode::batched, pairs);
+        runner.use(configs(ladder), guidance_ ? GuidanceMode::split : GuidanceMode::batched, trial_pairs());
         std::vector<double> distances = {0};
         for (std::size_t rung = 1; rung < ladder.size(); ++rung) {
             say(fmt::format("try {}", ladder[rung].name));
-            distances.push_back(at_intervals(runner, static_cast<int>(rung), pairs));
+            distances.push_back(at_intervals(runner, static_cast<int>(rung)));
             spdlog::debug("{}: {:.1f} % of the time, distance {:.4f}", ladder[rung].name,
                           100 * cost(rung) / table.full_cost(1), distances.back());
         }
@@ -323,7 +322,7 @@ class Tuner {
         SearchOptions options;
         options.speedup = speedup;
         options.trials = o_.trials;
-        options.model_pairs = std::min<std::size_t>(2, o_.pairs);
+        options.model_pairs = trial_pairs();
         options.seed = o_.seed;
         const auto begin = Clock::now();
         const double left = o_.minutes * 60 - seconds_since(begin_);

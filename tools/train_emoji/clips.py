@@ -17,8 +17,8 @@ FPS = (5, 12)
 MOTIONS = ("grow", "spin", "bounce", "shake", "drift")
 BAND = 51
 REACH = (0.6, 1.4)
-# Nothing moves by much more than a cell of the latents (an eighth of half a picture): twice as far was not learned in
-# the time that there was, and every motion came out as the same blur.
+# Nothing moves by more than two cells of the latents (eighths of half a picture): twice as far was not learned in the
+# time that there was, and every motion came out as the same blur.
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     python svd.py fit                         # WORK/svd/fitted_vae
     python svd.py clips                       # WORK/svd/clips.pt
     python svd.py train --wide --minutes 66 --name svd_wide
-    python svd.py train --narrow svd_wide --minutes 24          # WORK/svd.ckpt
+    python svd.py train --narrow svd_wide --minutes 25          # WORK/svd.ckpt
     python svd.py export --out emoji-svd
 
 The autoencoder keeps emoji-sdxl's latents and is fitted to its weights. (To train its decoder further made it worse.)
@@ -44,7 +44,7 @@ from ranks import launch
 ROWS = 12_000  # pixels that a convolution is fitted to
 IMAGE_WIDTH = 48
 WIDTHS = (32, 32, 32, 32)  # the least that this class has, which divides channels into 32 groups
-WIDE = (32, 64, 64, 64)  # learns what moves how much sooner, and is twice too large to be bundled
+WIDE = (32, 64, 64, 64)  # learns much further, and is too large to be bundled
 TIME_ID_WIDTH = 32
 DROP = 0.1
 AUGMENTATION = (-3.0, 0.5)  # mean and spread of the logarithm, as SVD was trained
@@ -67,18 +67,6 @@ def _old_name(name: str) -> str:
     return name.replace("spatial_res_block.", "")
 
 
-def empty_vae() -> AutoencoderKLTemporalDecoder:
-    """The autoencoder's shape."""
-    return AutoencoderKLTemporalDecoder(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        block_out_channels=(64, 32, 64, 64),
-        layers_per_block=2,
-        sample_size=128,
-        scaling_factor=AutoencoderKL.load_config(SDXL / "vae")["scaling_factor"],
-        force_upcast=False,
-    )
-
-
 @torch.no_grad()
 def build_vae(pictures: torch.Tensor) -> AutoencoderKLTemporalDecoder:
     """Start from emoji-sdxl's weights, as near to its function as that goes.
@@ -88,7 +76,14 @@ def build_vae(pictures: torch.Tensor) -> AutoencoderKLTemporalDecoder:
     outputs on `pictures`, layer by layer. Layers that the old one lacks start as identities.
     """
     source = AutoencoderKL.from_pretrained(SDXL / "vae").eval()
-    vae = empty_vae().eval()
+    vae = AutoencoderKLTemporalDecoder(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        block_out_channels=(64, 32, 64, 64),
+        layers_per_block=2,
+        sample_size=128,
+        scaling_factor=source.config.scaling_factor,
+        force_upcast=False,
+    ).eval()
     old = source.state_dict()
     post_weight, post_bias = old["post_quant_conv.weight"][..., 0, 0], old["post_quant_conv.bias"]
     conv_in = old["decoder.conv_in.weight"]

@@ -330,6 +330,10 @@ def test_pictures_take_the_place_of_prompts():
     assert runs == [(0, 2), (1, 2)]
     assert both.to_dict()["modules"] != reprise.calibrate(pipe, images=[picture], **run).to_dict()["modules"]
     assert reprise.calibrate(pipe, images=[picture] * 2, **run).to_dict()["run"]["seeds"] == [0]
+    drawing = quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f32"))
+    for search in (reprise.calibrate, reprise.tune):
+        with pytest.raises(ValueError, match="picture"):
+            search(drawing, images=[picture], num_inference_steps=2)
 
 
 def test_tuning_is_stopped_by_its_callback(pipe):
