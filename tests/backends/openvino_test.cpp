@@ -1,8 +1,10 @@
 // What only the OpenVINO backend has: precisions that the CPU must have natively. Runs in builds with it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 
@@ -62,5 +64,21 @@ TEST_F(OpenvinoBackend, RefusesF16WhereItIsNotNative) {
 }
 
 }  // namespace
+
+// Backends go in another order than they came; what is left is a signal stack that may be written to.
+TEST_F(OpenvinoBackend, LeavesAUsableSignalStack) {
+    auto first = backends::create("openvino");
+    first->devices();
+    auto second = backends::create("openvino");
+    second->devices();
+    first.reset();
+    second.reset();
+    stack_t stack = {};
+    ASSERT_EQ(sigaltstack(nullptr, &stack), 0);
+    if ((stack.ss_flags & SS_DISABLE) != 0) return;
+    // mincore says ENOMEM of pages that are not there
+    unsigned char resident = 0;
+    EXPECT_EQ(mincore(stack.ss_sp, 1, &resident), 0);
+}
 
 }  // namespace reprise::test

@@ -131,12 +131,20 @@ bool is_cpu(std::string_view device) {
     return device == "CPU" || device.starts_with("CPU.");
 }
 
+/// One for the process, never let go. The CPU plugin of each core puts a signal stack on the thread that
+/// loads it and, when it goes, puts back the one it found, which may be that of a core that went before: the
+/// next signal there, such as Ctrl-C in Python, would end the process.
+ov::Core& core() {
+    static auto* const one = new ov::Core;
+    return *one;
+}
+
 class OpenvinoBackend final : public Backend {
   public:
     std::string_view name() const override { return "openvino"; }
 
     std::vector<std::string> devices() const override {
-        return translated("devices", [&] { return core_.get_available_devices(); });
+        return translated("devices", [&] { return core().get_available_devices(); });
     }
 
     DType preferred_precision(std::string_view device) const override {
@@ -162,7 +170,7 @@ class OpenvinoBackend final : public Backend {
             auto compiled = std::make_shared<Compiled>(Compiled{graph, lower(graph), {}});
             if (compiled->lowered.model)
                 compiled->model =
-                    core_.compile_model(compiled->lowered.model, options.device, properties(options));
+                    core().compile_model(compiled->lowered.model, options.device, properties(options));
             return std::make_unique<OpenvinoExecutable>(std::move(compiled));
         });
     }
@@ -201,12 +209,10 @@ class OpenvinoBackend final : public Backend {
         }
 #endif
         const auto capabilities = translated(
-            device, [&] { return core_.get_property(std::string(device), ov::device::capabilities); });
+            device, [&] { return core().get_property(std::string(device), ov::device::capabilities); });
         const std::string_view wanted = precision == DType::bf16 ? "BF16" : "FP16";
         return std::find(capabilities.begin(), capabilities.end(), wanted) != capabilities.end();
     }
-
-    mutable ov::Core core_;
 };
 
 }  // namespace
