@@ -43,8 +43,11 @@ from ranks import launch
 
 ROWS = 12_000  # pixels that a convolution is fitted to
 IMAGE_WIDTH = 48
-WIDTHS = (32, 32, 32, 32)  # the least that this class has, which divides channels into 32 groups
-WIDE = (32, 64, 64, 64)  # learns much further, and is too large to be bundled
+# The least that this class has, which divides channels into 32 groups, but at half the resolution. Attention is
+# where a wide model missed it most when it was left out.
+WIDTHS, DOWN_ATTENTION, UP_ATTENTION = (32, 64, 32, 32), (), (2,)
+# Learns faster, and is too large to be bundled.
+WIDE, WIDE_DOWN_ATTENTION, WIDE_UP_ATTENTION = (32, 64, 64, 64), (1, 2, 3), (0, 1, 2)
 TIME_ID_WIDTH = 32
 DROP = 0.1
 AUGMENTATION = (-3.0, 0.5)  # mean and spread of the logarithm, as SVD was trained
@@ -206,11 +209,17 @@ def make_clips(args: argparse.Namespace) -> None:
     torch.save(made | {"ids": torch.tensor(ids)}, args.work / "svd" / "clips.pt")
 
 
+def _kinds(name: str, attention: tuple[int, ...]) -> tuple[str, ...]:
+    """The classes of four blocks, with attention in some."""
+    return tuple(f"CrossAttn{name}" if block in attention else name for block in range(4))
+
+
 class Denoiser(nn.Module):
     """Noisy clips with their picture to EDM's v."""
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(self, wide: bool = False) -> None:
         super().__init__()
+        down, up = (WIDE_DOWN_ATTENTION, WIDE_UP_ATTENTION) if wide else (DOWN_ATTENTION, UP_ATTENTION)
         self.image_encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
                 hidden_size=IMAGE_WIDTH,
@@ -225,10 +234,9 @@ class Denoiser(nn.Module):
         )
         self.unet = UNetSpatioTemporalConditionModel(
             sample_size=16,
-            block_out_channels=widths,
-            # Attention from half the resolution down: at the full one it would be half of the work.
-            down_block_types=("DownBlockSpatioTemporal", *("CrossAttnDownBlockSpatioTemporal",) * 3),
-            up_block_types=(*("CrossAttnUpBlockSpatioTemporal",) * 3, "UpBlockSpatioTemporal"),
+            block_out_channels=WIDE if wide else WIDTHS,
+            down_block_types=_kinds("DownBlockSpatioTemporal", down),
+            up_block_types=_kinds("UpBlockSpatioTemporal", up),
             layers_per_block=1,
             num_attention_heads=2,
             cross_attention_dim=IMAGE_WIDTH,
@@ -340,10 +348,15 @@ def narrow(model: Denoiser, state: dict[str, object]) -> None:
 
     A group of a wide norm has two channels, of which one stays.
     """
-    wide = Denoiser(WIDE)
+    wide = Denoiser(wide=True)
     averaged_weights(wide, state)
     source = wide.state_dict()
     for name, weight in model.state_dict().items():
+        if name not in source:  # a shortcut that the wide model had no need of
+            weight.zero_()
+            if weight.ndim > 1:
+                weight[:, ::2, 0, 0] = torch.eye(len(weight))
+            continue
         found = source[name]
         for axis, (long, short) in enumerate(zip(found.shape, weight.shape, strict=True)):
             if long == short:
@@ -378,7 +391,7 @@ def run(args: argparse.Namespace, rank: int) -> None:
     """Build the same model in every process and train it."""
     torch.manual_seed(0)
     task = Task(args.work, args.batch)
-    model = Denoiser(WIDE if args.wide else WIDTHS)
+    model = Denoiser(args.wide)
     if rank == 0:
         print(f"denoiser {sum(p.numel() for p in model.unet.parameters()):,} weights", flush=True)
     if args.narrow:
@@ -415,7 +428,7 @@ def main() -> None:
     making.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
     training = commands.add_parser("train")
     add_options(training, "svd", minutes=75.0, batch=4)
-    training.add_argument("--wide", action="store_true", help="with twice the channels")
+    training.add_argument("--wide", action="store_true", help="with more channels and attention")
     training.add_argument("--narrow", help="name of a wide run's checkpoint to start from")
     exporting = commands.add_parser("export")
     exporting.add_argument("--name", default="svd", help="name of the checkpoint")
