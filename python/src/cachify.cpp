@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
+#include <spdlog/spdlog.h>
 
 #include <map>
 #include <memory>
@@ -221,6 +222,8 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
     const int decisions = count == cachify::Count::steps ? steps_of_evaluations.back() + 1
                                                          : static_cast<int>(steps_of_evaluations.size());
     cachify::Schedule schedule = cachify::make_schedule(modules.graph(), config, decisions, 1, count);
+    if (const std::string advice = cachify::advice_on(config, schedule); !advice.empty())
+        spdlog::warn("{}", advice);
     Decisions result;
     result.num_decisions = decisions;
     for (auto& rule : schedule.rules) {

@@ -1,7 +1,6 @@
 #include "cachify/schedule.h"
 
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cmath>
@@ -232,11 +231,13 @@ Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, 
     Scheduler scheduler(graph, num_steps, num_branches, count);
     scheduler.add(config);
     scheduler.commit({});
-    Schedule schedule = scheduler.take();
-    if (!config.empty() && schedule.rules.empty() && schedule.branch_rules.empty())
-        spdlog::warn("the cache configuration reuses nothing in {} steps: every step runs in full",
-                     num_steps);
-    return schedule;
+    return scheduler.take();
+}
+
+std::string advice_on(const Config& config, const Schedule& schedule) {
+    if (config.empty() || !schedule.rules.empty() || !schedule.branch_rules.empty()) return "";
+    return fmt::format("the cache configuration reuses nothing in {} steps: every step runs in full",
+                       schedule.num_steps);
 }
 
 Schedule make_schedule_of_modes(const Graph& graph, const std::vector<Config>& modes, int num_steps,

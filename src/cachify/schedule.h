@@ -56,10 +56,12 @@ bool matches(const Entry& entry, const graph::Module& module);
 
 /// Resolves a configuration on a graph's modules. `num_steps` is the number of decisions: sampler steps, or
 /// evaluations with Count::evaluations. Error (usage) naming the entry when a filter matches no module of
-/// its kinds, matches one that is invoked twice, or asks of guidance what it cannot give. Warns when nothing
-/// at all is reused.
+/// its kinds, matches one that is invoked twice, or asks of guidance what it cannot give.
 Schedule make_schedule(const graph::Graph& graph, const Config& config, int num_steps, int num_branches,
                        Count count = Count::steps);
+
+/// What is odd about what came of a configuration, in words: it reuses nothing at all. Empty: nothing is.
+std::string advice_on(const Config& config, const Schedule& schedule);
 
 /// A schedule with a mode for each configuration, whose steps say where the mode may be chosen. A module has
 /// one store rule in all of them. Error (usage) as above.

@@ -25,6 +25,8 @@ struct PipelineParts {
     std::unique_ptr<GuidedDenoiser> denoiser;
     double default_guidance_scale = 5;
     int default_steps = 50;
+    std::int64_t default_text_tokens = 77;
+    bool structure_only = false;  ///< nothing will run
 };
 
 /// What all pipelines have: a denoiser with guidance and reuse, a scheduler, and the loop over its steps.
@@ -78,6 +80,7 @@ class DiffusionPipeline {
 
   protected:
     const LoadOptions& load_options() const { return parts_.options; }
+    std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
     /// The engine in another precision than the denoiser's.
     Engine engine(DType precision) const;
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;

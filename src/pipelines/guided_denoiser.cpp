@@ -156,8 +156,10 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
         const auto modes = of_modes(units ? units->config : config, preparation->modes);
         return planned(graph, cachify::make_schedule_of_modes(graph, modes, num_steps, branches));
     }
-    return planned(graph,
-                   cachify::make_schedule(graph, units ? units->config : config, num_steps, branches, count));
+    const auto schedule =
+        cachify::make_schedule(graph, units ? units->config : config, num_steps, branches, count);
+    if (const std::string advice = cachify::advice_on(config, schedule); !advice.empty()) advise(advice);
+    return planned(graph, schedule);
 }
 
 void GuidedDenoiser::advise(const std::string& text) const {

@@ -126,7 +126,7 @@ ImageToVideo::Outlook ImageToVideo::outlook(const GenerateOptions& asked) const 
     Outlook result;
     result.shape.height = size.height / scale;
     result.shape.width = size.width / scale;
-    result.shape.text_tokens = 1;
+    result.shape.text_tokens = default_text_tokens();
     result.shape.frames = video.num_frames > 0 ? video.num_frames : denoiser().model().traits().frames;
     result.shape.guidance = std::max(video.min_guidance_scale, video.max_guidance_scale) > 1;
     result.shape.mode = options.guidance_mode;

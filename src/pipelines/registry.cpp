@@ -37,7 +37,8 @@ constexpr std::string_view kStableVideoDiffusionParts[] = {"image_encoder", "fea
 /// Prompts are encoded by this class, or not at all.
 template <class Encoder>
 std::unique_ptr<Conditioner> conditioner_of(const PipelineParts& parts) {
-    if (!parts.options.text_encoders) return nullptr;
+    const bool missing = parts.structure_only && !parts.folder.has("text_encoder");
+    if (!parts.options.text_encoders || missing) return nullptr;
     return std::make_unique<Encoder>(parts.folder, parts.engine, parts.options);
 }
 
@@ -63,13 +64,14 @@ std::unique_ptr<DiffusionPipeline> image_to_video(PipelineParts parts) {
 }
 
 constexpr auto kClasses = std::to_array<PipelineClass>({
-    {"StableDiffusionXLPipeline", "unet", 5.0, 50, kStableDiffusionXLParts, text_to_image<TextConditioner>},
-    {"StableDiffusionPipeline", "unet", 7.5, 50, kStableDiffusionParts, text_to_image<TextConditioner>},
-    {"StableDiffusion3Pipeline", "transformer", 7.0, 28, kStableDiffusion3Parts,
+    {"StableDiffusionXLPipeline", "unet", 5.0, 50, 77, kStableDiffusionXLParts,
+     text_to_image<TextConditioner>},
+    {"StableDiffusionPipeline", "unet", 7.5, 50, 77, kStableDiffusionParts, text_to_image<TextConditioner>},
+    {"StableDiffusion3Pipeline", "transformer", 7.0, 28, 77 + 256, kStableDiffusion3Parts,
      text_to_image<Sd3Conditioner>},
-    {"PixArtAlphaPipeline", "transformer", 4.5, 20, kPixArtParts, pixart},
-    {"PixArtSigmaPipeline", "transformer", 4.5, 20, kPixArtParts, pixart},
-    {"StableVideoDiffusionPipeline", "unet", 3.0, 25, kStableVideoDiffusionParts, image_to_video},
+    {"PixArtAlphaPipeline", "transformer", 4.5, 20, 120, kPixArtParts, pixart},
+    {"PixArtSigmaPipeline", "transformer", 4.5, 20, 300, kPixArtParts, pixart},
+    {"StableVideoDiffusionPipeline", "unet", 3.0, 25, 1, kStableVideoDiffusionParts, image_to_video},
 });
 
 Engine make_engine(const LoadOptions& options) {
@@ -120,7 +122,7 @@ std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& pa
                        : open_weights(folder.path(kind.denoiser), options.variant, engine.options.precision),
         engine);
     return kind.make({std::move(folder), options, engine, std::move(denoiser), kind.guidance_scale,
-                      kind.num_inference_steps});
+                      kind.num_inference_steps, kind.text_tokens, structure_only});
 }
 
 }  // namespace reprise::pipelines

@@ -14,6 +14,7 @@ struct PipelineClass {
     std::string_view denoiser;                     ///< which component that is: "unet", "transformer"
     double guidance_scale = 5;                     ///< diffusers' default
     int num_inference_steps = 50;                  ///< diffusers' default
+    std::int64_t text_tokens = 77;                 ///< of a prompt, where no text encoder says it
     std::span<const std::string_view> components;  ///< those that it reads; others are named as unused
     std::unique_ptr<DiffusionPipeline> (*make)(PipelineParts parts) = nullptr;
 };
@@ -21,8 +22,8 @@ struct PipelineClass {
 /// All of them: the list to add a pipeline to.
 std::span<const PipelineClass> pipeline_classes();
 
-/// Opens a folder. With `structure_only` no weights are opened: it makes outlooks and plans, but nothing
-/// runs. Usage error naming what is missing, broken or not supported.
+/// Opens a folder. With `structure_only` no weights are opened, and text encoders may be missing: it makes
+/// outlooks and plans, but nothing runs. Usage error naming what is missing, broken or not supported.
 std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& folder,
                                                  const LoadOptions& options, bool structure_only = false);
 

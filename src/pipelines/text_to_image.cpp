@@ -106,7 +106,7 @@ TextToImage::Outlook TextToImage::outlook(const GenerateOptions& asked) const {
     result.shape.width = size.width / decoder_.config().scale();
     result.shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
                                : conditioner_     ? conditioner_->tokens(options)
-                                                  : models::DenoiserShape{}.text_tokens;  // any will do
+                                                  : default_text_tokens();
     result.shape.guidance = *options.guidance_scale > 1;
     result.shape.mode = options.guidance_mode;
     result.evaluations = scheduler(options)->start(*options.num_inference_steps)->evaluations();

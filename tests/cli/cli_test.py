@@ -563,6 +563,16 @@ class Structure(CommandTest):
         self.ok(self.run_structure("plan", model=model))
         self.ok(self.run_structure("modules", model=model))
 
+    def test_structure_needs_no_text_encoders(self):
+        model = self.copied_model()
+        whole = json.loads(self.ok(self.run_structure("plan", "--json", model=model)).stdout)
+        for name in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
+            shutil.rmtree(model / name)
+        alone = json.loads(self.ok(self.run_structure("plan", "--json", model=model)).stdout)
+        self.assertEqual(alone["slots"][0]["module"], whole["slots"][0]["module"])
+        self.ok(self.run_structure("modules", model=model))
+        self.assert_refused(self.generate(model=model), USAGE, "text_encoder", "encode prompts")
+
     def test_modules(self):
         rows = json.loads(self.ok(self.run_structure("modules", "--all", "--json", "--steps", 4)).stdout)
         by_name = {row["name"]: row for row in rows}
@@ -823,21 +833,15 @@ class BundledModels(CommandTest):
     def bundled(self, name):
         return FIXTURES.parents[1] / "models" / name
 
-    def present(self):
-        """Without emoji-svd, which has yet to be trained well enough."""
-        return {path.name for path in self.bundled("").iterdir()}
-
     def test_these_are_all(self):
-        self.assertLessEqual(set(self.REUSED) - {"emoji-svd"}, self.present())
-        self.assertLessEqual(self.present(), set(self.REUSED))
+        self.assertEqual({path.name for path in self.bundled("").iterdir()}, set(self.REUSED))
 
     def test_small_enough(self):
         size = sum(path.stat().st_size for path in self.bundled("").rglob("*") if path.is_file())
         self.assertLessEqual(size, 46_000_000)
 
     def test_default_configuration(self):
-        for name in sorted(self.present()):
-            steps, modules = self.REUSED[name]
+        for name, (steps, modules) in self.REUSED.items():
             with self.subTest(name):
                 plan = json.loads(self.ok(self.run_command("plan", "--model", self.bundled(name), "--steps", 6, "--json")).stdout)
                 self.assertEqual({e["step"] for e in plan["executions"] if e["reused"]}, steps)
@@ -845,7 +849,7 @@ class BundledModels(CommandTest):
                     self.assertEqual(set(execution["reused"]), modules if execution["step"] in steps else set())
 
     def test_each_draws(self):
-        for name in sorted(self.present()):
+        for name in self.REUSED:
             with self.subTest(name):
                 options = ["--model", self.bundled(name), "--steps", 2, "--out", f"{name}-{{n}}.png"]
                 if name == "emoji-svd":

@@ -3,7 +3,7 @@
     python svd.py fit                         # WORK/svd/fitted_vae
     python svd.py clips                       # WORK/svd/clips.pt
     python svd.py train --wide --minutes 66 --name svd_wide
-    python svd.py train --narrow svd_wide --minutes 25          # WORK/svd.ckpt
+    python svd.py train --narrow svd_wide --minutes 22          # WORK/svd.ckpt
     python svd.py export --out emoji-svd
 
 The autoencoder keeps emoji-sdxl's latents and is fitted to its weights. (To train its decoder further made it worse.)
@@ -427,7 +427,7 @@ def main() -> None:
     making.add_argument("--count", type=int, default=3000)
     making.add_argument("--focus", type=float, default=3.0, help="how often familiar things are drawn")
     training = commands.add_parser("train")
-    add_options(training, "svd", minutes=75.0, batch=4)
+    add_options(training, "svd", minutes=22.0, batch=4)
     training.add_argument("--wide", action="store_true", help="with more channels and attention")
     training.add_argument("--narrow", help="name of a wide run's checkpoint to start from")
     exporting = commands.add_parser("export")
