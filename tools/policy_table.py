@@ -2,9 +2,10 @@
 
     python3 tools/policy_table.py [--models emoji-sdxl,...] [--seeds 1] [--work out/policies]
 
-One command, two cores, about an hour for all models; --models measures some again and keeps the others' tables. What was
-measured is kept as JSON in the work folder and, for each model, beside the page in docs/policies/. Pictures are scored by
-tools/train_emoji/retrieval.py, which needs NumPy, Pillow and Debian's fonts-noto-color-emoji (`--no-score` does without).
+One command, two cores, about an hour for all models; --models measures some again and keeps the others' tables
+(none: only writes the page). What was measured is kept as JSON in the work folder and, for each model, beside the page
+in docs/policies/. Pictures are scored by tools/train_emoji/retrieval.py, which needs NumPy, Pillow and Debian's
+fonts-noto-color-emoji (`--no-score` does without).
 """
 
 from __future__ import annotations
@@ -120,10 +121,11 @@ def main() -> None:
     results = ROOT / "docs" / "policies"
     results.mkdir(exist_ok=True)
     for model in args.models.split(","):
-        if (ROOT / "models" / model).exists():
-            result = measure(args.reprise, model, args.work, args.seeds, not args.no_score)
-            text = json.dumps(result, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
-            (results / f"{model}.json").write_text(text + "\n")
+        if model == "none":  # only the page
+            break
+        result = measure(args.reprise, model, args.work, args.seeds, not args.no_score)
+        text = json.dumps(result, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
+        (results / f"{model}.json").write_text(text + "\n")
     page = (results / "intro.md").read_text().rstrip().split("\n")
     for model in MODELS:
         kept = results / f"{model}.json"

@@ -254,19 +254,29 @@ class Bench:
             "speedup_with_start": (start + text + off + decode) / (start + text + default + decode),
         }
 
-    def beside(self, theirs: Worker, ours: Worker) -> dict:
-        """Full steps of two engines by turns; how many times faster ours are."""
-        pairs = [(theirs.turn(), ours.turn()) for _ in range(1 + max(2, self.rounds // 2))][1:]
-        load = {worker.name: worker.ready["load_seconds"] for worker in (ours, theirs)}
-        ours.close()
-        theirs.close(patience=5)
-        result: dict = {"load_seconds": load}
+    def by_turns(self, first: Worker, second: Worker, rounds: int) -> dict:
+        """Full steps of two workers, in alternating order after a round that warms up: seconds, and first to second."""
+        pairs = []
+        for r in range(-1, rounds):
+            order = [first, second] if r % 2 == 0 else [second, first]
+            answers = {worker: worker.turn() for worker in order}
+            pairs += [(answers[first], answers[second])] if r >= 0 else []
+        result: dict = {}
         for prefix in ["", "cpu_"]:
             key = prefix + "seconds"
-            result[key] = {theirs.name: spread([a[key] for a, _ in pairs]),
-                           ours.name: spread([b[key] for _, b in pairs])}  # fmt: skip
-            result[prefix + "faster"] = spread([a[key] / b[key] for a, b in pairs])
+            result[key] = {first.name: spread([a[key] for a, _ in pairs]), second.name: spread([b[key] for _, b in pairs])}
+            result[prefix + "ratio"] = [a[key] / b[key] for a, b in pairs]
         return result
+
+    def beside(self, theirs: Worker, ours: Worker) -> dict:
+        """Full steps of two engines by turns; how many times faster ours are."""
+        load = {worker.name: worker.ready["load_seconds"] for worker in (ours, theirs)}
+        result = self.by_turns(theirs, ours, max(2, self.rounds // 2))
+        ours.close()
+        theirs.close(patience=5)
+        for prefix in ["", "cpu_"]:
+            result[prefix + "faster"] = spread(result.pop(prefix + "ratio"))
+        return {"load_seconds": load} | result
 
     def torch(self, subject: Subject, precision: str) -> dict:
         return self.beside(self.pytorch(subject, precision), self.ours(subject, precision, cache="off"))
@@ -284,19 +294,13 @@ class Bench:
         """Steps of a first-block cache that decides each time to run everything, between full steps without it."""
         config = self.work / "probe.json"
         config.write_text(json.dumps([{"policy": "fbcache:threshold=0"}]))
-        whole, cut = (self.ours(subject, precision, cache=cache) for cache in ["off", config])
-        pairs = []
-        for r in range(-1, self.rounds):
-            first, second = (whole, cut) if r % 2 == 0 else (cut, whole)
-            answers = {id(first): first.turn(), id(second): second.turn()}
-            pairs += [(answers[id(whole)], answers[id(cut)])] if r >= 0 else []
+        cut, whole = (self.ours(subject, precision, cache=cache) for cache in [config, "off"])
+        cut.name, whole.name = "with", "without"
+        result = self.by_turns(cut, whole, self.rounds)
         whole.close()
         cut.close()
-        result = {}
         for prefix in ["", "cpu_"]:
-            key = prefix + "seconds"
-            result[key] = {"without": spread([a[key] for a, _ in pairs]), "with": spread([b[key] for _, b in pairs])}
-            result[prefix + "overhead"] = spread([b[key] / a[key] - 1 for a, b in pairs])
+            result[prefix + "overhead"] = spread([ratio - 1 for ratio in result.pop(prefix + "ratio")])
         return result
 
     def on_paper(self, subject: Subject, precision: str, height: int, width: int, frames: int) -> dict:

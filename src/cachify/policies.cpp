@@ -192,11 +192,24 @@ Config make_auto(const PolicyContext& context, const PolicyValues& values) {
     return tuned_config(context, values.real("speedup"));
 }
 
-/// For people who want no parameters: of what docs/policies.md measured EasyCache lost least against fewer
-/// steps at most speeds, and since it decides by how much changes it suits what was not measured.
-template <int kHundredths>
-Config make_preset(const PolicyContext& /*context*/, const PolicyValues& /*values*/) {
-    return easy_cache({{kHundredths / 100.0, 2}, false});
+/// EasyCache's thresholds for people who want no parameters: about 1.3, 1.7, 2.2 and 3 times as fast on the
+/// bundled model of the class (docs/policies.md). It decides by how much changes, so it suits other models too.
+constexpr struct {
+    std::string_view denoiser_class;
+    std::array<double, 4> thresholds;
+} kPresets[] = {
+    {"UNet2DConditionModel", {0.07, 0.1, 0.15, 0.3}},
+    {"PixArtTransformer2DModel", {0.15, 0.2, 0.3, 0.6}},
+    {"SD3Transformer2DModel", {0.15, 0.25, 0.35, 0.6}},
+    {"UNetSpatioTemporalConditionModel", {0.07, 0.1, 0.15, 0.3}},
+};
+
+template <std::size_t kLevel>
+Config make_preset(const PolicyContext& context, const PolicyValues& /*values*/) {
+    const auto* preset =
+        std::ranges::find(kPresets, context.denoiser_class, [](const auto& p) { return p.denoiser_class; });
+    if (preset == std::end(kPresets)) preset = std::begin(kPresets);
+    return easy_cache({{preset->thresholds[kLevel], 2}, false});
 }
 
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
@@ -212,10 +225,10 @@ Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
     {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
     {"auto", "what reprise tune left in the model's folder", kAuto, make_auto},
-    {"slow", "a preset: nearest to the full result (docs/policies.md)", {}, make_preset<5>},
-    {"medium", "a preset", {}, make_preset<10>},
-    {"fast", "a preset", {}, make_preset<15>},
-    {"ultra", "a preset: the fastest", {}, make_preset<30>},
+    {"slow", "a preset: nearest to the full result (docs/policies.md)", {}, make_preset<0>},
+    {"medium", "a preset", {}, make_preset<1>},
+    {"fast", "a preset", {}, make_preset<2>},
+    {"ultra", "a preset: the fastest", {}, make_preset<3>},
     {"pixart-original",
      "NVIDIA Model Optimizer, cache_diffusion, as its example is written",
      {},
