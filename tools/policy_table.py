@@ -25,7 +25,7 @@ PICTURES = 8  # of the same prompts, drawn by emoji-pixart: what emoji-svd anima
 STEPS = 20
 TUNED = ["1.5", "2", "2.5", "3"]
 
-PRESETS = ["slow", "medium", "fast", "ultra"]
+EASY = [f"easycache:threshold={threshold}" for threshold in (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)]
 DECIDED = ["ucache:threshold=0.5", "magcache:profile={profile},threshold=0.3",
            "teacache:profile={profile},threshold=0.15", "teacache:profile={profile},threshold=0.4"]  # fmt: skip
 EVERYWHERE = ["default", "default+guidance", "guidance", "deepcache:interval=3,branch=0",
@@ -33,14 +33,15 @@ EVERYWHERE = ["default", "default+guidance", "guidance", "deepcache:interval=3,b
               "blockcache:profile={profile},threshold=0.1", "blockcache:profile={profile},threshold=0.3",
               "taylorseer:interval=2", "taylorseer:interval=3,order=2", "tgate:gate=10",
               "fbcache:threshold=0.1", "fbcache:threshold=0.2,order=1"]  # fmt: skip
-UNETS = ["pab"]
+DEEP = ["deepcache:interval=4,branch=0", "deepcache:interval=5,branch=0"]
 TRANSFORMERS = ["pab", "dbcache:first=4,warm_up=4,threshold=0.15", "dbcache:first=4,warm_up=4,threshold=0.15,order=1",
                 "dbcache:first=4,warm_up=4,threshold=1,mask=fast"]  # fmt: skip
+FIRST = [f"fbcache:threshold={threshold}" for threshold in (0.05, 0.07, 0.2)]
 MODELS = {
-    "emoji-sdxl": EVERYWHERE + UNETS + DECIDED + PRESETS,
-    "emoji-pixart": EVERYWHERE + TRANSFORMERS + ["pixart-original"] + DECIDED + PRESETS,
-    "emoji-sd3": [p for p in EVERYWHERE if "tgate" not in p] + TRANSFORMERS + DECIDED + PRESETS,
-    "emoji-svd": [p for p in EVERYWHERE if "guidance" not in p and "tgate" not in p] + DECIDED + PRESETS,
+    "emoji-sdxl": EVERYWHERE + ["pab"] + DEEP + DECIDED + EASY,
+    "emoji-pixart": EVERYWHERE + TRANSFORMERS + ["pixart-original"] + FIRST + DECIDED + EASY,
+    "emoji-sd3": [p for p in EVERYWHERE if "tgate" not in p] + TRANSFORMERS + DECIDED + EASY,
+    "emoji-svd": [p for p in EVERYWHERE if "guidance" not in p and "tgate" not in p] + DEEP + DECIDED + EASY,
 }
 
 

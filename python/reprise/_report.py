@@ -123,35 +123,43 @@ class Comparison:
 
 def compare(
     pipe: Pipeline,
-    prompts: str | Sequence[str],
+    prompts: str | Sequence[str] = (),
     ways: Mapping[str, str | Sequence[cachify.Entry]] | None = None,
     *,
+    images: Sequence[ImageLike] = (),
     num_inference_steps: int | None = None,
     seeds: Sequence[int] = (0,),
     fewer: Sequence[int] | None = None,
     **options: Any,
 ) -> Comparison:
     """Makes the same pictures in full, in each way of reuse, and with fewer steps; all by turns, so that a machine which is
-    slower meanwhile is as slow for each. The pipeline's preparation is as before afterwards.
+    slower meanwhile is as slow for each. The pipeline's preparation is as before afterwards. ValueError unless there are
+    prompts or images.
 
+    prompts: what to draw. images: in their place, what to animate.
     ways: configurations, or policies by their names, under names for people; None: the denoiser's default.
     fewer: numbers of steps; None: for each way as many as take about its time.
-    options: of the calls, such as guidance_scale; `image` for videos.
+    options: of the calls, such as guidance_scale.
     """
     ways = ways if ways is not None else {"default": "default"}
-    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    prompts = [prompts] if isinstance(prompts, str) else prompts
+    if bool(prompts) == bool(images):
+        raise ValueError("expected prompts to draw or images to animate, one of the two")
+    subjects: list[tuple[str, dict[str, Any]]] = [(prompt, {"prompt": prompt}) for prompt in prompts]
+    subjects += [(f"picture {number}", {"image": image}) for number, image in enumerate(images, 1)]
     steps = num_inference_steps or pipe._native.num_inference_steps
     configs = {n: cachify.make_policy(pipe, way) if isinstance(way, str) else list(way) for n, way in ways.items()}
-    pairs = [(prompt, seed) for seed in seeds for prompt in prompts]
+    pairs = [(subject, seed) for seed in seeds for subject in subjects]
     before = _core.preparation_of(pipe._native)
     bar, pipe._progress_bar_config = pipe._progress_bar_config, {"disable": True}
 
-    def run(pair: tuple[str, int], config: list[cachify.Entry] | None, num_steps: int) -> _core.GenerateOutput:
+    def run(pair: tuple[tuple[str, dict[str, Any]], int], config: list[cachify.Entry] | None, num_steps: int) -> _core.GenerateOutput:
         if config is None:
             cachify.unprepare(pipe)
         else:
             cachify.prepare(pipe, num_steps, config)
-        return pipe(pair[0], seed=pair[1], num_inference_steps=num_steps, **options)._native
+        (_, subject), seed = pair
+        return pipe(**subject, seed=seed, num_inference_steps=num_steps, **options)._native
 
     try:
         run(pairs[0], None, steps)  # the first of each way compiles, and is not counted
@@ -178,8 +186,8 @@ def compare(
     native = _core.Comparison()
     native.title = f"{pipe.class_name}, {steps} steps"
     native.settings = [("precision", pipe.precision), *((name, str(value)) for name, value in options.items())]
-    for pair in pairs:
-        native.add_pair(*pair)
+    for (label, _), seed in pairs:
+        native.add_pair(label, seed)
     full_seconds = [output.report.denoise_seconds for output in outputs["full", "full"]]
     for (kind, name), (_, num_steps) in runs.items():
         text = ways[name] if kind == "cached" else ""

@@ -192,16 +192,24 @@ Config make_auto(const PolicyContext& context, const PolicyValues& values) {
     return tuned_config(context, values.real("speedup"));
 }
 
-/// EasyCache's thresholds for people who want no parameters: about 1.3, 1.7, 2.2 and 3 times as fast on the
-/// bundled model of the class (docs/policies.md). It decides by how much changes, so it suits other models too.
+/// For people who want no parameters: by the denoiser's class, from the nearest to the full result to the
+/// fastest, what is ahead of fewer steps on the bundled model among the policies that need no profile
+/// (docs/policies.md). A class that is not here takes the first one's.
 constexpr struct {
     std::string_view denoiser_class;
-    std::array<double, 4> thresholds;
+    std::array<std::string_view, 4> policies;
 } kPresets[] = {
-    {"UNet2DConditionModel", {0.07, 0.1, 0.15, 0.3}},
-    {"PixArtTransformer2DModel", {0.15, 0.2, 0.3, 0.6}},
-    {"SD3Transformer2DModel", {0.15, 0.25, 0.35, 0.6}},
-    {"UNetSpatioTemporalConditionModel", {0.07, 0.1, 0.15, 0.3}},
+    {"UNet2DConditionModel",
+     {"taylorseer:interval=2", "deepcache:interval=3,branch=0", "deepcache:interval=4,branch=0",
+      "deepcache:interval=5,branch=0"}},
+    {"PixArtTransformer2DModel",
+     {"fbcache:threshold=0.05", "fbcache:threshold=0.07", "fbcache:threshold=0.1", "fbcache:threshold=0.2"}},
+    {"SD3Transformer2DModel",
+     {"easycache:threshold=0.15", "easycache:threshold=0.2", "easycache:threshold=0.3",
+      "easycache:threshold=0.4"}},
+    {"UNetSpatioTemporalConditionModel",
+     {"easycache:threshold=0.15", "easycache:threshold=0.2", "easycache:threshold=0.3",
+      "easycache:threshold=0.6"}},
 };
 
 template <std::size_t kLevel>
@@ -209,7 +217,7 @@ Config make_preset(const PolicyContext& context, const PolicyValues& /*values*/)
     const auto* preset =
         std::ranges::find(kPresets, context.denoiser_class, [](const auto& p) { return p.denoiser_class; });
     if (preset == std::end(kPresets)) preset = std::begin(kPresets);
-    return easy_cache({{preset->thresholds[kLevel], 2}, false});
+    return make_policy(context, preset->policies[kLevel]);
 }
 
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <thread>
 
+#include "core/fingerprint.h"
 #include "io/atomic_file.h"
 #include "io/file_lock.h"
 #include "io/printable.h"
@@ -53,18 +54,13 @@ class CachedWeights final : public WeightSource {
     SafetensorsFile converted_;
 };
 
-std::uint64_t fnv1a(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    return hash;
-}
-
 /// The cache file of a checkpoint. Its name does not change when the checkpoint's files do, so that the
 /// outdated conversion is replaced; whether it is outdated, its metadata tell.
 std::string file_name(const Checkpoint& checkpoint, DType precision) {
-    std::string key = kFormat;
-    for (const auto& file : checkpoint.files()) key.append("\n").append(file.string());
-    return fmt::format("{:016x}-{}.safetensors", fnv1a(key), name_of(precision));
+    Fingerprint key;
+    key.add(kFormat);
+    for (const auto& file : checkpoint.files()) key.add("\n" + file.string());
+    return fmt::format("{}-{}.safetensors", key.text(), name_of(precision));
 }
 
 Metadata metadata_of(const Checkpoint& checkpoint, DType precision) {

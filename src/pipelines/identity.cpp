@@ -1,8 +1,8 @@
 #include "pipelines/identity.h"
 
 #include <algorithm>
-#include <cstdint>
 
+#include "core/fingerprint.h"
 #include "io/checkpoint.h"
 #include "models/registry.h"
 #include "pipelines/registry.h"
@@ -12,31 +12,17 @@ namespace reprise::pipelines {
 
 namespace {
 
-/// FNV-1a, 64 bits: tells files apart, keeps no secrets.
-class Fingerprint {
-  public:
-    void add(const void* data, std::size_t bytes) {
-        for (std::size_t i = 0; i < bytes; ++i) {
-            state_ ^= static_cast<const unsigned char*>(data)[i];
-            state_ *= 0x100000001b3U;
-        }
-    }
-    void add(std::string_view text) {
-        add(text.data(), text.size());
-        add("\0", 1);
-    }
-    std::string text() const { return fmt::format("{:016x}", state_); }
-
-  private:
-    std::uint64_t state_ = 0xcbf29ce484222325U;
-};
+/// Texts one after the other, each with its end.
+void add(Fingerprint& fingerprint, const std::string& text) {
+    fingerprint.add(text.c_str(), text.size() + 1);
+}
 
 std::string of_config(Json json) {
     if (json.is_object())  // "_class_name", "_diffusers_version", "_name_or_path" are no sizes
         for (auto item = json.begin(); item != json.end();)
             item = item.key().starts_with('_') ? json.erase(item) : std::next(item);
     Fingerprint fingerprint;
-    fingerprint.add(json.dump(-1, ' ', true, Json::error_handler_t::replace));
+    add(fingerprint, json.dump(-1, ' ', true, Json::error_handler_t::replace));
     return fingerprint.text();
 }
 
@@ -48,8 +34,8 @@ std::string of_weights(const Checkpoint& checkpoint) {
         const auto& name = names[i * names.size() / std::min(kTensors, names.size())];
         const auto tensor = checkpoint.find(name);
         if (!tensor) continue;
-        fingerprint.add(name);
-        fingerprint.add(to_string(tensor->shape()));
+        add(fingerprint, name);
+        add(fingerprint, to_string(tensor->shape()));
         if (!is_floating(tensor->type()) || tensor->count() == 0) continue;
         const auto count = std::min<std::int64_t>(kValues, tensor->count());
         const Tensor values = tensor->reshaped({tensor->count()}).rows(0, count).to(DType::f16);

@@ -334,6 +334,12 @@ def test_pictures_take_the_place_of_prompts():
     for search in (reprise.calibrate, reprise.tune):
         with pytest.raises(ValueError, match="picture"):
             search(drawing, images=[picture], num_inference_steps=2)
+    size = {"num_inference_steps": 4, "width": 32, "height": 32}
+    compared = reprise.compare(pipe, images=[picture, picture.rotate(90)], seeds=(0,), **size).to_dict()
+    assert [pair["prompt"] for pair in compared["pairs"]] == ["picture 1", "picture 2"]
+    for subjects in ({}, {"prompts": "red apple", "images": [picture]}):
+        with pytest.raises(ValueError, match="one of the two"):
+            reprise.compare(pipe, **subjects)
 
 
 def test_tuning_is_stopped_by_its_callback(pipe):
