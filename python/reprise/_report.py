@@ -153,7 +153,9 @@ def compare(
     before = _core.preparation_of(pipe._native)
     bar, pipe._progress_bar_config = pipe._progress_bar_config, {"disable": True}
 
-    def run(pair: tuple[tuple[str, dict[str, Any]], int], config: list[cachify.Entry] | None, num_steps: int) -> _core.GenerateOutput:
+    def run(
+        pair: tuple[tuple[str, dict[str, Any]], int], config: list[cachify.Entry] | None, num_steps: int
+    ) -> _core.GenerateOutput:
         if config is None:
             cachify.unprepare(pipe)
         else:
