@@ -41,7 +41,10 @@ MODELS = {
     "emoji-sdxl": EVERYWHERE + ["pab"] + DEEP + DECIDED + EASY,
     "emoji-pixart": EVERYWHERE + TRANSFORMERS + ["pixart-original"] + FIRST + DECIDED + EASY,
     "emoji-sd3": [p for p in EVERYWHERE if "tgate" not in p] + TRANSFORMERS + DECIDED + EASY,
-    "emoji-svd": [p for p in EVERYWHERE if "guidance" not in p and "tgate" not in p] + DEEP + DECIDED + EASY,
+    # One setting of each, since a video takes as long as several pictures.
+    "emoji-svd": ["default", "deepcache:interval=3,branch=0", "blockcache:profile={profile},threshold=0.1", "taylorseer:interval=2",
+                  "fbcache:threshold=0.1", *DECIDED[1:3], "easycache:threshold=0.15", "easycache:threshold=0.3",
+                  "easycache:threshold=0.6"],
 }
 
 
@@ -103,7 +106,7 @@ def table(result: dict) -> list[str]:
     for way in sorted(ways, key=lambda w: w["denoise_speedup"]["median"]):
         gain = way.get("fewer_steps_at_equal_time", {}).get("psnr_gain_db")
         shown = f"{gain['mean']:+.1f} ± {gain['standard_error']:.1f}" if gain and gain["mean"] is not None else ""
-        name = f"`{way['name']}`" if way["kind"] == "cached" else f"*{way['steps']} steps*"
+        name = f"`{way['name']}`" if way["kind"] == "cached" else f"*{way['name']}*"
         lines.append(f"| {name} | {way['denoise_speedup']['median']:.2f}x | {decibels(way['psnr_db'])} | "
                      f"{way['ssim']['mean']:.4f} | {100 * way['latent_error']['mean']:.1f} % | {shown} |"
                      + (f" {way['score']:.0f} % |" if scored else ""))  # fmt: skip
