@@ -111,7 +111,7 @@ def main():
     page, folders = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
     body = "\n".join(section(folder, page) for folder in folders)
     intro = (
-        "Each model drew the same thing in full, with blocks reused by its default configuration, and with fewer steps "
+        "Each model drew the same thing in full, with blocks reused, and with fewer steps "
         "in about the same time. Times are the denoiser's on this machine, measured now."
     )
     page.write_text(
