@@ -149,19 +149,16 @@ def compare(
     subjects += [(f"picture {number}", {"image": image}) for number, image in enumerate(images, 1)]
     steps = num_inference_steps or pipe._native.num_inference_steps
     configs = {n: cachify.make_policy(pipe, way) if isinstance(way, str) else list(way) for n, way in ways.items()}
-    pairs = [(subject, seed) for seed in seeds for subject in subjects]
+    pairs = [(label, subject | {"seed": seed}) for seed in seeds for label, subject in subjects]
     before = _core.preparation_of(pipe._native)
     bar, pipe._progress_bar_config = pipe._progress_bar_config, {"disable": True}
 
-    def run(
-        pair: tuple[tuple[str, dict[str, Any]], int], config: list[cachify.Entry] | None, num_steps: int
-    ) -> _core.GenerateOutput:
+    def run(pair: tuple[str, dict[str, Any]], config: list[cachify.Entry] | None, num_steps: int) -> _core.GenerateOutput:
         if config is None:
             cachify.unprepare(pipe)
         else:
             cachify.prepare(pipe, num_steps, config)
-        (_, subject), seed = pair
-        return pipe(**subject, seed=seed, num_inference_steps=num_steps, **options)._native
+        return pipe(**pair[1], num_inference_steps=num_steps, **options)._native
 
     try:
         run(pairs[0], None, steps)  # the first of each way compiles, and is not counted
@@ -188,8 +185,8 @@ def compare(
     native = _core.Comparison()
     native.title = f"{pipe.class_name}, {steps} steps"
     native.settings = [("precision", pipe.precision), *((name, str(value)) for name, value in options.items())]
-    for (label, _), seed in pairs:
-        native.add_pair(label, seed)
+    for label, call in pairs:
+        native.add_pair(label, call["seed"])
     full_seconds = [output.report.denoise_seconds for output in outputs["full", "full"]]
     for (kind, name), (_, num_steps) in runs.items():
         text = ways[name] if kind == "cached" else ""
