@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "report/html.h"
 #include "report/labels.h"
 #include "report/marker.h"
 #include "report/svg.h"
@@ -18,6 +19,8 @@ using svg::Box, svg::number;
 
 /// How much wider bold text is.
 constexpr double kBold = 1.14;
+/// Of the range of values, between the largest and what is equal.
+constexpr double kEqualRoom = 0.16;
 
 /// A round distance between marks that makes about so many of them.
 double tick_step(double range, int about) {
@@ -52,20 +55,26 @@ class Painter {
         : chart_(chart), width_(width), framed_(framed), height_(width < 500 ? 380 : 440) {
         double low_speed = 1, high_speed = 1.2;
         double low = std::numeric_limits<double>::infinity(), high = -low;
+        bool some_equal = false;
         for (const auto* group : {&chart_.points, &chart_.curve})
             for (const auto& point : *group) {
-                if (!std::isfinite(point.value)) continue;
+                if (!drawn(point)) continue;
                 low_speed = std::min(low_speed, point.speed);
                 high_speed = std::max(high_speed, point.speed);
+                some_equal = some_equal || equal(point);
+                if (equal(point)) continue;
                 low = std::min(low, point.value - point.error);
                 high = std::max(high, point.value + point.error);
             }
-        if (low > high) low = 0, high = 1;
+        const bool some_differ = low <= high;
+        if (!some_differ) low = 0, high = 1;
         if (!chart_.more_is_better) low = 0;
         if (const double lacking = chart_.least_range - (high - low); lacking > 0) {
-            low -= lacking / 2;
-            high += lacking / 2;
+            if (chart_.more_is_better) low -= lacking / 2;
+            high = low + chart_.least_range;
         }
+        highest_mark_ = some_differ ? high : low - 1;
+        if (some_equal) equal_ = high += kEqualRoom * (high - low);
         area_ = {54, 44, width_ - 54 - 16, height_ - 44 - 56};
         across_ = axis_over(low_speed, high_speed, area_.x, area_.right(), width_ < 500 ? 4 : 8);
         down_ = axis_over(low, high, area_.bottom(), area_.y, 6);
@@ -86,8 +95,17 @@ class Painter {
     }
 
   private:
+    bool equal(const SpeedChart::Point& point) const {
+        return chart_.more_is_better && point.value == std::numeric_limits<double>::infinity();
+    }
+    bool drawn(const SpeedChart::Point& point) const { return std::isfinite(point.value) || equal(point); }
+    double level(const SpeedChart::Point& point) const { return equal(point) ? equal_ : point.value; }
     svg::Point place(const SpeedChart::Point& point) const {
-        return {across_.at(point.speed), down_.at(point.value)};
+        return {across_.at(point.speed), down_.at(level(point))};
+    }
+    /// A point's label, cut to a width.
+    std::string name(const SpeedChart::Point& point, double width = 1e9) const {
+        return svg::fitted(point.label, 13, width) + (equal(point) ? ", equal" : "");
     }
     std::string value_text(double value, double step) const {
         return chart_.percent ? tick_text(100 * value, 100 * step) : tick_text(value, step);
@@ -97,15 +115,16 @@ class Painter {
         std::string text;
         for (const auto* group : {&chart_.points, &chart_.curve})
             for (const auto& point : *group)
-                if (std::isfinite(point.value))
+                if (drawn(point))
                     text += fmt::format("{}: {:.2f} times as fast, {}. ", point.label, point.speed,
-                                        value_text(point.value, 0.01));
+                                        equal(point) ? "equal" : value_text(point.value, 0.01));
         return text;
     }
 
     std::string axes() const {
         std::string body = svg::rect(area_, "class=\"card\"");
-        for (double v = std::ceil(down_.low / down_.step) * down_.step; v <= down_.high; v += down_.step) {
+        const double highest = std::isnan(equal_) ? down_.high : highest_mark_;
+        for (double v = std::ceil(down_.low / down_.step) * down_.step; v <= highest; v += down_.step) {
             const double y = down_.at(v);
             body += svg::line({area_.x, y}, {area_.right(), y}, "class=\"rule\"");
             body += svg::text({area_.x - 7, y + 4}, value_text(v, down_.step),
@@ -133,12 +152,12 @@ class Painter {
     std::string baseline() const {
         std::string d, circles;
         for (const auto& point : chart_.curve) {
-            if (!std::isfinite(point.value)) continue;
+            if (!drawn(point)) continue;
             const auto at = place(point);
             d += fmt::format("{}{} {}", d.empty() ? "M" : " L", number(at.x), number(at.y));
             circles += fmt::format(
                 "<circle class=\"hollow\" cx=\"{}\" cy=\"{}\" r=\"3.5\"><title>{}</title></circle>\n",
-                number(at.x), number(at.y), point.label);
+                number(at.x), number(at.y), escaped(name(point)));
         }
         return d.empty() ? "" : svg::path(d, "class=\"curve\"") + circles;
     }
@@ -147,18 +166,18 @@ class Painter {
         std::string body;
         for (std::size_t i = 0; i < chart_.points.size(); ++i) {
             const auto& point = chart_.points[i];
-            if (!std::isfinite(point.value)) continue;
+            if (!drawn(point)) continue;
             const auto at = place(point);
             const std::string whisker = fmt::format("class=\"whisker s{}\"", i % svg::kColours);
             const auto inside = [&](double speed) {
                 return std::clamp(across_.at(speed), area_.x, area_.right());
             };
             body += svg::line({inside(point.speed_low), at.y}, {inside(point.speed_high), at.y}, whisker);
-            body += svg::line({at.x, down_.at(point.value - point.error)},
-                              {at.x, down_.at(point.value + point.error)}, whisker);
+            body += svg::line({at.x, down_.at(level(point) - point.error)},
+                              {at.x, down_.at(level(point) + point.error)}, whisker);
         }
         for (std::size_t i = 0; i < chart_.points.size(); ++i)
-            if (std::isfinite(chart_.points[i].value)) {
+            if (drawn(chart_.points[i])) {
                 const auto at = place(chart_.points[i]);
                 body += marker(i, at.x, at.y, 6, fmt::format("class=\"c{}\"", i % svg::kColours));
             }
@@ -170,15 +189,16 @@ class Painter {
         std::vector<svg::Point> curve;
         std::vector<std::string> styles;
         for (std::size_t i = 0; i < chart_.points.size(); ++i)
-            if (std::isfinite(chart_.points[i].value)) {
-                const std::string text = svg::fitted(chart_.points[i].label, 13, area_.width * 0.62);
+            if (drawn(chart_.points[i])) {
+                const std::string text = name(chart_.points[i], area_.width * 0.62);
                 wanted.push_back({text, place(chart_.points[i]), svg::text_width(text, 12) * kBold, 14, 11});
                 styles.push_back(fmt::format("class=\"c{}\" font-weight=\"600\"", i % svg::kColours));
             }
         for (const auto& point : chart_.curve)
-            if (std::isfinite(point.value)) {
+            if (drawn(point)) {
                 curve.push_back(place(point));
-                wanted.push_back({point.label, curve.back(), svg::text_width(point.label, 10.5), 12, 7});
+                const std::string text = name(point);
+                wanted.push_back({text, curve.back(), svg::text_width(text, 10.5), 12, 7});
                 styles.emplace_back("class=\"soft\" font-size=\"10.5\"");
             }
         const auto placed =
@@ -203,6 +223,8 @@ class Painter {
     double height_;
     Box area_;
     Axis across_, down_;
+    double highest_mark_ = 0;                                  ///< of the values, where something is equal
+    double equal_ = std::numeric_limits<double>::quiet_NaN();  ///< where that stands
 };
 
 }  // namespace

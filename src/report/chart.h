@@ -23,7 +23,9 @@ struct SpeedChart {
 };
 
 /// A drawing (SVG), `width` units across: points named beside them, whiskers for speed (smallest to largest)
-/// and value (standard error). Points that are not finite are left out. `framed`: on a background of its own.
+/// and value (standard error). Where more is better infinity, which PSNR has for equal pictures, stands above
+/// all others and is called equal; other values that are not finite are left out. `framed`: on a background
+/// of its own.
 std::string speed_chart(const SpeedChart& chart, double width, bool framed);
 
 }  // namespace reprise::report

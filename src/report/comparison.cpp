@@ -185,29 +185,19 @@ std::map<const Way*, std::string> file_names(const Comparison& comparison) {
         std::string name;
         for (const char c : way->name) {
             const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                               c == '.' || c == '_';
+                               c == '_' || (c == '.' && !name.empty());
             if (plain)
                 name += c;
             else if (!name.empty() && name.back() != '-')
                 name += '-';
         }
         while (name.ends_with('-')) name.pop_back();
+        if (name.empty()) name = "way";
         std::string unique = name;
         for (int n = 2; !taken.insert(unique).second; ++n) unique = fmt::format("{}-{}", name, n);
         names[way] = unique;
     }
     return names;
-}
-
-Image contact_sheet(const Comparison& comparison, std::size_t most_pairs) {
-    std::vector<Image> pictures;
-    const auto shown = comparison.shown();
-    for (std::size_t p = 0; p < std::min(most_pairs, comparison.pairs.size()); ++p)
-        for (const Way* way : shown) {
-            const auto& frames = way->made.at(p).frames;
-            pictures.push_back(frames.at(frames.size() / 2));
-        }
-    return montage(pictures, {static_cast<int>(shown.size()), 8});
 }
 
 }  // namespace reprise::report

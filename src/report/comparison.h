@@ -111,7 +111,9 @@ struct Comparison {
 /// A name for files: "deepcache-interval-3". Different ways have different ones.
 std::map<const Way*, std::string> file_names(const Comparison& comparison);
 
-/// A row for each of the first pairs: full, cached, fewer steps. Of videos the middle frame.
+/// A row for each of the first pairs: full, cached, fewer steps. Of videos the middle frame. Pictures are
+/// shrunk where a sheet of them would be larger than viewers open with ease, and rows left out where that is
+/// not enough.
 Image contact_sheet(const Comparison& comparison, std::size_t most_pairs);
 std::string to_text(const Comparison& comparison);
 /// A line for each way, numbers without units, which are in the titles.

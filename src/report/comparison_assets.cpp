@@ -75,8 +75,11 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
   tbody th { white-space: normal; min-width: 7.5rem; max-width: 9.5rem; } th, td { padding: .35rem .6rem; }
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .4rem; } }
 @media (prefers-reduced-motion: reduce) { .picture.video img { animation: none; } .picture.video { overflow-x: auto; } }
-@media print { .viewer, .tabs { display: none !important; } .chosen { display: block !important; } .strip { overflow: visible; }
-  .picture.video img { animation: none; } h2, .pair, svg { break-inside: avoid; } }
+@media print { body { max-width: none; padding: 0; } .viewer, .tabs { display: none !important; } .chosen { display: block !important; }
+  .scroll, .bars > div { overflow: visible; } table { width: 100%; font-size: .7rem; } th, td { white-space: normal; padding: .2rem .3rem; }
+  tbody th { position: static; white-space: normal; min-width: 0; max-width: none; } .bars svg { min-width: 0; }
+  .strip { grid-auto-flow: row; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); overflow: visible; }
+  .picture.video img { animation: none; } h2, h3 { break-after: avoid; } tr, figure, svg { break-inside: avoid; } }
 )";
 
 const std::string_view kComparisonScript = R"(
@@ -88,6 +91,13 @@ const std::string_view kComparisonScript = R"(
     const stage = find(".stage"), slider = find("input[type=range]"), pair = find("[name=pair]"), way = find("[name=way]");
     const figures = Array.from(document.querySelectorAll("figure[data-way]"));
     const figure = (p, w) => figures.find((one) => one.dataset.pair === p ? one.dataset.way === w : false);
+    const keepInStep = () => {
+      const all = document.getAnimations(), at = Math.max(...all.map((one) => Number(one.currentTime)));
+      for (const one of all) {
+        if (one.playState === "paused") one.currentTime = at;  // setting its start would make it run
+        else one.startTime = 0;
+      }
+    };
     const cut = () => stage.style.setProperty("--cut", slider.value + "%");
     const show = () => {
       const full = figure(pair.value, "0"), other = figure(pair.value, way.value);
@@ -96,7 +106,7 @@ const std::string_view kComparisonScript = R"(
       find(".right").textContent = way.selectedOptions[0].textContent;
       find(".distance").textContent = other.querySelector("small").textContent;
       stage.classList.toggle("differing", find("[name=differing]").checked);
-      for (const animation of document.getAnimations()) animation.startTime = 0;  // frames in step
+      keepInStep();
       for (const one of figures) one.setAttribute("aria-pressed", String(one === other));
       cut();
     };
@@ -114,6 +124,8 @@ const std::string_view kComparisonScript = R"(
     stage.addEventListener("pointerdown", drag);
     stage.addEventListener("pointermove", drag);
     for (const control of [pair, way, find("[name=differing]")]) control.addEventListener("change", show);
+    const play = document.getElementById("play");
+    if (play) play.addEventListener("change", keepInStep);
     find(".before").addEventListener("click", () => turn(-1));
     find(".after").addEventListener("click", () => turn(1));
     for (const one of figures) {

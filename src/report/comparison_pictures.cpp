@@ -18,6 +18,10 @@ namespace {
 constexpr int kPictureSide = 512, kFrameSide = 256;
 /// Pictures up to this side are shown with their pixels as squares.
 constexpr int kSmallSide = 256;
+/// Of a contact sheet: its pixels, those between its pictures, and the longest side to which these are shrunk
+/// before rows are left out.
+constexpr std::int64_t kSheetPixels = std::int64_t{1} << 25;
+constexpr int kSheetGap = 8, kLeastSide = 64;
 
 }  // namespace
 
@@ -43,13 +47,19 @@ std::string breakable(const std::string& name) {
 
 namespace {
 
-Image shrunk(const Image& image, int side) {
+/// A picture's size with its longer side at most this.
+ImageSize shrunk_size(const Image& image, int side) {
     const int longest = std::max(image.width(), image.height());
-    if (longest <= side) return image;
+    if (longest <= side) return {image.width(), image.height()};
     const auto scaled = [&](int length) {
         return std::max(1, static_cast<int>(std::lround(1.0 * length * side / longest)));
     };
-    return resize_lanczos(image, {scaled(image.width()), scaled(image.height())});
+    return {scaled(image.width()), scaled(image.height())};
+}
+
+Image shrunk(const Image& image, int side) {
+    if (std::max(image.width(), image.height()) <= side) return image;
+    return resize_lanczos(image, shrunk_size(image, side));
 }
 
 /// A picture, or the frames of a video side by side in one, of which the page shows one at a time.
@@ -64,6 +74,15 @@ std::string picture(const std::vector<Image>& frames, const std::string& alt) {
     for (const auto& frame : frames) small.push_back(shrunk(frame, std::max(1, side)));
     return fmt::format("<span class=\"picture video\" style=\"--frames: {}\">{}</span>", frames.size(),
                        embedded(montage(small, {0, 0}), alt));
+}
+
+/// Whether a sheet of such cells is small enough.
+bool sheet_fits(std::size_t columns, std::size_t rows, int width, int height) {
+    const auto length = [](std::size_t cells, int side) {
+        return static_cast<std::int64_t>(cells) * (side + kSheetGap) - kSheetGap;
+    };
+    const std::int64_t across = length(columns, width), down = length(rows, height);
+    return across <= Image::kMaxSide && down <= Image::kMaxSide && across * down <= kSheetPixels;
 }
 
 std::string caption_of(const Pair& pair, std::size_t pairs) {
@@ -138,6 +157,28 @@ std::string picture_section(const Comparison& comparison, std::size_t shown) {
             "<p><label><input type=\"checkbox\" id=\"play\" checked=\"checked\"/> play the "
             "frames</label></p>\n";
     return html + viewer(comparison, shown) + pictures(comparison, shown);
+}
+
+Image contact_sheet(const Comparison& comparison, std::size_t most_pairs) {
+    const auto shown = comparison.shown();
+    const Image& first = comparison.full.made.front().frames.front();
+    const int longest = std::max(first.width(), first.height());
+    std::size_t rows = std::min(most_pairs, comparison.pairs.size());
+    int side = longest;
+    const auto fits = [&] {
+        const auto size = shrunk_size(first, side);
+        return sheet_fits(shown.size(), rows, size.width, size.height);
+    };
+    while (side > kLeastSide && !fits()) --side;
+    while (rows > 1 && !fits()) --rows;
+    while (side > 1 && !fits()) --side;  // of very many ways
+    std::vector<Image> pictures;
+    for (std::size_t p = 0; p < rows; ++p)
+        for (const Way* way : shown) {
+            const auto& frames = way->made.at(p).frames;
+            pictures.push_back(shrunk(frames.at(frames.size() / 2), side));
+        }
+    return montage(pictures, {static_cast<int>(shown.size()), kSheetGap});
 }
 
 }  // namespace reprise::report

@@ -156,7 +156,8 @@ std::string to_csv(const Comparison& comparison) {
         "speedup_min,speedup_max,psnr_db,psnr_standard_error,ssim,ssim_standard_error,latent_error,"
         "latent_error_standard_error,equal_time_steps,fewer_steps_psnr_db,fewer_steps_ssim,"
         "fewer_steps_latent_error,psnr_gain_db,psnr_gain_standard_error";
-    csv += comparison.score_title.empty() ? "\r\n" : "," + cell(comparison.score_title) + "\r\n";
+    if (!comparison.score_title.empty()) csv.append(",").append(cell(comparison.score_title));
+    csv += "\r\n";
     for (const Way* way : comparison.ways()) {
         const Spread denoise = way->denoise(), speedup = way->speedup();
         const bool full = way->kind == Way::Kind::full;
@@ -183,7 +184,7 @@ std::string to_csv(const Comparison& comparison) {
         cells.push_back(beside ? cell(beside->latent_error) : "");
         cells.push_back(beside ? cell(beside->psnr_gain.mean) : "");
         cells.push_back(beside ? cell(beside->psnr_gain.error) : "");
-        if (!comparison.score_title.empty()) cells.push_back(score_text(way->score));
+        if (!comparison.score_title.empty()) cells.push_back(way->score ? cell(*way->score) : "");
         for (std::size_t c = 0; c < cells.size(); ++c) csv += (c > 0 ? "," : "") + cells[c];
         csv += "\r\n";
     }

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "markup.h"
+#include "report/chart.h"
 #include "report/comparison_page.h"
 #include "report/spread.h"
 
@@ -146,6 +148,8 @@ TEST(Comparison, TablesHaveALineForEachWay) {
     comparison.cached[0].score = 0.25;
     EXPECT_THAT(to_csv(comparison), HasSubstr("\"top, 1\"\r\n"));
     EXPECT_THAT(to_csv(comparison), HasSubstr(",0.25\r\n"));
+    comparison.cached[0].score = 0.123456;
+    EXPECT_THAT(to_csv(comparison), HasSubstr(",0.123456\r\n"));
     EXPECT_THAT(to_html(comparison, 1), HasSubstr("<th scope=\"col\">top, 1</th>"));
 }
 
@@ -163,6 +167,60 @@ TEST(Comparison, TheSheetHasAColumnForEachWayThatIsShown) {
     const Image sheet = contact_sheet(comparison, 10);
     EXPECT_EQ(sheet.width(), 4 * 16 + 3 * 8);
     EXPECT_EQ(sheet.height(), 2 * 16 + 8);
+}
+
+/// A comparison of so many pairs in three ways, whose pictures have this size.
+Comparison of_size(std::size_t pairs, int width, int height) {
+    const Image picture(width, height);
+    Comparison comparison;
+    comparison.pairs.resize(pairs);
+    comparison.cached.resize(2);
+    for (Way* way : {&comparison.full, &comparison.cached[0], &comparison.cached[1]})
+        way->made.assign(pairs, Made{{picture}, {}});
+    return comparison;
+}
+
+TEST(Comparison, ASheetIsNoLargerThanAPictureMayBe) {
+    const Image thin = contact_sheet(of_size(6, 12, 3000), 10);  // 6 * 3000 + 5 * 8 high as they are
+    EXPECT_EQ(thin.width(), 3 * 11 + 2 * 8);
+    EXPECT_GT(thin.height(), 16000);
+    EXPECT_LE(thin.height(), Image::kMaxSide);
+    const Image large = contact_sheet(of_size(5, 1600, 1600), 10);
+    EXPECT_LT(large.width(), 3 * 1600);
+    EXPECT_GT(large.width() * large.height(), 33'000'000);
+    EXPECT_LE(large.width() * large.height(), 1 << 25);
+    const Image many = contact_sheet(of_size(300, 80, 80), 1000);
+    EXPECT_EQ(many.width(), 3 * 64 + 2 * 8);
+    EXPECT_EQ(many.height(), 227 * 64 + 226 * 8);
+}
+
+TEST(SpeedChart, WhatIsEqualStandsAboveTheOthers) {
+    SpeedChart chart;
+    chart.points = {{"same", 2, 2, 2, std::numeric_limits<double>::infinity(), 0}, {"near", 2, 2, 2, 30, 1}};
+    chart.curve = {{"<5>", 1.5, 1.5, 1.5, 20, 0}, {"lost", 3, 3, 3, std::nan(""), 0}};
+    const std::string drawing = speed_chart(chart, 880, false);
+    EXPECT_EQ(fault_of_markup(drawing), "");
+    EXPECT_THAT(drawing, HasSubstr(">same, equal</text>"));
+    EXPECT_THAT(drawing, HasSubstr("same: 2.00 times as fast, equal."));
+    EXPECT_THAT(drawing, HasSubstr(">30.0</text>"));
+    EXPECT_THAT(drawing, testing::Not(HasSubstr(">32.5</text>")));  // no mark as high as what is equal
+    EXPECT_THAT(drawing, testing::Not(HasSubstr("lost")));
+    chart.points.resize(1);
+    chart.curve.clear();
+    const std::string alone = speed_chart(chart, 880, false);
+    EXPECT_THAT(alone, HasSubstr(">same, equal</text>"));
+    EXPECT_THAT(alone, testing::Not(HasSubstr(">1.0</text>")));  // nothing has a value
+}
+
+TEST(SpeedChart, LittleDistancesLookLittle) {
+    SpeedChart chart;
+    chart.more_is_better = false;
+    chart.percent = true;
+    chart.least_range = 0.02;
+    chart.points = {{"near", 2, 2, 2, 1e-6, 0}};
+    const std::string drawing = speed_chart(chart, 880, false);
+    EXPECT_EQ(count_of(drawing, ">0.0</text>"), 1);
+    EXPECT_EQ(count_of(drawing, ">2.0</text>"), 1);
 }
 
 TEST(ComparisonPage, IsWellFormedAndByItself) {
