@@ -1,10 +1,13 @@
 #include "cache_names.h"
 
 #include <filesystem>
+#include <map>
+#include <set>
 
 #include "cachify/policies.h"
 #include "io/json.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "report/bout.h"
 #include "reprise/error.h"
 
 namespace reprise::app {
@@ -26,24 +29,49 @@ std::string short_cache_name(const std::string& name) {
     return name.ends_with(".json") ? std::filesystem::path(name).stem().string() : name;
 }
 
+namespace {
+
+/// What a configuration may be called, the shortest first: of a file its name, with folders, as it was given.
+std::vector<std::string> forms_of(const std::string& name) {
+    if (!name.ends_with(".json")) return {name};
+    std::filesystem::path path = name;
+    std::string form = path.stem().string();
+    std::vector<std::string> forms = {form};
+    for (path = path.parent_path(); path.has_filename(); path = path.parent_path())
+        forms.push_back(form = path.filename().string() + "/" + form);
+    forms.push_back(name);
+    return forms;
+}
+
+}  // namespace
+
+std::vector<std::string> cache_names(const std::vector<std::string>& names) {
+    std::set<std::filesystem::path> given;
+    std::vector<std::vector<std::string>> forms;
+    for (const auto& name : names) {
+        if (!given.insert(std::filesystem::path(name).lexically_normal()).second)
+            usage_error("--cache {}: given twice", name);
+        forms.push_back(forms_of(name));
+    }
+    std::vector<std::string> chosen;
+    for (bool clash = true; clash;) {
+        std::map<std::string, int> count;
+        chosen.clear();
+        for (const auto& one : forms) ++count[chosen.emplace_back(one.front())];
+        clash = false;
+        for (std::size_t i = 0; i < forms.size(); ++i)
+            if (forms[i].size() > 1 && (count[chosen[i]] > 1 || report::is_reserved(chosen[i]))) {
+                forms[i].erase(forms[i].begin());
+                clash = true;
+            }
+    }
+    return chosen;
+}
+
 std::string cache_name_list() {
     std::string names;
     for (const auto& policy : cachify::policies()) (names += names.empty() ? "" : ", ") += policy.name;
     return names + ", off";
-}
-
-std::string describe(const cachify::Config& config) {
-    std::string text;
-    for (const auto& entry : config) {
-        text += text.empty() ? "" : "; ";
-        text += fmt::format("{} at {}", entry.wildcard_or_filter_func.text(),
-                            entry.select_cache_step_func.text());
-        if (entry.store != cachify::Store{}) text += fmt::format(" ({})", to_string(entry.store));
-        if (entry.decide)
-            text += fmt::format(", decided by {} below {}", name_of(entry.decide->probe),
-                                entry.decide->threshold);
-    }
-    return text;
 }
 
 }  // namespace reprise::app

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "reprise/cachify.h"
 
@@ -17,11 +18,11 @@ std::optional<cachify::Config> cache_config(const std::string& name, pipelines::
 
 /// What to call it for people: as it was asked for, but a file without its folder and extension.
 std::string short_cache_name(const std::string& name);
+/// The same for several, each with a name of its own, which is none of the full way's and of fewer steps':
+/// of files as much of the path as that takes. Error (usage) where one is given twice.
+std::vector<std::string> cache_names(const std::vector<std::string>& names);
 
 /// The names of policies, and "off".
 std::string cache_name_list();
-
-/// A configuration on one line, for people: its entries in their JSON form.
-std::string describe(const cachify::Config& config);
 
 }  // namespace reprise::app

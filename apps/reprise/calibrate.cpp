@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -8,6 +9,7 @@
 #include "outputs.h"
 #include "report/heat_map.h"
 #include "report/text.h"
+#include "reprise/error.h"
 #include "reprise/tune.h"
 #include "session.h"
 
@@ -76,6 +78,8 @@ void run(Context& context, const Options& o) {
     check_writable(o.out);
     if (!o.cache_out.empty()) check_writable(o.cache_out);
     if (!o.svg.empty()) check_writable(o.svg);
+    if (!std::isfinite(o.threshold) || o.threshold < 0)
+        usage_error("--threshold {}: expected 0 or more", o.threshold);
     tune::CalibrateOptions options;
     options.generate = o.sampling.generate_options();
     auto subjects = apply_what_to_draw(o.prompts, o.animation, options.generate);

@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <set>
 
-#include "bout.h"
 #include "commands.h"
 #include "compare_outputs.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "report/bout.h"
 #include "report/comparison_page.h"
-#include "report/run.h"
 #include "reprise/error.h"
+#include "session.h"
 
 namespace reprise::app {
 
@@ -57,16 +57,13 @@ std::vector<std::uint64_t> seeds_of(const Options& o) {
     return seeds;
 }
 
-/// Each way of reuse, named as it was asked for; files without folder and extension.
-std::vector<Contestant> contestants_of(const Options& o, Session& session) {
-    std::vector<Contestant> contestants;
-    std::set<std::string> names;
-    for (const std::string& cache : o.caches) {
-        if (cache == "off")
+std::vector<report::Contestant> contestants_of(const Options& o, Session& session) {
+    std::vector<report::Contestant> contestants;
+    const auto names = cache_names(o.caches);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (o.caches[i] == "off")
             usage_error("--cache off: compare needs a configuration to compare with the full run");
-        const std::string name = short_cache_name(cache);
-        if (!names.insert(name).second) usage_error("--cache {}: given twice", cache);
-        contestants.push_back({name, *cache_config(cache, session.pipe.implementation())});
+        contestants.push_back({names[i], *cache_config(o.caches[i], session.pipe.implementation())});
     }
     return contestants;
 }
@@ -84,54 +81,21 @@ ComparisonPlaces all_places(const Options& o) {
     return places;
 }
 
-BoutOptions bout_options(const Options& o, Session& session, const std::vector<std::string>& prompts) {
-    BoutOptions bout;
-    bout.base = session.pipe.implementation().with_defaults(o.sampling.generate_options());
-    if (o.animation.given())
-        bout.pictures = o.animation.apply_to(bout.base);
-    else
-        o.prompts.apply_settings_to(bout.base);
-    bout.base.num_images_per_prompt = o.prompts.images;
-    bout.prompts = prompts;
-    bout.contestants = contestants_of(o, session);
+report::BoutOptions bout_options(const Options& o) {
+    report::BoutOptions bout;
+    bout.base = o.sampling.generate_options();
+    auto subjects = apply_what_to_draw(o.prompts, o.animation, bout.base);
+    bout.pictures = std::move(subjects.images);
+    bout.prompts = o.animation.given() ? o.animation.names() : o.prompts.prompts();
     bout.count = o.count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
     bout.seeds = seeds_of(o);
-    bout.runs =
-        o.runs > 0 ? o.runs : std::max(1, 4 - static_cast<int>(bout.seeds.size() * bout.prompts.size()));
+    if (o.runs > 0) bout.runs = o.runs;
     for (const int steps : o.fewer)
         if (steps < 1 || steps >= o.sampling.steps)
             usage_error("--fewer-steps {}: expected 1 to {}, one less than --steps", steps,
                         o.sampling.steps - 1);
-    bout.fewer = o.fewer;
+    if (!o.fewer.empty()) bout.fewer = o.fewer;
     return bout;
-}
-
-std::string guidance(const GenerateOptions& options, bool video) {
-    return video ? fmt::format("{} to {}", options.video.min_guidance_scale, options.video.max_guidance_scale)
-                 : fmt::format("{}", *options.guidance_scale);
-}
-
-void describe(report::Comparison& comparison, const Options& o, const BoutOptions& bout) {
-    const RunReport& report = comparison.full.turns.back().report;
-    const Image& first = comparison.full.made.front().frames.front();
-    std::string seeds;
-    for (const auto seed : bout.seeds) seeds += fmt::format("{}{}", seeds.empty() ? "" : ", ", seed);
-    const std::string asked =
-        bout.prompts.size() == 1 ? bout.prompts.front() : fmt::format("{} prompts", bout.prompts.size());
-    comparison.title = model_name(o.model) + ": " + asked;
-    comparison.settings = {
-        {"model", model_name(o.model)},
-        {"steps", fmt::format("{}", o.sampling.steps)},
-        {"seeds", seeds},
-        {"size", fmt::format("{}x{}", first.width(), first.height())},
-        {"scheduler", report.scheduler},
-        {"precision", report.precision},
-        {"guidance", fmt::format("{}, {}", guidance(bout.base, o.animation.given()),
-                                 report::name_of(report.guidance_mode))},
-        {"engine", fmt::format("{} on {}, {} threads", o.model.backend, o.model.device,
-                               o.model.threads == 0 ? "all" : fmt::format("{}", o.model.threads))},
-        {"runs", fmt::format("{} of each way, prompt and seed, by turns, after one to warm up", bout.runs)},
-        {"version", REPRISE_VERSION}};
 }
 
 /// Everything that goes to files but single pictures.
@@ -149,16 +113,20 @@ std::vector<std::string> write(const ComparisonPlaces& places, const report::Com
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
-    const bool animates = o.animation.given();
-    const auto prompts = animates ? o.animation.names() : o.prompts.prompts();
+    auto options = bout_options(o);
+    const auto prompts = options.prompts;
     Session session(context, o.model.kept(), CacheOptions{"off", o.count});
-    const BoutOptions options = bout_options(o, session, prompts);
-    Bout bout(context, session, options);
+    options.contestants = contestants_of(o, session);
+    report::Bout bout(session.pipe, std::move(options),
+                      [&](const GenerateOptions& call, const std::string& label, const auto* reused) {
+                          session.config = reused != nullptr ? std::optional(*reused) : std::nullopt;
+                          return session.run(context, call, label);
+                      });
     const ComparisonPlaces places = all_places(o);
     if (bout.one_cut())
         context.terminal.note("the full runs go over the same compiled pieces, for the weights are large");
     report::Comparison comparison = bout.run();
-    describe(comparison, o, options);
+    comparison.settings.emplace_back("version", REPRISE_VERSION);
 
     std::vector<std::string> pictures;
     if (!places.pictures.empty()) pictures = write_pictures(comparison, places.pictures);
@@ -169,7 +137,7 @@ void run(Context& context, const Options& o) {
         unscored = std::current_exception();
     }
     auto json = report::to_json(comparison);
-    json[animates ? "image" : "prompts"] = prompts;
+    json[o.animation.given() ? "image" : "prompts"] = prompts;
     json["memory"] = to_json(memory);
     auto files = write(places, comparison, json, static_cast<std::size_t>(o.shown));
     if (unscored) std::rethrow_exception(unscored);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdio>
+#include <map>
 #include <memory>
 
 #include "io/json.h"
@@ -111,18 +112,22 @@ std::vector<std::string> write_pictures(const report::Comparison& comparison, co
 
 void score(report::Comparison& comparison, const std::string& command, const fs::path& folder) {
     const std::string text = output_of(command + " " + quoted(folder.string()));
-    const auto json = parse_json(text, "what --score printed");
+    constexpr std::string_view kOrigin = "what --score printed";
+    const auto json = parse_json(text, kOrigin);
+    const auto title = get_or(json, "title", "score", kOrigin);
     const auto ways = json.find("ways");
-    if (!json.is_object() || ways == json.end() || !ways->is_object())
+    if (ways == json.end() || !ways->is_object())
         failure("--score: {} printed no object with \"ways\"", command);
-    comparison.score_title = json.value("title", "score");
+    std::map<std::string, double> scores;
+    for (const report::Way* way : comparison.ways())
+        if (const auto score = find_value<double>(*ways, way->name, kOrigin)) scores[way->name] = *score;
     const auto take = [&](report::Way& way) {
-        const auto value = ways->find(way.name);
-        if (value != ways->end() && value->is_number()) way.score = value->get<double>();
+        if (const auto found = scores.find(way.name); found != scores.end()) way.score = found->second;
     };
     take(comparison.full);
     for (auto& way : comparison.cached) take(way);
     for (auto& way : comparison.fewer) take(way);
+    comparison.score_title = title.empty() ? "score" : title;
 }
 
 }  // namespace reprise::app

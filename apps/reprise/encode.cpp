@@ -3,6 +3,7 @@
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/embeddings.h"
+#include "reprise/error.h"
 #include "session.h"
 
 namespace reprise::app {
@@ -20,6 +21,9 @@ void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
     check_writable(o.out);
+    if (o.prompts.images != 1)
+        usage_error("--images {}: texts are encoded once, however many pictures are drawn of them",
+                    o.prompts.images);
     GenerateOptions options;
     const auto prompts = o.prompts.apply_to(options);
     Session session(context, o.model, CacheOptions{.cache = "off"});

@@ -119,7 +119,7 @@ std::string version_text() {
 void add_schedulers(CLI::App& app, Context& context) {
     auto options = std::make_shared<OutputOptions>();
     auto* command = app.add_subcommand("schedulers", "List the sampling methods");
-    add_output_options(*command, *options);
+    add_output_options(*command, *options, "A JSON array");
     command->callback([options, &context] {
         set_up(context, *options);
         list_schedulers(options->json);
@@ -129,7 +129,7 @@ void add_schedulers(CLI::App& app, Context& context) {
 void add_policies(CLI::App& app, Context& context) {
     auto options = std::make_shared<OutputOptions>();
     auto* command = app.add_subcommand("policies", "List the ways to reuse that --cache knows by name");
-    add_output_options(*command, *options);
+    add_output_options(*command, *options, "A JSON array");
     command->callback([options, &context] {
         set_up(context, *options);
         list_policies(options->json);
@@ -141,7 +141,7 @@ void add_cache(CLI::App& app, Context& context) {
     auto* command = app.add_subcommand("cache", "List or remove weights converted for faster loading");
     command->require_subcommand(1);
     auto* list = command->add_subcommand("list", "List them");
-    add_output_options(*list, *options);
+    add_output_options(*list, *options, "A JSON array");
     list->callback([options, &context] {
         set_up(context, *options);
         list_cache(options->json);

@@ -147,6 +147,11 @@ std::vector<Image> AnimationOptions::apply_to(GenerateOptions& options) const {
     return pictures;
 }
 
+bool AnimationOptions::asks() const {
+    const AnimationOptions otherwise;
+    return fit != otherwise.fit || video != otherwise.video;
+}
+
 std::vector<std::string> AnimationOptions::names() const {
     std::vector<std::string> names;
     for (const std::string& file : images) names.push_back(std::filesystem::path(file).filename().string());
@@ -155,9 +160,16 @@ std::vector<std::string> AnimationOptions::names() const {
 
 Subjects apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
                             GenerateOptions& options) {
+    const bool draws = !prompts.prompt.empty() || !prompts.prompts_file.empty();
+    if (animation.given() && draws)
+        usage_error("both --image and {} are given; expected pictures to animate or prompts to draw",
+                    prompts.prompt.empty() ? "--prompts-file" : "--prompt");
+    if (draws && animation.asks())
+        usage_error("--frames, --fps, --fit and the like are for --image; prompts are drawn without them");
+    options.num_images_per_prompt = prompts.images;
     prompts.apply_settings_to(options);
     if (animation.given()) return {{}, animation.apply_to(options)};
-    if (prompts.prompt.empty() && prompts.prompts_file.empty()) return {};
+    if (!draws) return {};
     return {prompts.prompts(), {}};
 }
 
@@ -356,8 +368,8 @@ void add_embeddings_option(CLI::App& command, PromptOptions& options) {
         ->type_name("FILE");
 }
 
-void add_output_options(CLI::App& command, OutputOptions& options) {
-    command.add_flag("--json", options.json, "One JSON object on standard output")->group("Output");
+void add_output_options(CLI::App& command, OutputOptions& options, const std::string& json) {
+    command.add_flag("--json", options.json, json + " on standard output")->group("Output");
     auto* verbose =
         command.add_flag("-v,--verbose", options.verbose, "Say more on standard error")->group("Output");
     command.add_flag("-q,--quiet", options.quiet, "Nothing on standard error but errors")

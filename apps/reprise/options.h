@@ -81,6 +81,8 @@ struct AnimationOptions {
     AnimateOptions video;
 
     bool given() const { return !images.empty(); }
+    /// Whether anything is asked that is not so anyway, besides the pictures.
+    bool asks() const;
     /// The pictures' names without their folders.
     std::vector<std::string> names() const;
     /// Reads the pictures, puts the first into the options, and yields them all.
@@ -92,8 +94,8 @@ struct Subjects {
     std::vector<std::string> prompts;
     std::vector<Image> images;
 };
-/// For commands that need no prompts: puts the first picture, or how prompts are drawn, into the options.
-/// Yields what was given, which may be nothing.
+/// Puts the first picture, or how prompts are drawn, into the options. Yields what was given, which may be
+/// nothing. Error (usage) for both, and for prompts with what is asked of videos.
 Subjects apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
                             GenerateOptions& options);
 
@@ -118,7 +120,9 @@ void add_animation_options(CLI::App& command, AnimationOptions& options, Picture
 void add_prompt_options(CLI::App& command, PromptOptions& options);
 /// The same prompts as a file that `reprise encode` wrote.
 void add_embeddings_option(CLI::App& command, PromptOptions& options);
-void add_output_options(CLI::App& command, OutputOptions& options);
+/// `json`: what the command prints with --json.
+void add_output_options(CLI::App& command, OutputOptions& options,
+                        const std::string& json = "One JSON object");
 
 /// Whole numbers from `smallest` on.
 CLI::Validator at_least(int smallest);

@@ -6,6 +6,7 @@
 #include "interrupt.h"
 #include "io/safetensors.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "report/config_text.h"
 #include "reprise/error.h"
 
 namespace reprise::app {
@@ -75,7 +76,7 @@ Tensor read_latents(const std::string& path) {
 }
 
 std::string cache_text(const CacheOptions& options, const std::optional<cachify::Config>& config) {
-    return config ? options.cache + ": " + describe(*config) : "off";
+    return config ? options.cache + ": " + report::describe(*config) : "off";
 }
 
 std::string model_name(const ModelOptions& options) {

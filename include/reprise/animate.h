@@ -20,6 +20,8 @@ struct AnimateOptions {
     double max_guidance_scale = 3.0;   ///< at the last frame; guidance is off at 1 and below
     int decode_chunk_size = 0;         ///< frames decoded at once; 0: all, or as many as memory allows
     Fit fit = Fit::stretch;
+
+    friend bool operator==(const AnimateOptions&, const AnimateOptions&) = default;
 };
 
 }  // namespace reprise
