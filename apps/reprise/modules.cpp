@@ -84,7 +84,7 @@ void add_modules(CLI::App& app, Context& context) {
     group(command->add_flag("--all", options->all, "Also modules that cannot be reused"));
     add_cache_options(*command, options->cache);
     add_sampling_options(*command, options->sampling);
-    add_output_options(*command, options->output);
+    add_output_options(*command, options->output, "A JSON array");
     command->footer(
         "\nExamples:\n"
         "  reprise modules --model models/emoji-sdxl\n"

@@ -725,6 +725,28 @@ class Comparing(CommandTest):
         self.assertEqual(failed.returncode, FAILURE)
         self.assertIn("exit status 3", failed.stderr)
         self.assertNotIn("liked", (self.work / "t.csv").read_text())  # what was measured is written all the same
+        (self.work / "t.csv").unlink()
+        for text, word in (('{"title": 5, "ways": {}}', "title"), ('{"ways": {"full": "good"}}', "full"), ("[]", "object")):
+            with self.subTest(text=text):
+                wrong = self.compare(*arguments, "--score", f"echo '{text}' #")
+                self.assertEqual(wrong.returncode, USAGE)
+                self.assertIn(word, wrong.stderr.splitlines()[-1])
+                self.assertEqual((self.work / "t.csv").read_text().count(",score"), 0)
+                (self.work / "t.csv").unlink()
+        self.ok(self.compare(*arguments, "--score", """echo '{"title": "", "ways": {"full": 7}}' #"""))
+        self.assertTrue((self.work / "t.csv").read_text().splitlines()[0].endswith(",score"))
+
+    def test_ways_have_names_of_their_own(self):
+        for folder in ("a", "b"):
+            (self.folder / folder).mkdir()
+        names = ("a/x.json", "b/x.json", "full.json", "2 steps.json")
+        caches = [self.config('[{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [1]}]', n) for n in names]
+        arguments = [word for cache in caches for word in ("--cache", cache)]
+        result = json.loads(self.ok(self.compare("--steps", 3, "--runs", 1, "--fewer-steps", "2,1,2", *arguments, "--json",
+                                                 "--out", "c")).stdout)  # fmt: skip
+        above = self.folder.name
+        self.assertEqual([way["name"] for way in result["ways"]],
+                         ["full", "a/x", "b/x", f"{above}/full", f"{above}/2 steps", "1 step", "2 steps"])  # fmt: skip
 
     def test_what_it_refuses(self):
         for arguments, words in [
@@ -740,6 +762,8 @@ class Comparing(CommandTest):
             (("--csv", "no/t.csv"), ("no",)),
             (("--pictures", "no/such"), ("no/such",)),
             (("--score", "true", "--report", "page.html"), ("--pictures",)),
+            (("--image", FIXTURES / "io" / "base.png"), ("--image", "--prompt")),
+            (("--fps", 3), ("--fps", "--image")),
         ]:
             with self.subTest(arguments=arguments):
                 self.assert_refused(self.compare(*arguments), USAGE, *words)
@@ -900,6 +924,10 @@ class Tuning(CommandTest):
     def test_calibrate_refuses(self):
         self.assert_refused(self.calibrate("--kinds", "brick"), USAGE, "brick")
         self.assert_refused(self.calibrate("--out", "nowhere/p.json"), USAGE, "nowhere")
+        for threshold in ("-1", "nan"):
+            self.assert_refused(self.calibrate("--threshold", threshold), USAGE, "--threshold", threshold)
+        self.assert_refused(self.calibrate("--images", 2), USAGE, "2 images per prompt")
+        self.assert_refused(self.calibrate("--image", FIXTURES / "io" / "base.png"), USAGE, "--image", "--prompt")
         self.assert_refused(self.generate("--cache", "blockcache"), USAGE, "blockcache", "profile=")
 
     def test_tune_writes_what_auto_takes(self):
