@@ -8,8 +8,8 @@ namespace reprise::cachify {
 
 /// How reuse is decided while running: at each step where an entry allows it, a change is measured and, with
 /// what has gathered since the last full step, held against a budget. One decision a step and picture, for
-/// all entries and both halves of guidance; the unconditional half's values are looked at where there are
-/// two.
+/// all entries and both halves of guidance; the unconditional half's values are looked at where both run,
+/// else those of the half that does, compared with what was seen of it.
 struct Decision {
     enum class Probe {
         residual,   ///< what the modules `first` to `last` add to their stream (first-block cache, DBCache)

@@ -16,7 +16,7 @@ struct DeepCacheOptions {
     int branch = 0;
     bool uniform = true;  ///< full steps evenly spaced; otherwise close together around `center`
     double center = 15;   ///< step; for non-uniform spacing
-    double power = 1.4;   ///< above 1: more is denser around the center
+    double power = 1.4;   ///< above 1, at most 10: more is denser around the center
 };
 Config deep_cache(const Pipeline& pipe, const DeepCacheOptions& options = {});
 /// The full steps of the paper's non-uniform spacing. Error (usage) when there is none for these numbers.
@@ -25,10 +25,14 @@ std::vector<int> non_uniform_full_steps(int num_steps, const DeepCacheOptions& o
 /// T-Gate (Zhang et al., arXiv 2404.02747): from the gate step on, cross-attention is what it was and
 /// guidance is off; before it, self-attention runs at intervals.
 struct TGateOptions {
-    int gate = 10;                ///< step; from the number of steps on: nothing is reused
-    int warm_up = 2;              ///< steps before self-attention is reused
+    int gate = 10;                ///< step; from the number of steps on: cross-attention and guidance stay
+    int warm_up = 2;              ///< the last step before self-attention is reused
     int interval = 5;             ///< of self-attention between warm-up and gate; 1: runs at each step
     int interval_after_gate = 1;  ///< of self-attention from the gate on
+    /// Which half of guidance goes on alone from the gate on: the unconditional one, as in the paper's code
+    /// for text to image, or the conditional one, as there for image to video (`tgate` on Stable Video
+    /// Diffusion), whose unconditional half does not see the picture.
+    bool conditional = false;
 };
 Config t_gate(const TGateOptions& options = {});
 

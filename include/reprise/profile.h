@@ -101,7 +101,9 @@ struct BlockCachingOptions {
     friend bool operator==(const BlockCachingOptions&, const BlockCachingOptions&) = default;
 };
 /// The steps at which something is reused whose changes are these ([step], the first counting for nothing).
-std::vector<int> block_caching_steps(const std::vector<double>& change, double threshold);
+/// `hidden`, in order: steps at which it neither runs nor is asked for, since what it is part of is reused.
+std::vector<int> block_caching_steps(const std::vector<double>& change, double threshold,
+                                     const std::vector<int>& hidden = {});
 /// What a module adds is kept where it has a stream, its outputs elsewhere. Error (usage) when the profile
 /// has no module of these kinds.
 Config block_caching(const Profile& profile, const BlockCachingOptions& options = {});

@@ -29,10 +29,13 @@ struct DualBlockCacheOptions {
 Config dual_block_cache(const Pipeline& pipe, const DualBlockCacheOptions& options = {});
 
 /// EasyCache (Zhou et al., arXiv 2507.02860): the whole denoiser is reused by what it adds to its input,
-/// until the change that the input's own leads one to expect exceeds the threshold.
+/// until the change that the input's own leads one to expect exceeds the threshold. The last step always
+/// runs.
 struct EasyCacheOptions {
     RunningOptions running = {0.05, 2};
-    bool unet = false;  ///< weighed as in stable-diffusion.cpp for UNets (ucache); its threshold is about 1
+    /// Weighed as in stable-diffusion.cpp for UNets (ucache), whose threshold is about 1; without a mask
+    /// between 15 and 95 % of the steps.
+    bool unet = false;
 };
 Config easy_cache(const EasyCacheOptions& options = {});
 
@@ -47,6 +50,7 @@ Config mag_cache(const Pipeline& pipe, const Profile& profile, const MagCacheOpt
 
 /// TeaCache (Liu et al., arXiv 2411.19108): the same is reused until the changes of the first block's input,
 /// as the timestep modulates it and as a calibration's polynomial translates them, add up to the threshold.
+/// The last step always runs.
 struct TeaCacheOptions {
     RunningOptions running = {0.15, 1};
 };

@@ -339,10 +339,10 @@ void bind_running_policies(nb::module_& m) {
 void bind_policies(nb::module_& m) {
     m.def(
         "t_gate",
-        [](int gate, int warm_up, int interval, int interval_after_gate) {
-            return entries_of(cachify::t_gate({gate, warm_up, interval, interval_after_gate}));
+        [](int gate, int warm_up, int interval, int interval_after_gate, bool conditional) {
+            return entries_of(cachify::t_gate({gate, warm_up, interval, interval_after_gate, conditional}));
         },
-        "gate"_a, "warm_up"_a, "interval"_a, "interval_after_gate"_a);
+        "gate"_a, "warm_up"_a, "interval"_a, "interval_after_gate"_a, "conditional"_a);
     m.def(
         "taylor_seer",
         [](int interval, int before, int after, int order, const std::vector<std::string>& kinds) {

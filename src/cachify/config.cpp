@@ -34,7 +34,7 @@ StepFunction::StepFunction(const std::string& expression)
 
 StepFunction::StepFunction(std::vector<int> steps, int num_steps) {
     std::sort(steps.begin(), steps.end());
-    text_ = text_of(steps);
+    text_ = num_steps > 0 ? text_of(Json{{"steps", steps}, {"of", num_steps}}) : text_of(Json(steps));
     function_ = [steps = std::move(steps), num_steps](int step, int asked) {
         if (num_steps > 0 && asked != num_steps)
             usage_error("this configuration is for {} steps; asked for {}: make one for that, or run {}",
@@ -144,6 +144,7 @@ class Reader {
             usage_error("{}: it was found for one denoiser: use load_config with the pipeline", origin_);
         check_identity(identity_from_json(json["model"], origin_), *context_, origin_);
         num_steps_ = require<int>(json["run"], "steps", origin_);
+        if (num_steps_ < 1) usage_error("{}: its evidence is of {} steps", origin_, num_steps_);
     }
 
     Config policy(const Json& json) const {
@@ -199,20 +200,32 @@ class Reader {
         if (json.is_string()) return json.get<std::string>();
         if (json.is_object() && json.size() == 1 && json.contains("mask") && json["mask"].is_string())
             return StepFunction::mask(json["mask"].get<std::string>());
-        if (json.is_array()) {
-            std::vector<int> list;
-            for (const auto& step : json) {
-                if (!step.is_number_integer() || step < 0 || step > 1'000'000)
-                    wrong("select_cache_step_func lists {}; expected steps counted from 0",
-                          printable(text_of(step)));
-                list.push_back(step.get<int>());
-            }
-            return {std::move(list), num_steps_};
+        if (json.is_array()) return {list_of_steps(json), num_steps_};
+        if (json.is_object() && json.size() == 2 && json.contains("steps") && json.contains("of")) {
+            const Json& of = json["of"];
+            if (!is_step(of) || of == 0 || !json["steps"].is_array())
+                wrong("select_cache_step_func is {}; expected steps and of how many they are",
+                      printable(text_of(json)));
+            return {list_of_steps(json["steps"]), of.get<int>()};
         }
         wrong(
-            "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\", a list of steps "
-            "or {{\"mask\": \"fast\"}}",
+            "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\", a list of "
+            "steps, "
+            "{{\"steps\": [...], \"of\": 20}} or {{\"mask\": \"fast\"}}",
             printable(text_of(json)));
+    }
+    static bool is_step(const Json& json) {
+        return json.is_number_integer() && json >= 0 && json <= 1'000'000;
+    }
+    std::vector<int> list_of_steps(const Json& json) const {
+        std::vector<int> list;
+        for (const auto& step : json) {
+            if (!is_step(step))
+                wrong("select_cache_step_func lists {}; expected steps counted from 0",
+                      printable(text_of(step)));
+            list.push_back(step.get<int>());
+        }
+        return list;
     }
     std::vector<ModuleKind> kinds(const Json& json) const {
         std::vector<ModuleKind> result;

@@ -80,7 +80,9 @@ Decider::Decider(const Decision& decision, int num_steps, std::size_t picture)
     record_ = decision.replay[picture];
 }
 
-bool Decider::reuses(int step, bool allowed, const Tensor& probe, const Tensor& sample) {
+bool Decider::reuses(int step, bool allowed, const Tensor& probe, const Tensor& sample, std::size_t branch) {
+    branch_ = branch;
+    allowed_ = allowed;
     reusing_ = record_ ? is_recorded(step, allowed) : is_small_enough(step, allowed, probe, sample);
     if (reusing_) reused_.push_back(step);
     return reusing_;
@@ -95,7 +97,7 @@ bool Decider::is_recorded(int step, bool allowed) const {
 
 bool Decider::is_small_enough(int step, bool allowed, const Tensor& probe, const Tensor& sample) {
     const double held = accumulated(change(step, probe, sample));
-    const bool reuse = allowed && within_limits(step) && held < decision_.threshold;
+    const bool reuse = allowed && within_limits(step) && held < budget();
     remember(reuse, probe, sample);
     gathered_ = reuse ? held : 0;
     in_a_row_ = reuse ? in_a_row_ + 1 : 0;
@@ -113,19 +115,31 @@ double Decider::change(int step, const Tensor& probe, const Tensor& sample) {
         return std::abs(1 - ratio_);
     }
     if (looks_at_latents(decision_.probe)) return change_of_latents(sample);
-    if (seen_.empty()) return HUGE_VAL;
-    return relative(mean_difference(values_of(probe), seen_), mean_magnitude(seen_));
+    const auto& seen = seen_[branch_];
+    if (seen.empty()) return HUGE_VAL;
+    return relative(mean_difference(values_of(probe), seen), mean_magnitude(seen));
 }
 
 double Decider::change_of_latents(const Tensor& sample) const {
     if (rate_ == 0 || sample_.empty()) return HUGE_VAL;
-    const double moved = rate_ * mean_difference(values_of(sample), sample_);
-    if (decision_.probe == Decision::Probe::latents) return relative(moved, output_magnitude_);
-    // stable-diffusion.cpp, ucache: relative to a smoothed scale of the output's own changes, and dearer the
-    // longer the denoiser has not run.
-    constexpr double kScale = 1.6;
-    const double scale = std::sqrt(std::max(output_magnitude_, 1e-6) * kScale * output_change_);
-    return relative(moved, scale) * (1 + 0.5 * in_a_row_);
+    const auto now = values_of(sample);
+    if (decision_.probe == Decision::Probe::latents)
+        return relative(rate_ * mean_difference(now, sample_), output_magnitude_);
+    // stable-diffusion.cpp, ucache: since the last full step, relative to a smoothed scale of the output's
+    // own changes, and dearer the longer the denoiser has not run.
+    constexpr double kScale = 1.6, kLeast = 1e-6;
+    const double scale =
+        std::sqrt(std::max(output_magnitude_, kLeast) * std::max(kScale * output_change_, kLeast));
+    return relative(rate_ * mean_difference(now, full_sample_), scale) * (1 + 0.5 * in_a_row_);
+}
+
+double Decider::budget() const {
+    if (decision_.probe != Decision::Probe::latents_unet) return decision_.threshold;
+    // stable-diffusion.cpp, ucache: half of it until a fifth of the steps has run in full, half as much again
+    // where more than four fifths have.
+    const double progress = static_cast<double>(computed_) / num_steps_;
+    const double share = progress < 0.2 ? 0.5 : progress > 0.8 ? 1.5 : 1;
+    return share * decision_.threshold;
 }
 
 double Decider::accumulated(double change) const {
@@ -145,12 +159,15 @@ void Decider::remember(bool reuse, const Tensor& probe, const Tensor& sample) {
     if (looks_at_latents(decision_.probe)) {
         sample_ = values_of(sample);
     } else if (probe.defined() && (!reuse || decision_.accumulate)) {
-        seen_ = values_of(probe);
+        seen_[branch_] = values_of(probe);
     }
 }
 
 void Decider::gave(const Tensor& prediction) {
     if (!looks_at_latents(decision_.probe) || record_ || reusing_) return;
+    // ucache knows nothing of what is outside of its window
+    if (decision_.probe == Decision::Probe::latents_unet && !allowed_) return;
+    ++computed_;
     auto now = values_of(prediction);
     output_magnitude_ = mean_magnitude(now);
     if (!prediction_.empty()) {

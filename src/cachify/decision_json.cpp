@@ -26,7 +26,7 @@ class Reader {
             else if (key == "last")
                 result.last = text(value);
             else if (key == "threshold")
-                result.threshold = number(value);
+                result.threshold = value >= 0 ? number(value) : wrong<double>(value, "0 or more");
             else if (key == "accumulate")
                 result.accumulate =
                     value.is_boolean() ? value.get<bool>() : wrong<bool>(value, "true or false");

@@ -44,8 +44,18 @@ std::vector<std::string> beyond_the_path(const graph::Graph& graph, int branch) 
     return names;
 }
 
-StepFunction steps_of(const DeepCacheOptions& options) {
+void check(const DeepCacheOptions& options) {
+    constexpr double kMostPower = 10, kMostCenter = 1e6;
     if (options.interval < 1) usage_error("deepcache: interval is {}; expected at least 1", options.interval);
+    if (options.uniform) return;
+    if (!(options.power > 1 && options.power <= kMostPower))
+        usage_error("deepcache: power is {}; expected more than 1, at most {}", options.power, kMostPower);
+    if (!(std::abs(options.center) <= kMostCenter))
+        usage_error("deepcache: center is {}; expected a step", options.center);
+}
+
+StepFunction steps_of(const DeepCacheOptions& options) {
+    check(options);
     if (options.uniform) return fmt::format("step % {} != 0", options.interval);
     return [options](int step, int num_steps) {
         const auto full = non_uniform_full_steps(num_steps, options);
@@ -56,6 +66,8 @@ StepFunction steps_of(const DeepCacheOptions& options) {
 }  // namespace
 
 std::vector<int> non_uniform_full_steps(int num_steps, const DeepCacheOptions& options) {
+    check(options);
+    if (num_steps < 1) usage_error("deepcache: {} steps; expected at least 1", num_steps);
     const auto wanted = static_cast<std::size_t>((num_steps + options.interval - 1) / options.interval);
     for (double power = options.power; power > 1; power -= 0.02) {
         // The paper's grid begins at the real part of a complex root where the center is after step 0.

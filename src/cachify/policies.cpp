@@ -24,7 +24,7 @@ constexpr PolicyParameter kDeepCache[] = {
 };
 constexpr PolicyParameter kTGate[] = {
     {"gate", 10, "step from which cross-attention stays and guidance is off"},
-    {"warm_up", 2, "steps before self-attention is reused"},
+    {"warm_up", 2, "last step before self-attention is reused"},
     {"interval", 5, "steps from one self-attention to the next before the gate"},
     {"interval_after_gate", 1, "the same from the gate on"},
 };
@@ -45,6 +45,7 @@ constexpr PolicyParameter kTaylorSeer[] = {
 };
 constexpr PolicyParameter kAuto[] = {
     {"speedup", 2, "of the denoiser; the nearest of what was tuned is taken"},
+    {"steps", 0, "only what was tuned for so many; 0: any"},
 };
 constexpr PolicyParameter kInARow = {"in_a_row", 0, "most reused steps in a row; 0: no limit"};
 constexpr PolicyParameter kInAll = {"in_all", 0, "most reused steps of a generation; 0: no limit"};
@@ -83,7 +84,7 @@ constexpr PolicyParameter kEasyCache[] = {
 };
 constexpr PolicyParameter kUNetCache[] = {
     {"threshold", 1, "the same, on stable-diffusion.cpp's scale"},
-    {"warm_up", 3, "steps at the beginning that all run"},
+    {"warm_up", 1, "steps at the beginning that all run, as do the first 15 and the last 5 % without a mask"},
     kInARow,
     kInAll,
     kMask,
@@ -116,13 +117,13 @@ constexpr PolicyParameter kCommon[] = {
 };
 
 Config make_deep_cache(const PolicyContext& context, const PolicyValues& values) {
-    return deep_cache(
-        context, {values.whole("interval", 1), values.whole("branch", 0), values.whole("uniform", 0) != 0,
-                  values.real("center"), values.real("power")});
+    return deep_cache(context, {values.whole("interval", 1), values.whole("branch", 0), values.yes("uniform"),
+                                values.real("center"), values.real("power")});
 }
-Config make_t_gate(const PolicyContext& /*context*/, const PolicyValues& values) {
+Config make_t_gate(const PolicyContext& context, const PolicyValues& values) {
     return t_gate({values.whole("gate", 1), values.whole("warm_up", 0), values.whole("interval", 1),
-                   values.whole("interval_after_gate", 1)});
+                   values.whole("interval_after_gate", 1),
+                   context.denoiser_class == "UNetSpatioTemporalConditionModel"});
 }
 Config make_attention_broadcast(const PolicyContext& context, const PolicyValues& values) {
     return attention_broadcast(context,
@@ -135,7 +136,7 @@ Config make_taylor_seer(const PolicyContext& context, const PolicyValues& values
                                  values.whole("after", -1),
                                  values.whole("order", 1),
                                  {ModuleKind::block}};
-    if (values.whole("attention", 0) != 0) {
+    if (values.yes("attention")) {
         options.kinds.clear();
         for (const auto& module : context.graph.modules)
             if (name_of(module.kind).ends_with("attention") &&
@@ -162,7 +163,7 @@ Profile profile_for(const PolicyContext& context, const PolicyValues& values) {
 Config make_block_caching(const PolicyContext& context, const PolicyValues& values) {
     const Profile profile = profile_for(context, values);
     BlockCachingOptions options{values.real("threshold")};
-    if (values.whole("attention", 0) != 0)
+    if (values.yes("attention"))
         options.kinds = {ModuleKind::transformer, ModuleKind::self_attention, ModuleKind::cross_attention,
                          ModuleKind::joint_attention};
     return block_caching(profile, options);
@@ -189,7 +190,7 @@ Config make_tea_cache(const PolicyContext& context, const PolicyValues& values) 
 }
 
 Config make_auto(const PolicyContext& context, const PolicyValues& values) {
-    return tuned_config(context, values.real("speedup"));
+    return tuned_config(context, values.real("speedup"), values.whole("steps", 0));
 }
 
 /// For people who want no parameters: by the denoiser's class, from the nearest to the full result to the
@@ -262,6 +263,18 @@ const NamedPolicy* find_policy(std::string_view text) {
     return nullptr;
 }
 
+/// Where the '+' is that joins another policy, or the text ends: those in numbers such as 1e+3 and in names
+/// of files are followed by no word that ends the text or has a ':' or '+' behind it.
+std::size_t end_of_policy(std::string_view text) {
+    for (auto plus = text.find('+'); plus != std::string_view::npos; plus = text.find('+', plus + 1)) {
+        const std::string_view rest = text.substr(plus + 1);
+        const std::string_view word = rest.substr(0, rest.find_first_of(":+"));
+        const auto in_a_name = [](char c) { return (c >= 'a' && c <= 'z') || c == '-' || c == '_'; };
+        if (std::ranges::all_of(word, in_a_name)) return plus;
+    }
+    return text.size();
+}
+
 }  // namespace
 
 Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
@@ -283,11 +296,12 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
     std::vector<std::string_view> known;
     for (const auto& list : {parameters, std::span<const PolicyParameter>(kCommon)})
         for (const auto& parameter : list) {
-            values_.push_back({&parameter, parameter.otherwise, ""});
+            values_.push_back({&parameter, parameter.otherwise, "", false});
             known.push_back(parameter.name);
         }
-    while (!text.empty()) {
+    for (bool more = !text.empty(); more;) {
         const std::string_view one = text.substr(0, text.find(','));
+        more = one.size() < text.size();
         text.remove_prefix(std::min(text.size(), one.size() + 1));
         const auto equals = one.find('=');
         const std::string_view name = one.substr(0, equals);
@@ -297,6 +311,8 @@ PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> 
                         fmt::join(known, ", "));
         const std::string_view given = one.substr(equals + 1);
         Value& value = values_[static_cast<std::size_t>(found - known.begin())];
+        if (value.given) usage_error("{}: {} is given twice", policy_, name);
+        value.given = true;
         value.text = given;
         if (value.parameter->type == PolicyParameter::Type::text) continue;
         const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value.number);
@@ -325,6 +341,12 @@ const std::string& PolicyValues::optional_text(std::string_view name) const {
     return value(name).text;
 }
 
+bool PolicyValues::yes(std::string_view name) const {
+    const double value = real(name);
+    if (value != 0 && value != 1) usage_error("{}: {} is {}; expected 0 or 1", policy_, name, value);
+    return value == 1;
+}
+
 int PolicyValues::whole(std::string_view name, int least) const {
     const double value = real(name);
     if (value != std::floor(value) || value < least || value > 1e6)
@@ -346,8 +368,9 @@ bool names_policy(std::string_view text) {
 
 Config make_policy(const PolicyContext& context, std::string_view text) {
     Config config;
-    while (!text.empty()) {
-        const std::string_view one = text.substr(0, text.find('+'));
+    for (bool more = true; more;) {
+        const std::string_view one = text.substr(0, end_of_policy(text));
+        more = one.size() < text.size();
         text.remove_prefix(std::min(text.size(), one.size() + 1));
         const NamedPolicy* policy = find_policy(one);
         if (policy == nullptr) {

@@ -35,9 +35,9 @@ Config tea_cache(const PolicyContext& context, const Profile& profile, const Tea
 Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
                const std::vector<ModuleKind>& kinds, Store store = {});
 
-/// The configuration in the model's folder whose speedup is nearest to that (reprise/tuned-*.json). Error
-/// (usage) when there is none.
-Config tuned_config(const PolicyContext& context, double speedup);
+/// The configuration in the model's folder whose speedup is nearest to that (reprise/tuned-*.json), of those
+/// for so many steps (0: of all). Error (usage) when there is none.
+Config tuned_config(const PolicyContext& context, double speedup, int num_steps);
 
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);
@@ -53,7 +53,7 @@ struct PolicyParameter {
 
     constexpr PolicyParameter(std::string_view n, double o, std::string_view m)
         : name(n), otherwise(o), meaning(m) {}
-    /// A text, which has no commas and no '+'.
+    /// A text, which has no commas.
     constexpr PolicyParameter(std::string_view n, std::string_view m)
         : type(Type::text), name(n), meaning(m) {}
 };
@@ -63,6 +63,8 @@ class PolicyValues {
   public:
     PolicyValues(std::string policy, std::span<const PolicyParameter> parameters, std::string_view text);
     double real(std::string_view name) const;
+    /// Error (usage) unless the value is 0 or 1.
+    bool yes(std::string_view name) const;
     /// Error (usage) unless the value is a whole number of at least `least`.
     int whole(std::string_view name, int least) const;
     /// Error (usage) when it is not given.
@@ -75,6 +77,7 @@ class PolicyValues {
         const PolicyParameter* parameter;
         double number;
         std::string text;
+        bool given;
     };
     const Value& value(std::string_view name) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "cachify/profile_json.h"
@@ -16,6 +17,8 @@ constexpr int kVersion = 1;
 
 /// Six digits say all that was measured.
 Json number(double value) {
+    if (!std::isfinite(value))
+        usage_error("a measured figure is {}: what the model gives are no numbers", value);
     return Json::parse(fmt::format("{:.6g}", value));
 }
 
@@ -201,13 +204,16 @@ double evaluate_polynomial(const std::vector<double>& polynomial, double x) {
     return value;
 }
 
-std::vector<int> block_caching_steps(const std::vector<double>& change, double threshold) {
+std::vector<int> block_caching_steps(const std::vector<double>& change, double threshold,
+                                     const std::vector<int>& hidden) {
     std::vector<int> reused;
     double since = 0;
-    for (std::size_t step = 1; step < change.size(); ++step) {
-        since += change[step];
+    for (std::size_t s = 1; s < change.size(); ++s) {
+        const auto step = static_cast<int>(s);
+        since += change[s];
+        if (std::binary_search(hidden.begin(), hidden.end(), step)) continue;
         if (threshold > 0 && since <= threshold)
-            reused.push_back(static_cast<int>(step));
+            reused.push_back(step);
         else
             since = 0;
     }
@@ -217,20 +223,29 @@ std::vector<int> block_caching_steps(const std::vector<double>& change, double t
 Config block_caching(const Profile& profile, const BlockCachingOptions& options) {
     if (!std::isfinite(options.threshold) || options.threshold < 0)
         usage_error("blockcache: threshold is {}; expected 0 or more", options.threshold);
+    std::vector<Profile::Module> modules;
+    for (const Profile::Module& module : profile.modules)
+        if (std::find(options.kinds.begin(), options.kinds.end(), module.kind) != options.kinds.end())
+            modules.push_back(module);
+    if (modules.empty())
+        usage_error("blockcache: the profile has no module of these kinds; calibrate with them");
+    // A module before those within it: where it is reused they do not run.
+    std::stable_sort(modules.begin(), modules.end(),
+                     [](const auto& a, const auto& b) { return a.name.size() < b.name.size(); });
     Config config;
-    bool any = false;
-    for (const Profile::Module& module : profile.modules) {
-        if (std::find(options.kinds.begin(), options.kinds.end(), module.kind) == options.kinds.end())
-            continue;
-        any = true;
-        auto steps = block_caching_steps(module.change, options.threshold);
+    std::map<std::string, std::vector<int>> reused;
+    for (const Profile::Module& module : modules) {
+        std::set<int> hidden;
+        for (const auto& [outer, steps] : reused)
+            if (module.name.starts_with(outer + ".")) hidden.insert(steps.begin(), steps.end());
+        auto steps = block_caching_steps(module.change, options.threshold, {hidden.begin(), hidden.end()});
         if (steps.empty()) continue;
+        reused[module.name] = steps;
         config.push_back({module.name,
                           StepFunction(std::move(steps), profile.run.num_inference_steps),
                           {module.kind},
                           {module.residual ? Store::Rule::delta : Store::Rule::output}});
     }
-    if (!any) usage_error("blockcache: the profile has no module of these kinds; calibrate with them");
     return config;
 }
 

@@ -31,6 +31,11 @@ void check(const char* policy, const RunningOptions& options) {
                     options.warm_up, options.most_in_a_row, options.most_in_all);
 }
 
+/// A profile that says of which denoiser it is has to be of this one.
+void check_profile(const Profile& profile, const PolicyContext& context) {
+    if (!profile.model.class_name.empty()) check_identity(profile.model, context, "the profile");
+}
+
 Decision decision_of(Decision::Probe probe, const RunningOptions& options) {
     Decision decision;
     decision.probe = probe;
@@ -56,9 +61,10 @@ Entry all_blocks(const graph::Graph& graph, const RunningOptions& options, Decis
 }  // namespace
 
 Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOptions& options) {
-    check("dbcache", options.running);
+    const char* name = options.first == 1 && options.last == 0 ? "fbcache" : "dbcache";
+    check(name, options.running);
     if (options.order < 0 || options.order > 2)
-        usage_error("dbcache: order is {}; expected 0, 1 or 2", options.order);
+        usage_error("{}: order is {}; expected 0, 1 or 2", name, options.order);
     const auto blocks = blocks_of(context.graph);
     const auto count = static_cast<int>(blocks.size());
     const bool transformer = is_transformer(context.graph);
@@ -66,10 +72,9 @@ Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOption
     const int last = transformer ? options.last : std::max(1, options.last);
     if (options.first < 1 || options.last < 0 || options.first + last >= count)
         usage_error(
-            "dbcache: first is {} and last {}; this denoiser has {} blocks, expected at least 1 and 0, and "
-            "one "
+            "{}: first is {} and last {}; this denoiser has {} blocks, expected at least 1 and 0, and one "
             "between",
-            options.first, options.last, count);
+            name, options.first, last, count);
     Decision decision = decision_of(Decision::Probe::residual, options.running);
     decision.first = blocks.front();
     decision.last = blocks[static_cast<std::size_t>(options.first) - 1];
@@ -88,11 +93,17 @@ Config easy_cache(const EasyCacheOptions& options) {
     Decision decision =
         decision_of(options.unet ? Decision::Probe::latents_unet : Decision::Probe::latents, options.running);
     decision.accumulate = true;
-    return {whole_denoiser(options.running, std::move(decision))};
+    if (!options.unet) decision.cool_down = 1;  // its last step is never reused
+    Entry entry = whole_denoiser(options.running, std::move(decision));
+    if (options.unet && options.running.mask.empty())  // its window: 15 to 95 % of the steps
+        entry.select_cache_step_func =
+            "step > 0 and step >= 15 * num_steps // 100 and step < 95 * num_steps // 100";
+    return {std::move(entry)};
 }
 
 Config mag_cache(const PolicyContext& context, const Profile& profile, const MagCacheOptions& options) {
     check("magcache", options.running);
+    check_profile(profile, context);
     if (!(options.retention >= 0 && options.retention < 1))
         usage_error("magcache: retention is {}; expected a share of the steps below 1", options.retention);
     Decision decision = decision_of(Decision::Probe::table, options.running);
@@ -101,17 +112,19 @@ Config mag_cache(const PolicyContext& context, const Profile& profile, const Mag
     if (decision.table.empty()) usage_error("magcache: the profile has no magnitude ratios; calibrate again");
     Entry entry = all_blocks(context.graph, options.running, std::move(decision));
     if (options.retention > 0 && options.running.mask.empty())
-        entry.select_cache_step_func =
-            fmt::format("1000 * step >= {} * num_steps and step > 0", std::lround(1000 * options.retention));
+        entry.select_cache_step_func = fmt::format("1000 * step + 500 > {} * num_steps and step > 0",
+                                                   std::lround(1000 * options.retention));
     return {std::move(entry)};
 }
 
 Config tea_cache(const PolicyContext& context, const Profile& profile, const TeaCacheOptions& options) {
     check("teacache", options.running);
+    check_profile(profile, context);
     if (profile.polynomial.empty()) usage_error("teacache: the profile has no polynomial; calibrate again");
     Decision decision = decision_of(Decision::Probe::modulated, options.running);
     decision.accumulate = true;
     decision.polynomial = profile.polynomial;
+    decision.cool_down = 1;  // its last step is never reused
     return {all_blocks(context.graph, options.running, std::move(decision))};
 }
 

@@ -175,12 +175,32 @@ class Scheduler {
                     "the {} half of guidance is to be reused at step 0 but has not run before; let it run "
                     "there",
                     kBranches[rule.branch]);
+        for (const auto& rule : schedule_.branch_rules)
+            if (rule.store.rule == Store::Rule::delta && !both_run_before(rule))
+                usage_error(
+                    "the {} half of guidance is to be reused by its difference from the other, but before "
+                    "that "
+                    "no step runs both; let one do so",
+                    kBranches[rule.branch]);
         for (int step = 0; step < schedule_.num_steps; ++step)
             for (int mode = 0; mode < schedule_.num_modes; ++mode)
                 if (schedule_.stand_in(0, step, mode) != nullptr &&
                     schedule_.stand_in(1, step, mode) != nullptr)
                     usage_error("both halves of guidance are to be reused at step {}; one of them has to run",
                                 step);
+    }
+
+    /// Whether, whatever is decided, a step runs both halves before the rule's first reuse.
+    bool both_run_before(const Schedule::BranchRule& rule) const {
+        const auto first = std::find(rule.reuse.begin(), rule.reuse.end(), true) - rule.reuse.begin();
+        for (int step = 0; step < first; ++step) {
+            bool both = true;
+            for (int mode = 0; mode < schedule_.num_modes && both; ++mode)
+                both = schedule_.stand_in(0, step, mode) == nullptr &&
+                       schedule_.stand_in(1, step, mode) == nullptr;
+            if (both) return true;
+        }
+        return false;
     }
 
     const Graph& graph_;

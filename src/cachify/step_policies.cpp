@@ -27,8 +27,14 @@ Config t_gate(const TGateOptions& options) {
     check_at_least("tgate", "interval_after_gate", options.interval_after_gate, 1);
     const std::string from_gate = fmt::format("step >= {}", options.gate);
     Config config = {
-        {"*", from_gate, {ModuleKind::cross_attention}, {Store::Rule::mean}},
-        {"conditional", from_gate, {ModuleKind::guidance}, {Store::Rule::drop}},
+        {"*",
+         from_gate,
+         {ModuleKind::cross_attention, ModuleKind::temporal_cross_attention},
+         {Store::Rule::mean}},
+        {options.conditional ? "unconditional" : "conditional",
+         from_gate,
+         {ModuleKind::guidance},
+         {Store::Rule::drop}},
     };
     if (options.interval > 1 || options.interval_after_gate > 1)
         config.push_back(
@@ -36,7 +42,7 @@ Config t_gate(const TGateOptions& options) {
              fmt::format("step > {} and step < {} and step % {} != 0 or step >= {} and step % {} != 0",
                          options.warm_up, options.gate - 1, options.interval, options.gate,
                          options.interval_after_gate),
-             {ModuleKind::self_attention}});
+             {ModuleKind::self_attention, ModuleKind::temporal_self_attention}});
     return config;
 }
 

@@ -73,13 +73,13 @@ class DiffusionPipeline {
     GuidedDenoiser& denoiser() { return *parts_.denoiser; }
     const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
     const Engine& engine() const { return parts_.engine; }
+    const LoadOptions& load_options() const { return parts_.options; }
     /// What files that were found for this denoiser are told apart by.
     cachify::DenoiserIdentity identity() const;
     RunReport last_report() const;
     void forget_report();
 
   protected:
-    const LoadOptions& load_options() const { return parts_.options; }
     std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
     /// The engine in another precision than the denoiser's.
     Engine engine(DType precision) const;

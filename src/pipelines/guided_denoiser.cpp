@@ -313,7 +313,7 @@ std::optional<int> GuidedDenoiser::Run::mode_without_probe(std::size_t picture, 
     if (!reuse_ || plan().schedule.num_modes == 1) return 0;
     if (!deciders_.empty()) {
         if (plan().extended.num_probes > 0) return {};
-        return decided(picture, step, {}, own);
+        return decided(picture, step, {}, own, 0);
     }
     const auto open = plan().schedule.modes_at(step);
     const int mode = choose_ ? choose_(picture, step) : 0;
@@ -323,12 +323,12 @@ std::optional<int> GuidedDenoiser::Run::mode_without_probe(std::size_t picture, 
 }
 
 int GuidedDenoiser::Run::decided(std::size_t picture, int step, const std::vector<Tensor>& probe,
-                                 const Tensor& own) {
+                                 const Tensor& own, std::size_t branch) {
     const bool allowed = plan().schedule.modes_at(step).size() > 1;
     Tensor looked_at = probe.empty() ? Tensor{} : probe.front();
     // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
     if (looked_at.defined() && is_two_in_one(picture)) looked_at = looked_at.rows(0, looked_at.dim(0) / 2);
-    return deciders_[picture].reuses(step, allowed, looked_at, own) ? 1 : 0;
+    return deciders_[picture].reuses(step, allowed, looked_at, own, branch) ? 1 : 0;
 }
 
 /// Whether both halves of guidance are one batch.
@@ -358,7 +358,7 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (is_varying(graph[graph.inputs[i]].attrs<graph::InputAttrs>().name))
                 generation.bind(now->branch, i, inputs[i]);
-        if (!mode) mode = decided(picture, step, generation.probe(), own);
+        if (!mode) mode = decided(picture, step, generation.probe(), own, b);
         const auto outputs = generation.run(*mode);
         if (outputs.empty()) continue;
         predictions[b] = outputs.front().clone();
@@ -376,7 +376,7 @@ std::vector<Tensor> GuidedDenoiser::Run::predictions_of(std::size_t picture, con
         predictions = {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
     else if (reuse_)
         memories_[picture].complete(predictions, static_cast<int>(next_), decision, *mode);
-    if (!deciders_.empty()) deciders_[picture].gave(predictions.front());
+    if (!deciders_.empty() && begins) deciders_[picture].gave(predictions.front());
     return predictions;
 }
 

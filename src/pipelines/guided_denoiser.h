@@ -110,7 +110,8 @@ class GuidedDenoiser {
         std::vector<Tensor> predictions_of(std::size_t picture, const Tensor& own);
         bool is_two_in_one(std::size_t picture) const;
         std::optional<int> mode_without_probe(std::size_t picture, int step, const Tensor& own);
-        int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own);
+        int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own,
+                    std::size_t branch);
         void account(std::size_t picture, std::size_t execution);
         void note_reused(std::string_view name);
 

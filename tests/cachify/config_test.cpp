@@ -111,6 +111,10 @@ TEST(Config, SurvivesItsJsonForm) {
     EXPECT_EQ(config[1].store, (Store{Store::Rule::forecast, 2, DType::bf16}));
     EXPECT_EQ(to_json(parse_config(to_json(config), "again")), to_json(config));
     EXPECT_NO_THROW(to_json(SDXL_DEFAULT_CONFIG));
+    // Of how many steps a list is survives as well.
+    const Config bound = parse_config(to_json({{"*", StepFunction({1, 3}, 20)}}), "again");
+    EXPECT_TRUE(bound[0].select_cache_step_func(3, 20));
+    EXPECT_THAT(error_of([&] { bound[0].select_cache_step_func(3, 50); }), HasSubstr("is for 20 steps"));
     EXPECT_THAT(error_of([] {
                     to_json({{"*", [](int step) { return step == 1; }}});
                 }),
@@ -126,6 +130,10 @@ TEST(Config, BadJsonIsOneLineThatNamesFileAndEntry) {
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step %"}])", "step %"},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": [-1]}])", "-1"},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": 3}])", "select_cache_step_func is 3"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": {"steps": [1], "of": 0}}])",
+         "expected steps and of how many"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "decide": {"threshold": -1}}])",
+         "threshold is -1; expected 0 or more"},
         {R"([{"wildcard_or_filter_func": {"regex": "("}, "select_cache_step_func": "step"}])", "not valid"},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "kinds": ["blok"]}])",
          "blok"},

@@ -101,6 +101,40 @@ TEST(Decider, LatentsAreWeighedByHowTheOutputFollowed) {
     EXPECT_THAT(reused, ElementsAre(false, false, true, true, false, true));
 }
 
+// stable-diffusion.cpp/src/runtime/ucache.hpp: inputs move by 1 a step, outputs by 0.1.
+TEST(Decider, LatentsOfAUNetAreWeighedSinceTheLastFullStep) {
+    Decision decision;
+    decision.probe = Decision::Probe::latents_unet;
+    decision.accumulate = true;
+    decision.threshold = 1;
+    const auto reused = [&](int num_steps) {
+        Decider decider(decision, num_steps, 0);
+        for (int s = 0; s < 10; ++s) {
+            const auto x = static_cast<float>(s);
+            decider.reuses(s, s > 0, {}, of(x));
+            decider.gave(of(10 + 0.1F * x));
+        }
+        return decider.reused();
+    };
+    // Step 0 is outside of the window, 1 and 2 give the rate of 0.1 and a scale of sqrt(10.2 * 1.6 * 0.1) =
+    // 1.277. Then 0.1, 0.2 * 1.5 and 0.3 * 2 over it add up to 0.783; with 0.4 * 2.5 it is too much at step
+    // 6, after which the scale is sqrt(10.6 * 1.6 * 0.16) and the same add up to 0.607.
+    EXPECT_THAT(reused(10), ElementsAre(3, 4, 5, 7, 8, 9));
+    // Before a fifth of the steps has run in full, half as much is allowed.
+    EXPECT_EQ(reused(20)[2], 6);
+}
+
+TEST(Decider, HalvesOfGuidanceAreComparedWithThemselves) {
+    Decision decision;
+    decision.threshold = 0.1;
+    Decider decider(decision, 5, 0);
+    EXPECT_FALSE(decider.reuses(0, false, of(1), {}, 0));
+    EXPECT_FALSE(decider.reuses(1, true, of(9), {}, 1));  // never seen
+    EXPECT_TRUE(decider.reuses(2, true, of(1), {}, 0));
+    EXPECT_TRUE(decider.reuses(3, true, of(9), {}, 1));
+    EXPECT_FALSE(decider.reuses(4, true, of(1.2F), {}, 0));
+}
+
 TEST(Decider, ARecordIsFollowed) {
     Decision decision;
     decision.replay = {{2, 3}, {1}};

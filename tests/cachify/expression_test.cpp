@@ -82,6 +82,7 @@ TEST(StepFunction, TakesFunctionsExpressionsAndLists) {
     EXPECT_TRUE(list(3, 9));
     EXPECT_FALSE(list(2, 9));
     EXPECT_EQ(list.text(), "[1,3]");
+    EXPECT_EQ(StepFunction({3, 1}, 20).text(), R"({"of":20,"steps":[1,3]})");
 }
 
 }  // namespace

@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "cachify/branch_memory.h"
 #include "cachify/schedule.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
+#include "io/atomic_file.h"
 
 namespace reprise::cachify {
 namespace {
@@ -66,8 +69,16 @@ TEST(DeepCache, NonUniformStepsAreThePaperCodes) {
                 ElementsAre(0, 5, 9, 13, 17, 21, 26, 31, 37, 43));
     EXPECT_THAT(non_uniform_full_steps(50, {.interval = 3, .center = 15, .power = 1.4}),
                 ElementsAre(0, 3, 6, 8, 11, 13, 15, 17, 20, 22, 25, 28, 32, 35, 38, 42, 46));
-    EXPECT_THAT(error_of([] { non_uniform_full_steps(50, {.interval = 5, .center = 15, .power = 1}); }),
-                HasSubstr("power 1"));
+    EXPECT_THAT(error_of([] {
+                    non_uniform_full_steps(50, {.interval = 5, .uniform = false, .center = 15, .power = 1});
+                }),
+                HasSubstr("power is 1"));
+    for (const DeepCacheOptions& odd : {DeepCacheOptions{.interval = 0},
+                                        {.uniform = false, .power = 1e17},
+                                        {.uniform = false, .center = 1e10},
+                                        {.uniform = false, .center = NAN}})
+        EXPECT_THAT(error_of([&] { non_uniform_full_steps(50, odd); }), HasSubstr("deepcache: "));
+    EXPECT_THAT(error_of([] { non_uniform_full_steps(0, {}); }), HasSubstr("0 steps"));
 }
 
 TEST(DeepCache, UniformStepsAndIntervalOne) {
@@ -102,8 +113,21 @@ TEST(TGate, FreezesCrossAttentionAndDropsGuidance) {
     EXPECT_EQ(steps_reused(config[1], 25), steps_reused(config[0], 25));
     EXPECT_EQ(config[1].store.rule, Store::Rule::drop);
     EXPECT_THAT(steps_reused(config[2], 25), ElementsAre(3, 4, 6, 7, 8));
-    EXPECT_THAT(config[2].kinds, ElementsAre(ModuleKind::self_attention));
+    EXPECT_THAT(config[2].kinds,
+                ElementsAre(ModuleKind::self_attention, ModuleKind::temporal_self_attention));
     EXPECT_THAT(steps_reused(t_gate({.gate = 20})[0], 20), IsEmpty());
+}
+
+// tgate/SVD.py: the picture's half goes on; tgate/SDXL.py, PixArt_Alpha.py: the unconditional one.
+TEST(TGate, KeepsTheHalfThatSeesThePicture) {
+    const auto graph = transformer(4);
+    for (const auto& [denoiser, dropped] : {std::pair("UNetSpatioTemporalConditionModel", "unconditional"),
+                                            std::pair("UNet2DConditionModel", "conditional")}) {
+        const auto config = make_policy({denoiser, graph}, "tgate");
+        EXPECT_TRUE(config[1].wildcard_or_filter_func.matches(dropped)) << denoiser;
+        EXPECT_EQ(config[1].wildcard_or_filter_func.matches("conditional"),
+                  std::string_view(dropped) == "conditional");
+    }
 }
 
 // diffusers/hooks/taylorseer_cache.py with its defaults
@@ -135,6 +159,28 @@ TEST(GuidanceReuse, LeavesOutOneHalfAtIntervals) {
     EXPECT_THAT(guidance_reuse({.interval = 1}), IsEmpty());
 }
 
+// EasyCache's and TeaCache's code computes the last step, MagCache's the first int(share * steps + 0.5).
+TEST(RunningPolicies, RunWhereTheirCodeRuns) {
+    const auto graph = transformer(4);
+    const PolicyContext context = {"PixArtTransformer2DModel", graph};
+    EXPECT_EQ(easy_cache().at(0).decide->cool_down, 1);
+    EXPECT_EQ(make_policy(context, "fbcache").at(0).decide->cool_down, 0);
+    Profile profile;
+    profile.block_ratios = {1, 1};
+    profile.polynomial = {1, 0};
+    EXPECT_EQ(tea_cache(context, profile, {}).at(0).decide->cool_down, 1);
+    for (const auto& [num_steps, full] : {std::pair(20, 4), {21, 4}, {22, 4}, {23, 5}, {28, 6}})
+        EXPECT_EQ(steps_run(mag_cache(context, profile, {})[0], num_steps).size(),
+                  static_cast<std::size_t>(full))
+            << num_steps;
+    // ucache.hpp, set_sigmas: from step int(0.15 n) up to int(0.95 n)
+    EXPECT_THAT(steps_run(easy_cache({.unet = true})[0], 20), ElementsAre(0, 1, 2, 19));
+    EXPECT_THAT(steps_run(easy_cache({.unet = true})[0], 10), ElementsAre(0, 9));
+    profile.model.class_name = "SD3Transformer2DModel";
+    EXPECT_THAT(error_of([&] { mag_cache(context, profile, {}); }), HasSubstr("SD3Transformer2DModel"));
+    EXPECT_THAT(error_of([&] { tea_cache(context, profile, {}); }), HasSubstr("SD3Transformer2DModel"));
+}
+
 TEST(Policies, NamesParametersAndSums) {
     const auto graph = transformer(28);
     const PolicyContext context = {"PixArtTransformer2DModel", graph};
@@ -150,7 +196,20 @@ TEST(Policies, NamesParametersAndSums) {
                 HasSubstr("expected a number"));
     EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:interval=2.5"); }),
                 HasSubstr("a whole number"));
-    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache+nothing"); }), HasSubstr("tgate"));
+    for (const char* text : {"deepcache+nothing", "deepcache+", ""})
+        EXPECT_THAT(error_of([&] { make_policy(context, text); }), HasSubstr("tgate")) << text;
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:interval=3,interval=4"); }),
+                HasSubstr("interval is given twice"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:interval=3,"); }),
+                HasSubstr("is no parameter"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:uniform=7"); }), HasSubstr("0 or 1"));
+    // Not every '+' joins.
+    const auto large = make_policy(context, "fbcache:threshold=1e+3+guidance");
+    ASSERT_EQ(large.size(), 2U);
+    EXPECT_EQ(large[0].decide->threshold, 1000);
+    EXPECT_THAT(error_of([&] { make_policy(context, "magcache:profile=/a+b/c+d.json"); }),
+                HasSubstr("/a+b/c+d.json"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "auto"); }), HasSubstr("no model's folder"));
     const auto parsed = parse_config(R"([{"policy": "deepcache:interval=2"},
         {"wildcard_or_filter_func": "unconditional", "select_cache_step_func": [3], "kinds": ["guidance"],
          "store": "drop"}])",
@@ -159,6 +218,32 @@ TEST(Policies, NamesParametersAndSums) {
     EXPECT_EQ(parsed[1].store.rule, Store::Rule::drop);
     EXPECT_THAT(error_of([&] { parse_config(R"([{"policy": "deepcache"}])", "test"); }),
                 HasSubstr("entry 0: a policy needs a pipeline"));
+}
+
+TEST(Auto, TakesTheNearestThatCanBeRead) {
+    const auto graph = transformer(4);
+    PolicyContext context = {"PixArtTransformer2DModel", graph};
+    context.folder = std::filesystem::path(::testing::TempDir()) / "auto";
+    std::filesystem::create_directories(context.folder / "reprise");
+    const auto write = [&](const std::string& name, double speedup, int steps, const std::string& entries) {
+        Evidence evidence;
+        evidence.model.class_name = "PixArtTransformer2DModel";
+        evidence.run.num_inference_steps = steps;
+        evidence.run.seeds = {0};
+        evidence.figures["speedup"] = speedup;
+        std::string text = to_json(Config{}, evidence);
+        text.replace(text.find("[]"), 2, entries);
+        write_file(context.folder / "reprise" / name, text);
+    };
+    write("tuned-2.json", 2, 20, R"([{"policy": "deepcache:interval=2"}])");
+    write("tuned-2-30.json", 2, 30, R"([{"policy": "deepcache:interval=3"}])");
+    write("tuned-4.json", 4, 20, R"([{"policy": "auto"}])");
+    write_file(context.folder / "reprise" / "tuned-3.json", "{");
+    EXPECT_THAT(steps_run(make_policy(context, "auto:steps=20")[0], 6), ElementsAre(0, 2, 4));
+    EXPECT_THAT(steps_run(make_policy(context, "auto:steps=30")[0], 6), ElementsAre(0, 3));
+    EXPECT_THAT(error_of([&] { make_policy(context, "auto:steps=40"); }), HasSubstr("for 40 steps"));
+    EXPECT_THAT(error_of([&] { make_policy(context, "auto:speedup=4"); }),
+                HasSubstr("a tuned configuration asks for no other"));
 }
 
 TEST(BranchRules, AreChecked) {
@@ -178,6 +263,14 @@ TEST(BranchRules, AreChecked) {
                     make_schedule(graph, {entry("unconditional", "step >= 0", Store::Rule::delta)}, 4, 2);
                 }),
                 HasSubstr("step 0"));
+    // the difference of halves that never ran together
+    EXPECT_THAT(error_of([&] {
+                    make_schedule(graph,
+                                  {entry("conditional", "step == 0", Store::Rule::drop),
+                                   entry("unconditional", "step == 1", Store::Rule::delta)},
+                                  4, 2);
+                }),
+                HasSubstr("no step runs both"));
     EXPECT_THAT(
         error_of([&] { make_schedule(graph, {entry("third", "step > 1", Store::Rule::drop)}, 4, 2); }),
         HasSubstr("matches no module"));

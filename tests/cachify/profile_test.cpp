@@ -63,6 +63,19 @@ TEST(BlockCaching, RunsWhereTheChangeHasGathered) {
     EXPECT_THAT(block_caching_steps({0, 0, 0, 0}, 0), IsEmpty());
 }
 
+// Where its transformer is reused, an attention neither runs nor is asked for.
+TEST(BlockCaching, WhatIsWithinAReusedModuleDoesNotRun) {
+    EXPECT_THAT(block_caching_steps({0, 0.2, 0.2, 0.2, 0.2, 0.2}, 0.5, {1, 3, 4}), ElementsAre(2));
+    Profile profile = some_profile();
+    profile.modules = {
+        {"transformer_blocks.0.attn1", ModuleKind::self_attention, false, {0, 0.2, 0.2, 0.2}},
+        {"transformer_blocks.0", ModuleKind::block, true, {0, 0.1, 0.2, 0.4}}};  // reused at 1 and 2
+    const auto config =
+        block_caching(profile, {.threshold = 0.35, .kinds = {ModuleKind::block, ModuleKind::self_attention}});
+    ASSERT_EQ(config.size(), 1U);  // 0.6 has gathered where it may run again
+    EXPECT_TRUE(config[0].wildcard_or_filter_func.matches("transformer_blocks.0"));
+}
+
 TEST(BlockCaching, GivesEachModuleItsOwnSteps) {
     const auto config = block_caching(some_profile(), {.threshold = 0.35});
     ASSERT_EQ(config.size(), 2U);

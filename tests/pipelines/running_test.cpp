@@ -65,7 +65,7 @@ TEST_P(Running, WhatWasDecidedIsReportedAndReplays) {
                 if (step.reused) reused.push_back(step.step);
             EXPECT_THAT(output.report.decisions, ElementsAre(reused));
             if (threshold > 1) {
-                EXPECT_GE(reused.size(), 5U);
+                EXPECT_GE(reused.size(), 4U);
                 EXPECT_LT(output.report.flops_run, 0.8 * output.report.flops_full);
                 EXPECT_GT(relative_error(output.latents, full), 1e-4);
             }
@@ -170,7 +170,9 @@ TEST(RunningPolicies, CombineWithGuidanceReuseAndHeun) {
     const auto output = pipe(options);
     EXPECT_EQ(output.report.guidance_mode, GuidanceMode::split);
     ASSERT_EQ(output.report.decisions.size(), 1U);
-    EXPECT_EQ(output.report.decisions[0].size(), 7U);  // all steps but the first, each decided once
+    // All steps but the first, each decided once, and the first that runs the other half alone, whose probe
+    // has nothing to be compared with.
+    EXPECT_THAT(output.report.decisions[0], ElementsAre(1, 2, 4, 5, 6, 7));
 }
 
 }  // namespace
