@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
+#include <set>
 
 #include "commands.h"
 #include "interrupt.h"
@@ -66,8 +68,9 @@ class Ticker {
 std::string path_for(const std::string& pattern, double speedup) {
     std::string path = pattern;
     const std::string mark = "{speedup}";
-    if (const auto at = path.find(mark); at != std::string::npos)
-        path.replace(at, mark.size(), fmt::format("{:g}", speedup));
+    const std::string number = fmt::format("{:g}", speedup);
+    for (auto at = path.find(mark); at != std::string::npos; at = path.find(mark, at + number.size()))
+        path.replace(at, mark.size(), number);
     return path;
 }
 
@@ -76,6 +79,7 @@ std::string table(const std::vector<tune::Tuned>& all) {
     report::Table table({{"speedup"},
                          {"predicted", Align::right},
                          {"measured", Align::right},
+                         {"off by", Align::right},
                          {"distance", Align::right},
                          {"held out", Align::right},
                          {"SSIM", Align::right},
@@ -84,6 +88,7 @@ std::string table(const std::vector<tune::Tuned>& all) {
         const auto& figures = one.evidence.figures;
         table.add({fmt::format("{:g}", one.speedup), fmt::format("{:.2f}", figures.at("predicted_speedup")),
                    fmt::format("{:.2f}", figures.at("measured_speedup")),
+                   fmt::format("{:+.1f} %", 100 * figures.at("prediction_error")),
                    fmt::format("{:.4f}", figures.at("distance")),
                    fmt::format("{:.4f}", figures.at("distance_held_out")),
                    fmt::format("{:.3f}", figures.at("ssim_held_out")),
@@ -102,7 +107,12 @@ void run(Context& context, const Options& o) {
     options.speedups = o.speedups.empty() && !options.quality.asked() ? std::vector{2.0} : o.speedups;
     if (options.speedups.size() > 1 && o.out.find("{speedup}") == std::string::npos)
         usage_error("--out {}: several speedups need {{speedup}} in the name", o.out);
-    for (const double speedup : options.speedups) check_writable(path_for(o.out, speedup));
+    std::set<std::string> names;
+    for (const double speedup : options.speedups)
+        if (!names.insert(path_for(o.out, speedup)).second)
+            usage_error("--speedup: {:g} is given twice", speedup);
+    if (names.empty()) names.insert(path_for(o.out, 1));
+    for (const std::string& name : names) check_writable(name);
     if (!o.state.empty()) check_writable(o.state);
     options.generate = o.sampling.generate_options();
     auto subjects = apply_what_to_draw(o.prompts, o.animation, options.generate);
@@ -121,7 +131,7 @@ void run(Context& context, const Options& o) {
         all = tune::tune(session.pipe, options);
     } catch (const Error& error) {
         context.terminal.end();
-        if (error.kind() == ErrorKind::cancelled && !o.state.empty())
+        if (error.kind() == ErrorKind::cancelled && std::filesystem::exists(o.state))
             context.terminal.note("what was measured is in " + o.state +
                                   "; the same command goes on from there");
         throw;

@@ -41,6 +41,11 @@ std::vector<float> sketch(const Tensor& a, const Tensor& b) {
     return result;
 }
 
+/// What is no number, or too large for one, is as far off as can be.
+double at_most_farthest(double value) {
+    return std::abs(value) <= kFarthest ? value : kFarthest;
+}
+
 }  // namespace
 
 PipelineRunner::PipelineRunner(pipelines::DiffusionPipeline& pipe, const std::vector<GenerateOptions>& pairs)
@@ -114,6 +119,9 @@ PipelineRunner::Pair& PipelineRunner::with_full(std::size_t index) {
     if (pair.predictions.empty()) {
         std::vector<Tensor> predictions;
         pair.full = go(pair, Modes(num_steps_, 0), 0, &predictions);
+        const auto values = pair.full.span<float>();
+        if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
+            usage_error("the full result has values that are no numbers: try another precision");
         pair.predictions = std::move(predictions);
     }
     return pair;
@@ -133,12 +141,14 @@ Tensor PipelineRunner::latents(std::size_t index, const Modes& modes) {
 
 std::vector<float> PipelineRunner::deviation(std::size_t pair, const Modes& modes) {
     const Tensor moved = latents(pair, modes);
-    return sketch(moved, pairs_[pair].full);
+    auto vector = sketch(moved, pairs_[pair].full);
+    for (float& value : vector) value = static_cast<float>(at_most_farthest(value));
+    return vector;
 }
 
 double PipelineRunner::distance(std::size_t pair, const Modes& modes) {
     const Tensor moved = latents(pair, modes);
-    return relative_error(moved, pairs_[pair].full);
+    return at_most_farthest(relative_error(moved, pairs_[pair].full));
 }
 
 void PipelineRunner::time(int mode, std::vector<double>& full, std::vector<double>& in_mode) {

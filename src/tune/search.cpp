@@ -47,76 +47,159 @@ bool within(double cost, double budget) {
     return cost <= budget * (1 + 1e-9);
 }
 
+/// Schedules that run a full step at intervals: never far off, and there even where no block was measured.
+std::vector<Modes> regular(const ModeTable& table, std::size_t num_steps, double budget) {
+    std::vector<Modes> result;
+    for (std::size_t mode = 1; mode < table.size(); ++mode)
+        for (std::size_t interval = 2; interval <= num_steps; ++interval) {
+            Modes modes(num_steps, static_cast<int>(mode));
+            for (std::size_t step = 0; step < num_steps; step += interval) modes[step] = 0;
+            if (!within(table.cost(modes), budget)) continue;
+            result.push_back(std::move(modes));
+            break;
+        }
+    return result;
+}
+
+void tell(const OnProgress& progress, const Progress& where) {
+    if (progress && !progress(where)) throw Error(ErrorKind::cancelled, "stopped while tuning");
+}
+
+/// By pair of prompt and seed, how far and whereto a result is moved.
+using Deviations = std::vector<std::vector<float>>;
+
+void add(std::vector<float>& sum, std::span<const float> more, float factor = 1) {
+    sum.resize(more.size(), 0);
+    for (std::size_t i = 0; i < more.size(); ++i) sum[i] += factor * more[i];
+}
+
+double mean_length(const Deviations& deviations) {
+    double sum = 0;
+    for (const auto& vector : deviations) sum += length(vector);
+    return deviations.empty() ? 0 : sum / static_cast<double>(deviations.size());
+}
+
+/// What may come next in a schedule.
+struct Part {
+    Modes modes;
+    Deviations moved = {};  ///< what it adds to the deviations; empty: nothing
+    std::size_t changes = 0;
+};
+/// For each step what may begin there.
+using Parts = std::vector<std::vector<Part>>;
+
 /// A schedule's first steps, with what they move the result by.
 struct Partial {
     Modes modes;
     double cost = 0;
-    std::vector<std::vector<float>> sums;  ///< by pair
-    double distance = 0;                   ///< mean length of the sums
+    Deviations sums;
+    double distance = 0;  ///< mean length of the sums
+    std::size_t changes = 0;
 };
 
+/// Puts parts together to schedules within a budget and a number of changes.
 class Beam {
   public:
-    Beam(const Record& record, std::size_t num_steps, const SearchOptions& options, const Costs& costs,
-         double budget)
-        : record_(record), num_steps_(num_steps), options_(options), costs_(costs), budget_(budget) {}
+    Beam(const Parts& parts, std::size_t width, std::size_t most_changes)
+        : parts_(parts), width_(width), most_changes_(most_changes) {}
 
-    std::vector<Partial> run() {
-        std::vector<std::vector<Partial>> at(num_steps_ + 1);
-        const std::size_t pairs = record_.blocks.empty() ? 1 : record_.blocks.begin()->second.size();
-        at[0].push_back({{}, 0, std::vector<std::vector<float>>(pairs), 0});
-        for (std::size_t step = 0; step < num_steps_; ++step) {
-            for (const Partial& partial : pruned(std::move(at[step]))) {
-                extend(partial, {static_cast<int>(step), 0, 0}, nullptr, at);
-                for (auto block = record_.blocks.lower_bound({static_cast<int>(step), 0, 0});
-                     block != record_.blocks.end() && block->first.begin == static_cast<int>(step); ++block)
-                    extend(partial, block->first, &block->second, at);
-            }
+    std::vector<Partial> run(const Deviations& start, const Costs& costs, double budget) const {
+        const std::size_t num_steps = parts_.size();
+        std::vector<std::vector<Partial>> at(num_steps + 1);
+        at[0].push_back({{}, 0, start, mean_length(start), 0});
+        for (std::size_t step = 0; step < num_steps; ++step) {
+            for (const Partial& partial : pruned(std::move(at[step]), budget))
+                for (const Part& part : parts_[step]) {
+                    const double cost = partial.cost + sum_of(part.modes, costs);
+                    if (!within(cost, budget) || partial.changes + part.changes > most_changes_) continue;
+                    Partial next = extended(partial, part);
+                    next.cost = cost;
+                    at[next.modes.size()].push_back(std::move(next));
+                }
             at[step].clear();
         }
-        return std::move(at[num_steps_]);
+        return std::move(at[num_steps]);
     }
 
   private:
-    void extend(const Partial& partial, const Block& block, const std::vector<std::vector<float>>* deviations,
-                std::vector<std::vector<Partial>>& at) const {
-        const double cost =
-            partial.cost + costs_[0] + block.length * costs_[static_cast<std::size_t>(block.mode)];
-        if (!within(cost, budget_)) return;
-        Partial next{partial.modes, cost, partial.sums, partial.distance};
-        next.modes.push_back(0);
-        next.modes.insert(next.modes.end(), static_cast<std::size_t>(block.length), block.mode);
-        if (deviations != nullptr) {
-            next.distance = 0;
-            for (std::size_t pair = 0; pair < next.sums.size(); ++pair) {
-                auto& sum = next.sums[pair];
-                const auto& more = (*deviations)[pair];
-                sum.resize(more.size(), 0);
-                for (std::size_t i = 0; i < more.size(); ++i) sum[i] += more[i];
-                next.distance += length(sum) / static_cast<double>(next.sums.size());
-            }
-        }
-        at[next.modes.size()].push_back(std::move(next));
+    static Partial extended(Partial partial, const Part& part) {
+        partial.modes.insert(partial.modes.end(), part.modes.begin(), part.modes.end());
+        partial.changes += part.changes;
+        if (part.moved.empty()) return partial;
+        for (std::size_t pair = 0; pair < partial.sums.size(); ++pair)
+            add(partial.sums[pair], part.moved[pair]);
+        partial.distance = mean_length(partial.sums);
+        return partial;
     }
 
     /// The best for each hundredth of the cost.
-    std::vector<Partial> pruned(std::vector<Partial> partials) const {
+    std::vector<Partial> pruned(std::vector<Partial> partials, double budget) const {
         std::stable_sort(partials.begin(), partials.end(),
                          [](const Partial& a, const Partial& b) { return a.distance < b.distance; });
         std::map<int, std::size_t> kept;
         std::vector<Partial> result;
         for (Partial& partial : partials)
-            if (kept[static_cast<int>(100 * partial.cost / budget_)]++ < options_.beam)
+            if (kept[static_cast<int>(100 * partial.cost / budget)]++ < width_)
                 result.push_back(std::move(partial));
         return result;
     }
 
-    const Record& record_;
-    std::size_t num_steps_;
-    const SearchOptions& options_;
-    const Costs& costs_;
-    double budget_;
+    const Parts& parts_;
+    std::size_t width_, most_changes_;
 };
+
+/// All schedules that a beam finds, in each way of running guidance, nearest first.
+std::vector<Partial> found_by(const Beam& beam, const Deviations& start, const ModeTable& table,
+                              double budget) {
+    std::vector<Partial> found;
+    for (const Costs& costs : ways(table)) {
+        auto more = beam.run(start, costs, budget);
+        std::move(more.begin(), more.end(), std::back_inserter(found));
+    }
+    std::stable_sort(found.begin(), found.end(), [](const Partial& a, const Partial& b) {
+        return std::tie(a.distance, a.modes) < std::tie(b.distance, b.modes);
+    });
+    found.erase(std::unique(found.begin(), found.end(),
+                            [](const Partial& a, const Partial& b) { return a.modes == b.modes; }),
+                found.end());
+    return found;
+}
+
+/// The deviations of a schedule for so many pairs; measures what the record lacks.
+Deviations measured(Runner& runner, Record& record, const Modes& modes, std::size_t pairs) {
+    const auto found = record.deviations.find(modes);
+    Deviations known = found == record.deviations.end() ? Deviations() : found->second;
+    while (known.size() < pairs) {
+        known.push_back(runner.deviation(known.size(), modes));
+        record.deviations[modes] = known;
+    }
+    known.resize(pairs);
+    return known;
+}
+
+bool is_known(const Record& record, const Modes& modes, std::size_t pairs) {
+    const auto known = record.deviations.find(modes);
+    return known != record.deviations.end() && known->second.size() >= pairs;
+}
+
+/// The full schedule but for `length` steps in one mode, after the full step `begin`.
+Modes with_block(std::size_t num_steps, std::size_t begin, int mode, std::size_t length) {
+    Modes modes(num_steps, 0);
+    std::fill_n(modes.begin() + static_cast<std::ptrdiff_t>(begin) + 1, length, mode);
+    return modes;
+}
+
+/// The schedules that differ from another in one step.
+std::vector<Modes> single_changes(const Modes& base, std::size_t num_modes) {
+    std::vector<Modes> result;
+    for (std::size_t step = 1; step < base.size(); ++step)
+        for (int mode = 0; mode < static_cast<int>(num_modes); ++mode) {
+            if (mode == base[step]) continue;
+            result.push_back(base);
+            result.back()[step] = mode;
+        }
+    return result;
+}
 
 /// Runs schedules, each at most once, and knows the best.
 class Trials {
@@ -188,24 +271,6 @@ class Neighbours {
     std::mt19937_64 random_;
 };
 
-/// Schedules that run a full step at intervals: never far off, and there even where no block was measured.
-std::vector<Modes> regular(const ModeTable& table, std::size_t num_steps, double budget) {
-    std::vector<Modes> result;
-    for (std::size_t mode = 1; mode < table.size(); ++mode)
-        for (std::size_t interval = 2; interval <= num_steps; ++interval) {
-            Modes modes(num_steps, static_cast<int>(mode));
-            for (std::size_t step = 0; step < num_steps; step += interval) modes[step] = 0;
-            if (!within(table.cost(modes), budget)) continue;
-            result.push_back(std::move(modes));
-            break;
-        }
-    return result;
-}
-
-void tell(const OnProgress& progress, const Progress& where) {
-    if (progress && !progress(where)) throw Error(ErrorKind::cancelled, "stopped while tuning");
-}
-
 }  // namespace
 
 double ModeTable::cost(const Modes& modes) const {
@@ -214,89 +279,208 @@ double ModeTable::cost(const Modes& modes) const {
     return least;
 }
 
+double most_speedup(const ModeTable& table, std::size_t num_steps) {
+    double least = kNever;
+    for (const Costs& costs : ways(table)) {
+        const auto cheapest = std::min_element(costs.begin(), costs.end());
+        least = std::min(least, costs.front() + static_cast<double>(num_steps - 1) * *cheapest);
+    }
+    return table.full_cost(num_steps) / least;
+}
+
+void check_speedup(const ModeTable& table, std::size_t num_steps, double speedup) {
+    const double most = most_speedup(table, num_steps);
+    if (!within(speedup, most))
+        usage_error(
+            "no schedule is {:.2f} times as fast as the full one; the fastest, whose steps but the "
+            "first are all in the cheapest mode, is {:.2f}",
+            speedup, most);
+}
+
 void measure_blocks(Runner& runner, Record& record, const SearchOptions& options,
                     const OnProgress& progress) {
-    const auto num_steps = static_cast<int>(runner.num_steps());
-    const std::size_t pairs = std::min(options.model_pairs, runner.num_pairs());
-    std::vector<Block> blocks;
-    for (int begin = 0; begin < num_steps; ++begin)
+    const std::size_t num_steps = runner.num_steps();
+    const std::size_t pairs = std::min(options.block_pairs, runner.num_pairs());
+    std::vector<Modes> blocks;
+    for (std::size_t begin = 0; begin < num_steps; ++begin)
         for (int mode = 1; mode < static_cast<int>(record.table.size()); ++mode)
-            for (int long_ = 1; long_ <= static_cast<int>(options.most_in_a_row) && begin + long_ < num_steps;
-                 ++long_)
-                blocks.push_back({begin, mode, long_});
+            for (std::size_t length = 1; length <= options.most_in_a_row && begin + length < num_steps;
+                 ++length)
+                blocks.push_back(with_block(num_steps, begin, mode, length));
     for (std::size_t i = 0; i < blocks.size(); ++i) {
-        const Block& block = blocks[i];
-        if (record.blocks.contains(block)) continue;
+        if (is_known(record, blocks[i], pairs)) continue;
         tell(progress, {Progress::Stage::blocks, i, blocks.size(), -1});
-        Modes modes(runner.num_steps(), 0);
-        std::fill_n(modes.begin() + block.begin + 1, block.length, block.mode);
-        std::vector<std::vector<float>> deviations;
-        for (std::size_t pair = 0; pair < pairs; ++pair) deviations.push_back(runner.deviation(pair, modes));
-        record.blocks.emplace(block, std::move(deviations));
+        measured(runner, record, blocks[i], pairs);
     }
 }
 
 std::vector<Modes> best_by_model(const Record& record, std::size_t num_steps, const SearchOptions& options) {
-    const double budget = record.table.full_cost(num_steps) / options.speedup;
-    std::vector<Partial> found;
-    for (const Costs& costs : ways(record.table)) {
-        auto more = Beam(record, num_steps, options, costs, budget).run();
-        std::move(more.begin(), more.end(), std::back_inserter(found));
+    Parts parts(num_steps);
+    std::size_t pairs = 1;
+    for (std::size_t begin = 0; begin < num_steps; ++begin) {
+        parts[begin].push_back({{0}});
+        for (int mode = 1; mode < static_cast<int>(record.table.size()); ++mode)
+            for (std::size_t length = 1; length <= options.most_in_a_row && begin + length < num_steps;
+                 ++length) {
+                const auto known = record.deviations.find(with_block(num_steps, begin, mode, length));
+                if (known == record.deviations.end()) continue;
+                Part part{Modes(length + 1, mode), known->second};
+                part.modes.front() = 0;
+                part.moved.resize(std::min(part.moved.size(), options.block_pairs));
+                pairs = part.moved.size();
+                parts[begin].push_back(std::move(part));
+            }
     }
-    std::stable_sort(found.begin(), found.end(), [](const Partial& a, const Partial& b) {
-        return std::tie(a.distance, a.modes) < std::tie(b.distance, b.modes);
-    });
+    const double budget = record.table.full_cost(num_steps) / options.speedup;
+    const Beam beam(parts, options.beam, 0);
     std::vector<Modes> result;
-    for (Partial& partial : found)
-        if (result.size() < options.candidates &&
-            std::find(result.begin(), result.end(), partial.modes) == result.end())
-            result.push_back(std::move(partial.modes));
+    for (Partial& partial : found_by(beam, Deviations(pairs), record.table, budget))
+        if (result.size() < options.candidates) result.push_back(std::move(partial.modes));
     return result;
 }
 
 double predicted_distance(const Record& record, const Modes& modes) {
-    std::vector<std::vector<float>> sums;
+    Deviations sums;
     for (std::size_t step = 0; step < modes.size();) {
         if (modes[step] != 0) return -1;
-        Block block{static_cast<int>(step), 0, 0};
-        for (++step; step < modes.size() && modes[step] != 0; ++step, ++block.length) {
-            if (block.mode != 0 && block.mode != modes[step]) return -1;
-            block.mode = modes[step];
+        const std::size_t begin = step++;
+        while (step < modes.size() && modes[step] != 0) {
+            if (modes[step] != modes[begin + 1]) return -1;
+            ++step;
         }
-        if (block.length == 0) continue;
-        const auto measured = record.blocks.find(block);
-        if (measured == record.blocks.end()) return -1;
-        sums.resize(measured->second.size());
-        for (std::size_t pair = 0; pair < sums.size(); ++pair) {
-            const auto& deviation = measured->second[pair];
-            sums[pair].resize(deviation.size(), 0);
-            for (std::size_t i = 0; i < deviation.size(); ++i) sums[pair][i] += deviation[i];
+        if (step == begin + 1) continue;
+        const auto known =
+            record.deviations.find(with_block(modes.size(), begin, modes[begin + 1], step - begin - 1));
+        if (known == record.deviations.end()) return -1;
+        // some blocks were measured on more pairs than others, as changes of a schedule
+        if (sums.empty()) sums.resize(known->second.size());
+        sums.resize(std::min(sums.size(), known->second.size()));
+        for (std::size_t pair = 0; pair < sums.size(); ++pair) add(sums[pair], known->second[pair]);
+    }
+    return mean_length(sums);
+}
+
+std::vector<Modes> best_changes(Runner& runner, Record& record, const Modes& base, std::size_t most_changes,
+                                const SearchOptions& options, const OnProgress& progress) {
+    const std::size_t pairs = std::min(options.change_pairs, runner.num_pairs());
+    const Deviations start = measured(runner, record, base, pairs);
+    const auto changes = single_changes(base, record.table.size());
+    Parts parts(base.size());
+    for (std::size_t step = 0; step < base.size(); ++step) parts[step].push_back({{base[step]}});
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        if (!is_known(record, changes[i], pairs)) {
+            if (options.enough && options.enough()) return {};
+            tell(progress, {Progress::Stage::changes, i, changes.size(), -1});
+        }
+        Deviations moved = measured(runner, record, changes[i], pairs);
+        for (std::size_t pair = 0; pair < pairs; ++pair) add(moved[pair], start[pair], -1);
+        const auto step = static_cast<std::size_t>(
+            std::mismatch(base.begin(), base.end(), changes[i].begin()).first - base.begin());
+        parts[step].push_back({{changes[i][step]}, std::move(moved), 1});
+    }
+    const double budget = record.table.full_cost(base.size()) / options.speedup;
+    const Beam beam(parts, options.beam, most_changes);
+    std::vector<Modes> result;
+    for (Partial& partial : found_by(beam, start, record.table, budget))
+        if (partial.distance < mean_length(start)) result.push_back(std::move(partial.modes));
+    return result;
+}
+
+namespace {
+
+/// Makes the best schedule better by real runs, as many as the options allow.
+class LocalSearch {
+  public:
+    LocalSearch(Runner& runner, Record& record, Trials& trials, const SearchOptions& options,
+                const OnProgress& progress)
+        : runner_(runner), record_(record), trials_(trials), options_(options), progress_(progress) {}
+
+    /// Around the best, what each change of one step moves the result by is measured, and those sums of a
+    /// few changes that should be nearest are run; again around what is better then, and with fewer changes
+    /// at once where none is.
+    void by_changes() {
+        constexpr std::size_t kMostChanges = 6, kRuns = 8;
+        Modes base;
+        for (std::size_t most = kMostChanges; most > 0 && !done();) {
+            if (trials_.best() != base) {
+                base = trials_.best();
+                const std::size_t changes = (base.size() - 1) * (record_.table.size() - 1);
+                if (used_ + changes + kRuns > options_.trials) return;
+                used_ += changes;
+            }
+            std::size_t runs = 0;
+            for (const Modes& modes : best_changes(runner_, record_, base, most, options_,
+                                                   [&](const Progress& where) { return changing(where); })) {
+                if (!trials_.is_new(modes) || !trials_.affordable(modes)) continue;
+                if (runs++ == kRuns || done()) break;
+                run(modes);
+            }
+            if (trials_.best() == base) most /= 2;
         }
     }
-    double sum = 0;
-    for (const auto& vector : sums) sum += length(vector);
-    return sums.empty() ? 0 : sum / static_cast<double>(sums.size());
-}
+
+    /// Changes by chance, of one move first; of more where those no longer help (variable neighbourhood
+    /// search, Mladenovic and Hansen 1997).
+    void by_chance() {
+        constexpr std::size_t kPatience = 30, kMostMoves = 6;
+        constexpr std::size_t kMostDraws = 500;  // of schedules that cost too much or were tried
+        Neighbours neighbours(record_.table, options_.seed);
+        std::size_t moves = 1, in_vain = 0;
+        while (!done() && trials_.best().size() > 1) {
+            std::optional<Modes> next;
+            for (std::size_t draw = 0; draw < kMostDraws * kMostMoves && !next; ++draw) {
+                if (draw > 0 && draw % kMostDraws == 0) moves = moves % kMostMoves + 1;
+                Modes modes = trials_.best();
+                for (std::size_t move = 0; move < moves; ++move) modes = neighbours.of(std::move(modes));
+                if (trials_.is_new(modes) && trials_.affordable(modes)) next = std::move(modes);
+            }
+            if (!next) break;
+            if (run(*next)) {
+                moves = 1;
+                in_vain = 0;
+            } else if (++in_vain == kPatience) {
+                moves = moves % kMostMoves + 1;
+                in_vain = 0;
+            }
+        }
+    }
+
+  private:
+    bool done() const {
+        const bool equal = trials_.distance() <= 0;
+        return equal || used_ >= options_.trials || (options_.enough && options_.enough());
+    }
+    bool run(const Modes& modes) {
+        tell(progress_, {Progress::Stage::trials, used_++, options_.trials, trials_.distance()});
+        return trials_.run(modes);
+    }
+    bool changing(Progress where) const {
+        where.best = trials_.distance();
+        return !progress_ || progress_(where);
+    }
+
+    Runner& runner_;
+    Record& record_;
+    Trials& trials_;
+    const SearchOptions& options_;
+    const OnProgress& progress_;
+    std::size_t used_ = 0;  ///< schedules that were run
+};
+
+}  // namespace
 
 Found search(Runner& runner, Record& record, const SearchOptions& options, const OnProgress& progress) {
     if (!(options.speedup >= 1))
         usage_error("a speedup of {} is asked for; expected at least 1", options.speedup);
     const std::size_t num_steps = runner.num_steps();
     const double budget = record.table.full_cost(num_steps) / options.speedup;
+    check_speedup(record.table, num_steps, options.speedup);
     measure_blocks(runner, record, options, progress);
 
     auto candidates = best_by_model(record, num_steps, options);
     const auto plain = regular(record.table, num_steps, budget);
     candidates.insert(candidates.end(), plain.begin(), plain.end());
     if (within(record.table.full_cost(num_steps), budget)) candidates.push_back(Modes(num_steps, 0));
-    if (candidates.empty())
-        usage_error(
-            "no schedule is {:.2f} times as fast as the full one: the cheapest step takes {:.1f} % of a full "
-            "one's "
-            "time",
-            options.speedup,
-            100 * *std::min_element(record.table.seconds.begin(), record.table.seconds.end()) /
-                record.table.seconds.front());
     Trials trials(runner, record, budget);
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         tell(progress, {Progress::Stage::candidates, i, candidates.size(),
@@ -305,31 +489,9 @@ Found search(Runner& runner, Record& record, const SearchOptions& options, const
     }
     const double by_model = trials.distance();
 
-    // Of changes by one move first; by more where those no longer help (variable neighbourhood search,
-    // Mladenovic and Hansen 1997).
-    constexpr std::size_t kPatience = 30, kMostMoves = 6;
-    constexpr std::size_t kMostDraws = 500;  // of schedules that cost too much or were tried
-    Neighbours neighbours(record.table, options.seed);
-    std::size_t moves = 1, in_vain = 0;
-    for (std::size_t i = 0; i < options.trials && num_steps > 1; ++i) {
-        if (options.enough && options.enough()) break;
-        std::optional<Modes> next;
-        for (std::size_t draw = 0; draw < kMostDraws * kMostMoves && !next; ++draw) {
-            if (draw > 0 && draw % kMostDraws == 0) moves = moves % kMostMoves + 1;
-            Modes modes = trials.best();
-            for (std::size_t move = 0; move < moves; ++move) modes = neighbours.of(std::move(modes));
-            if (trials.is_new(modes) && trials.affordable(modes)) next = std::move(modes);
-        }
-        if (!next) break;
-        tell(progress, {Progress::Stage::trials, i, options.trials, trials.distance()});
-        if (trials.run(*next)) {
-            moves = 1;
-            in_vain = 0;
-        } else if (++in_vain == kPatience) {
-            moves = moves % kMostMoves + 1;
-            in_vain = 0;
-        }
-    }
+    LocalSearch local(runner, record, trials, options, progress);
+    local.by_changes();
+    local.by_chance();
     return {trials.best(), trials.distance(), record.table.cost(trials.best()),
             predicted_distance(record, trials.best()), by_model};
 }

@@ -12,7 +12,7 @@ namespace reprise::tune {
 
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 /// The shortest text that is read back as the same number.
 template <class T>
@@ -32,17 +32,21 @@ class Reader {
         State state;
         state.model = cachify::identity_from_json(member(json, "model"), origin_);
         state.run = cachify::run_from_json(member(json, "run"), origin_);
+        state.others = require<std::string>(json, "others", origin_);
         state.ladder = require<std::string>(json, "ladder", origin_);
         state.record.table.names = require<std::vector<std::string>>(json, "modes", origin_);
         state.record.table.seconds = finite<double>(json, "seconds");
         state.record.table.batched_seconds = finite<double>(json, "batched_seconds");
         const std::size_t modes = state.record.table.size();
-        if (modes == 0 || state.record.table.seconds.size() != modes ||
+        if (state.record.table.seconds.size() != modes ||
             (!state.record.table.batched_seconds.empty() &&
              state.record.table.batched_seconds.size() != modes))
             usage_error("{}: {} modes with {} and {} costs; expected as many", origin_, modes,
                         state.record.table.seconds.size(), state.record.table.batched_seconds.size());
-        for (const Json& block : cachify::list_from_json(json, "blocks", origin_)) read_block(block, state);
+        for (const double seconds : state.record.table.seconds)
+            if (!(seconds > 0)) usage_error("{}: a mode takes {} s; expected more", origin_, seconds);
+        for (const Json& run : cachify::list_from_json(json, "deviations", origin_))
+            read_deviations(run, state);
         for (const Json& run : cachify::list_from_json(json, "distances", origin_)) {
             const auto schedule = require<std::vector<int>>(run, "modes", origin_);
             check_modes(schedule, state);
@@ -72,25 +76,24 @@ class Reader {
             usage_error("{}: a schedule of {} steps; expected {}", origin_, modes.size(),
                         state.run.num_inference_steps);
     }
-    void read_block(const Json& json, State& state) const {
-        const auto place = require<std::vector<int>>(json, "block", origin_);
-        if (place.size() != 3 || place[0] < 0 || place[1] < 1 || place[2] < 1 ||
-            place[1] >= static_cast<int>(state.record.table.size()) ||
-            place[0] + place[2] >= state.run.num_inference_steps)
-            usage_error("{}: a block of {}; expected begin, mode and length within the run", origin_,
-                        numbers(place));
-        auto& deviations = state.record.blocks[{place[0], place[1], place[2]}];
-        for (const Json& one : cachify::list_from_json(json, "deviations", origin_)) {
+    void read_deviations(const Json& json, State& state) const {
+        const auto schedule = require<std::vector<int>>(json, "modes", origin_);
+        check_modes(schedule, state);
+        const auto list = cachify::list_from_json(json, "by_pair", origin_);
+        if (list.empty()) return;
+        auto& deviations = state.record.deviations[schedule];
+        for (const Json& one : list) {
             std::vector<float>& deviation = deviations.emplace_back();
             for (const Json& value : one) {
-                if (!value.is_number()) usage_error("{}: a deviation is no number", origin_);
-                deviation.push_back(value.get<float>());
+                const double number = value.is_number() ? value.get<double>() : HUGE_VAL;
+                if (!(std::abs(number) <= kFarthest))
+                    usage_error("{}: a deviation is no number of at most {}", origin_, kFarthest);
+                deviation.push_back(static_cast<float>(number));
             }
+            const auto& first = state.record.deviations.begin()->second;
+            if (first.empty() || deviation.size() != first.front().size())
+                usage_error("{}: deviations of different sizes", origin_);
         }
-        const auto& first = state.record.blocks.begin()->second;
-        if (deviations.empty() || deviations.size() != first.size() ||
-            deviations.front().size() != first.front().size())
-            usage_error("{}: blocks with deviations of different sizes", origin_);
     }
 
     std::string origin_;
@@ -100,24 +103,26 @@ class Reader {
 
 std::string to_json(const State& state) {
     const Record& record = state.record;
-    std::string blocks, distances;
-    for (const auto& [block, deviations] : record.blocks) {
-        std::string list;
-        for (const auto& deviation : deviations) list += (list.empty() ? "" : ",") + numbers(deviation);
-        blocks += fmt::format("{}\n    {{\"block\": [{}, {}, {}], \"deviations\": [{}]}}",
-                              blocks.empty() ? "" : ",", block.begin, block.mode, block.length, list);
+    std::string deviations, distances;
+    for (const auto& [modes, by_pair] : record.deviations) {
+        std::vector<std::string> vectors;
+        for (const auto& deviation : by_pair) vectors.push_back(numbers(deviation));
+        deviations += fmt::format("{}\n    {{\"modes\": {}, \"by_pair\": {}}}", deviations.empty() ? "" : ",",
+                                  numbers(modes), numbers(vectors));
     }
     for (const auto& [modes, by_pair] : record.distances)
         distances += fmt::format("{}\n    {{\"modes\": {}, \"by_pair\": {}}}", distances.empty() ? "" : ",",
                                  numbers(modes), numbers(by_pair));
     return fmt::format(
-        "{{\n  \"reprise_tuning\": {},\n  \"model\": {},\n  \"run\": {},\n  \"ladder\": {},\n  \"modes\": "
+        "{{\n  \"reprise_tuning\": {},\n  \"model\": {},\n  \"run\": {},\n  \"others\": {},\n  \"ladder\": "
+        "{},\n  \"modes\": "
         "{},\n"
-        "  \"seconds\": {},\n  \"batched_seconds\": {},\n  \"blocks\": [{}\n  ],\n  \"distances\": [{}\n  "
+        "  \"seconds\": {},\n  \"batched_seconds\": {},\n  \"deviations\": [{}\n  ],\n  \"distances\": [{}\n "
+        " "
         "]\n}}\n",
         kVersion, cachify::to_json_text(state.model), cachify::to_json_text(state.run),
-        Json(state.ladder).dump(), Json(record.table.names).dump(), numbers(record.table.seconds),
-        numbers(record.table.batched_seconds), blocks, distances);
+        Json(state.others).dump(), Json(state.ladder).dump(), Json(record.table.names).dump(),
+        numbers(record.table.seconds), numbers(record.table.batched_seconds), deviations, distances);
 }
 
 State parse_state(std::string_view json, std::string_view origin) {

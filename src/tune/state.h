@@ -12,6 +12,7 @@ namespace reprise::tune {
 struct State {
     cachify::DenoiserIdentity model;
     cachify::MeasuredRun run;
+    std::string others;  ///< a fingerprint of whatever else the measurements depend on
     std::string ladder;  ///< the modes, in words: measurements of others are of no use
     Record record;
 };

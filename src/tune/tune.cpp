@@ -6,12 +6,15 @@
 #include <chrono>
 #include <cmath>
 
+#include "core/fingerprint.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/error.h"
+#include "text/unicode.h"
 #include "tune/ladder.h"
+#include "tune/mode_choice.h"
 #include "tune/pipeline_runner.h"
 #include "tune/search.h"
 #include "tune/state.h"
@@ -22,14 +25,47 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double kEqual = 99;  // dB, for pictures that are the same
 /// Beyond this many bytes of weights nothing is compiled that does not have to be.
 constexpr double kSmallBytes = 3e8;
-/// A mode that saves less than this share of a full step is left out.
-constexpr double kLeastSaving = 0.15;
+/// Each full step that is timed stands beside one in a mode, after the first two.
+constexpr int kLeastSteps = 4;
 
-double lower_quartile(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values.at(values.size() / 4);
+/// What a state's measurements depend on beside its run: texts, pictures, sampling, and what computes.
+std::string fingerprint_of(const TuneOptions& options, const GenerateOptions& base,
+                           const LoadOptions& load) {
+    Fingerprint all;
+    const auto add = [&](const auto& value) { all.add(fmt::format("{}\n", value)); };
+    const auto add_if = [&](const auto& value) {
+        if (value)
+            add(*value);
+        else
+            add("none");
+    };
+    for (const auto* text : {&base.prompt_2, &base.prompt_3, &base.negative_prompt, &base.negative_prompt_2,
+                             &base.negative_prompt_3})
+        add_if(*text);
+    add_if(base.clip_skip);
+    add_if(base.max_sequence_length);
+    add(base.clean_caption);
+    add(base.use_resolution_binning);
+    for (const auto& size : {base.original_size, std::optional(base.crops_coords_top_left), base.target_size})
+        add(size ? fmt::format("{} {}", size->first, size->second) : "none");
+    add(base.scheduler);
+    add(base.guidance_rescale);
+    add(static_cast<int>(base.guidance_mode));
+    const AnimateOptions& video = base.video;
+    add(fmt::format("{} {} {} {} {} {} {}", video.num_frames, video.fps, video.motion_bucket_id,
+                    video.noise_aug_strength, video.min_guidance_scale, video.max_guidance_scale,
+                    static_cast<int>(video.fit)));
+    const auto add_image = [&](const Image& image) {
+        add(image.width());
+        all.add(image.pixels().data(), image.pixels().size());
+    };
+    add_image(base.image);
+    for (const Image& image : options.images) add_image(image);
+    add(fmt::format("{} {} {}", load.backend, load.device, load.threads));
+    return all.text();
 }
 
 /// Prompts with seeds: those that are tuned on, then those held out.
@@ -39,7 +75,7 @@ std::vector<GenerateOptions> make_pairs(const TuneOptions& options, const Genera
     std::vector<GenerateOptions> pairs;
     for (std::size_t i = 0; i < 2 * options.pairs; ++i) {
         GenerateOptions pair = base;
-        if (!from_pictures) pair.prompt = prompts[i % prompts.size()];
+        if (!from_pictures) pair.prompt = valid_utf8(prompts[i % prompts.size()]);
         if (!options.images.empty()) pair.image = options.images[i % options.images.size()];
         pair.seed = options.seed + i;
         pair.decode = false;
@@ -52,15 +88,16 @@ class Tuner {
   public:
     Tuner(Pipeline& pipe, const TuneOptions& options)
         : pipe_(pipe.implementation()), o_(options), base_(pipe_.with_defaults(options.generate)) {
-        if (o_.pairs < 1) usage_error("no prompts with seeds to tune on; expected at least 1");
-        if (o_.speedups.empty() && !o_.quality.asked())
-            usage_error("neither speedup nor quality is asked for");
+        check();
         base_.decode = false;
         base_.callback_on_step_end = [this](const StepInfo&) { return !o_.progress || o_.progress(""); };
         base_.on_phase = [this](std::string_view phase) { say(phase); };
         const bool from_pictures = pipe_.denoiser().model().traits().frames > 0;
         pairs_ = make_pairs(o_, base_, from_pictures);
         const auto ahead = pipe_.outlook(pairs_.front());
+        if (ahead.evaluations.back().step + 1 < kLeastSteps)
+            usage_error("{} steps; tuning needs at least {}, to time full steps beside others",
+                        ahead.evaluations.back().step + 1, kLeastSteps);
         guidance_ = ahead.shape.guidance;
         graph_ = pipe_.denoiser().structure(ahead.shape);
         small_ = static_cast<double>(parameter_count(graph_, 0)) *
@@ -75,6 +112,7 @@ class Tuner {
                       std::string(name_of(pipe_.engine().options.precision)),
                       {},
                       {}};
+        state_.others = fingerprint_of(o_, base_, pipe_.load_options());
         for (std::size_t i = 0; i < o_.pairs; ++i) {
             state_.run.prompts.push_back(pairs_[i].prompt);
             state_.run.seeds.push_back(pairs_[i].seed);
@@ -98,6 +136,23 @@ class Tuner {
     }
 
   private:
+    void check() const {
+        if (o_.pairs < 1) usage_error("no prompts with seeds to tune on; expected at least 1");
+        if (o_.speedups.empty() && !o_.quality.asked())
+            usage_error("neither speedup nor quality is asked for");
+        for (const double speedup : o_.speedups)
+            if (!(speedup >= 1 && std::isfinite(speedup)))
+                usage_error("a speedup of {} is asked for; expected at least 1", speedup);
+        if (!(o_.quality.ssim >= 0 && o_.quality.ssim < 1))
+            usage_error("an SSIM of {} is asked for; expected less than 1, which only equal pictures have",
+                        o_.quality.ssim);
+        if (!(o_.quality.psnr >= 0 && o_.quality.psnr <= kEqual))
+            usage_error("a PSNR of {} dB is asked for; expected 0 to {}", o_.quality.psnr, kEqual);
+        if (!(o_.minutes >= 0)) usage_error("{} minutes; expected 0 or more", o_.minutes);
+        if (base_.num_images_per_prompt != 1)
+            usage_error("{} images per prompt; tuning draws one for each pair", base_.num_images_per_prompt);
+    }
+
     cachify::PolicyContext context() const { return {pipe_.denoiser().class_name(), graph_}; }
 
     void say(std::string_view what) const {
@@ -111,11 +166,10 @@ class Tuner {
         if (found.model != state_.model)
             usage_error("{}: it was measured on another denoiser ({}, configuration {}, weights {})",
                         o_.state.string(), found.model.class_name, found.model.config, found.model.weights);
-        if (found.run != state_.run)
+        if (found.run != state_.run || found.others != state_.others)
             usage_error(
-                "{}: it was measured with other settings ({}, {} steps, guidance {}, {} prompts); give the "
-                "same "
-                "or another --state",
+                "{}: it was measured with other settings ({}, {} steps, guidance {}, {} prompts; or other "
+                "pictures, texts, sampling or threads); give the same or another --state",
                 o_.state.string(), found.run.scheduler, found.run.num_inference_steps,
                 found.run.guidance_scale, found.run.prompts.size());
         state_ = std::move(found);
@@ -125,176 +179,40 @@ class Tuner {
         saved_ = Clock::now();
     }
 
-    /// Which store rules suit the model: the nearest to the full result where every second step and where two
-    /// of three are reused.
-    cachify::Store nearest(PipelineRunner& runner, const std::vector<cachify::Store>& stores,
-                           const std::function<Rung(const cachify::Store&)>& rung) {
-        if (!small_) return stores.front();
-        cachify::Store best = stores.front();
-        double least = -1;
-        for (const auto& store : stores) {
-            const Rung tried = rung(store);
-            say(fmt::format("try {} kept as {}", tried.name, to_string(store)));
-            runner.use({{}, tried.config}, way(tried), trial_pairs());
-            const double distance = at_intervals(runner, 1);
-            spdlog::debug("{} kept as {}: distance {:.4f}", tried.name, to_string(store), distance);
-            if (least < 0 || distance < least) {
-                least = distance;
-                best = store;
-            }
-        }
-        return best;
-    }
-
     /// On how many of the pairs modes are tried and blocks measured.
     std::size_t trial_pairs() const { return std::min<std::size_t>(2, o_.pairs); }
-
-    /// The mean distance of two schedules that run every second step in a mode, and two of three.
-    double at_intervals(PipelineRunner& runner, int mode) const {
-        double sum = 0;
-        for (const std::size_t interval : {2U, 3U}) {
-            Modes modes(runner.num_steps(), mode);
-            for (std::size_t step = 0; step < modes.size(); ++step)
-                if (step < 2 || step % interval == 0) modes[step] = 0;
-            for (std::size_t pair = 0; pair < trial_pairs(); ++pair) sum += runner.distance(pair, modes);
-        }
-        return sum / static_cast<double>(2 * trial_pairs());
-    }
-
-    /// How a rung is run where it is measured.
-    GuidanceMode way(const Rung& rung) const {
-        if (!guidance_) return GuidanceMode::batched;
-        return rung.two_passes || !small_ || !may_batch() ? GuidanceMode::split : GuidanceMode::batched;
-    }
     /// Whether the halves of guidance may be one batch.
     bool may_batch() const { return base_.guidance_mode != GuidanceMode::split; }
 
-    Choices choose(PipelineRunner& runner) {
-        Choices choices{path_stores(context()).front(), whole_stores().front(), guidance_stores().front()};
-        const auto best = [&](cachify::Store Choices::*part, const std::vector<cachify::Store>& stores,
-                              std::string_view name) {
-            choices.*part = nearest(runner, stores, [&](const cachify::Store& store) {
-                Choices with = choices;
-                with.*part = store;
-                const auto ladder = make_ladder(context(), with, guidance_);
-                return *std::find_if(ladder.begin(), ladder.end(),
-                                     [&](const Rung& rung) { return rung.name.starts_with(name); });
-            });
-        };
-        best(&Choices::path, path_stores(context()), "path");
-        best(&Choices::whole, whole_stores(), "whole");
-        if (guidance_) best(&Choices::guidance, guidance_stores(), "half");
-        choices.order = order_of_blocks(runner, choices.path);
-        return choices;
-    }
-
-    /// A small transformer's blocks, from the one whose reuse alone moves the result least.
-    std::vector<int> order_of_blocks(PipelineRunner& runner, const cachify::Store& store) {
-        const std::vector<Rung> rungs = single_blocks(context(), store);
-        if (rungs.empty() || !small_) return {};
-        std::vector<cachify::Config> modes = {{}};
-        for (const Rung& rung : rungs) modes.push_back(rung.config);
-        runner.use(modes, way(rungs.front()), trial_pairs());
-        std::vector<std::pair<double, int>> moved;
-        for (std::size_t block = 0; block < rungs.size(); ++block) {
-            say(fmt::format("try {}", rungs[block].name));
-            moved.emplace_back(at_intervals(runner, static_cast<int>(block) + 1), static_cast<int>(block));
-            spdlog::debug("{}: distance {:.4f}", rungs[block].name, moved.back().first);
+    /// The state's choices and table, made where it has none.
+    void choose_modes(PipelineRunner& runner) {
+        if (state_.record.table.size() > 0) return;
+        ModeChoice choice({context(), guidance_, may_batch(), small_, trial_pairs()}, runner,
+                          [this](std::string_view what) { say(what); });
+        if (state_.ladder.empty()) {
+            state_.ladder = to_string(choice.choose());
+            save();
         }
-        std::sort(moved.begin(), moved.end());
-        std::vector<int> order;
-        for (const auto& [distance, block] : moved) order.push_back(block);
-        return order;
+        state_.record.table = choice.table(make_ladder(context(), choices(), guidance_));
+        save();
     }
 
-    /// What a step of each rung takes, next to a full step of the same compiled pieces; the full step of all.
-    /// Of small models each rung is compiled by itself, as a configuration with few modes is.
-    std::vector<double> seconds(PipelineRunner& runner, const std::vector<Rung>& ladder,
-                                GuidanceMode guidance) {
-        constexpr int kPasses = 4;
-        std::vector<double> full;
-        std::vector<std::vector<double>> mine(ladder.size()), own_full(ladder.size());
-        if (!small_) runner.use(configs(ladder), guidance, 1);
-        for (std::size_t rung = 1; rung < ladder.size(); ++rung) {
-            if (guidance == GuidanceMode::batched && ladder[rung].two_passes) continue;
-            say(fmt::format("time {}", ladder[rung].name));
-            if (small_) runner.use({{}, ladder[rung].config}, guidance, 1);
-            const int mode = small_ ? 1 : static_cast<int>(rung);
-            std::vector<double> warm_full, warm;
-            runner.time(mode, warm_full, warm);
-            for (int pass = 0; pass < kPasses; ++pass) runner.time(mode, own_full[rung], mine[rung]);
-            full.insert(full.end(), own_full[rung].begin(), own_full[rung].end());
-        }
-        const double all = lower_quartile(full);
-        std::vector<double> result = {all};
-        for (std::size_t rung = 1; rung < ladder.size(); ++rung)
-            result.push_back(
-                mine[rung].empty() ? -1 : all * lower_quartile(mine[rung]) / lower_quartile(own_full[rung]));
-        return result;
-    }
-
-    static std::vector<cachify::Config> configs(const std::vector<Rung>& ladder) {
-        std::vector<cachify::Config> result;
-        for (const Rung& rung : ladder) result.push_back(rung.config);
-        return result;
-    }
-
-    void measure_table(PipelineRunner& runner, std::vector<Rung> ladder) {
-        ModeTable table;
-        table.seconds = seconds(runner, ladder, guidance_ ? GuidanceMode::split : GuidanceMode::batched);
-        if (guidance_ && small_ && may_batch())
-            table.batched_seconds = seconds(runner, ladder, GuidanceMode::batched);
-        for (const Rung& rung : ladder) table.names.push_back(rung.name);
-        state_.record.table = std::move(table);
-        drop_poor(runner, std::move(ladder));
-    }
-
-    /// Leaves out modes that save little, and those that another beats in cost and in distance from the full
-    /// result where every second step and where two of three are reused.
-    void drop_poor(PipelineRunner& runner, std::vector<Rung> ladder) {
-        ModeTable& table = state_.record.table;
-        const auto cost = [&](std::size_t rung) { return table.cost({static_cast<int>(rung)}); };
-        const auto drop = [&](std::size_t rung) {
-            const auto at = static_cast<std::ptrdiff_t>(rung);
-            spdlog::debug("{} is left out", table.names[rung]);
-            ladder.erase(ladder.begin() + at);
-            table.names.erase(table.names.begin() + at);
-            table.seconds.erase(table.seconds.begin() + at);
-            if (!table.batched_seconds.empty())
-                table.batched_seconds.erase(table.batched_seconds.begin() + at);
-        };
-        for (std::size_t rung = table.size(); rung-- > 1;)
-            if (cost(rung) > (1 - kLeastSaving) * table.full_cost(1)) drop(rung);
-
-        runner.use(configs(ladder), guidance_ ? GuidanceMode::split : GuidanceMode::batched, trial_pairs());
-        std::vector<double> distances = {0};
-        for (std::size_t rung = 1; rung < ladder.size(); ++rung) {
-            say(fmt::format("try {}", ladder[rung].name));
-            distances.push_back(at_intervals(runner, static_cast<int>(rung)));
-            spdlog::debug("{}: {:.1f} % of the time, distance {:.4f}", ladder[rung].name,
-                          100 * cost(rung) / table.full_cost(1), distances.back());
-        }
-        for (std::size_t rung = table.size(); rung-- > 1;)
-            for (std::size_t other = 1; other < table.size(); ++other)
-                if (other != rung && cost(other) <= cost(rung) && distances[other] < distances[rung]) {
-                    drop(rung);
-                    distances.erase(distances.begin() + static_cast<std::ptrdiff_t>(rung));
-                    break;
-                }
-    }
-
-    /// The ladder of the state, with the rungs that its table has.
-    std::vector<Rung> ladder() const {
+    Choices choices() const {
         Choices choices;
         if (!parse_choices(state_.ladder, context(), choices))
             usage_error("{}: its ladder is '{}', which is none of this version's", o_.state.string(),
                         state_.ladder);
+        return choices;
+    }
+
+    /// The ladder of the state, with the rungs that its table has.
+    std::vector<Rung> ladder() const {
+        const auto& names = state_.record.table.names;
         std::vector<Rung> result;
-        for (Rung& rung : make_ladder(context(), choices, guidance_))
-            if (std::find(state_.record.table.names.begin(), state_.record.table.names.end(), rung.name) !=
-                state_.record.table.names.end())
+        for (Rung& rung : make_ladder(context(), choices(), guidance_))
+            if (result.size() < names.size() && rung.name == names[result.size()])
                 result.push_back(std::move(rung));
-        if (result.size() != state_.record.table.size())
+        if (result.size() != names.size())
             usage_error("{}: its modes are none of this version's", o_.state.string());
         return result;
     }
@@ -309,6 +227,9 @@ class Tuner {
             case Progress::Stage::candidates:
                 text = fmt::format("{:g}x, candidate {} of {}", speedup, where.done + 1, where.of);
                 break;
+            case Progress::Stage::changes:
+                text = fmt::format("{:g}x, change {} of {}", speedup, where.done + 1, where.of);
+                break;
             case Progress::Stage::trials:
                 text = fmt::format("{:g}x, trial {} of {}", speedup, where.done + 1, where.of);
         }
@@ -322,7 +243,7 @@ class Tuner {
         SearchOptions options;
         options.speedup = speedup;
         options.trials = o_.trials;
-        options.model_pairs = trial_pairs();
+        options.block_pairs = trial_pairs();
         options.seed = o_.seed;
         const auto begin = Clock::now();
         const double left = o_.minutes * 60 - seconds_since(begin_);
@@ -350,38 +271,35 @@ class Tuner {
             for (std::size_t pair = 0; pair < full_.size(); ++pair) {
                 const Tensor& wanted = runner_.full_latents(pair);
                 const Tensor latents = runner_.latents(pair, modes);
-                if (full_[pair].empty()) full_[pair] = first_picture(wanted);
-                const Image reused = first_picture(latents);
-                constexpr double kEqual = 99;  // dB, for pictures that are the same
+                if (full_[pair].empty()) full_[pair] = pipe_.decode(wanted, options_);
+                const auto reused = pipe_.decode(latents, options_);
                 mean.distance += share * relative_error(latents, wanted);
-                mean.ssim += share * ssim(reused, full_[pair]);
-                mean.psnr += share * std::min(kEqual, psnr(reused, full_[pair]));
+                const auto of_one = share / static_cast<double>(reused.size());
+                for (std::size_t frame = 0; frame < reused.size(); ++frame) {
+                    mean.ssim += of_one * ssim(reused[frame], full_[pair][frame]);
+                    mean.psnr += of_one * std::min(kEqual, psnr(reused[frame], full_[pair][frame]));
+                }
             }
             return mean;
         }
 
       private:
-        Image first_picture(const Tensor& latents) { return pipe_.decode(latents, options_).front(); }
-
         pipelines::DiffusionPipeline& pipe_;
         const GenerateOptions& options_;
         PipelineRunner& runner_;
-        std::vector<Image> full_;
+        std::vector<std::vector<Image>> full_;  ///< by pair, frame by frame
     };
 
     std::vector<Tuned> tuned(PipelineRunner& runner) {
-        if (state_.record.table.size() == 0) {
-            const Choices choices = choose(runner);
-            measure_table(runner, make_ladder(context(), choices, guidance_));
-            state_.ladder = to_string(choices);
-            save();
-        }
+        choose_modes(runner);
         const auto rungs = ladder();
+        for (const double speedup : o_.quality.asked() ? std::vector<double>{} : o_.speedups)
+            check_speedup(state_.record.table, runner.num_steps(), speedup);
         const bool halves =
             std::any_of(rungs.begin(), rungs.end(), [](const Rung& rung) { return rung.two_passes; });
         const GuidanceMode guidance =
             guidance_ && (halves || !may_batch()) ? GuidanceMode::split : GuidanceMode::batched;
-        runner.use(configs(rungs), guidance, o_.pairs);
+        runner.use(configs_of(rungs), guidance, o_.pairs);
 
         std::vector<std::pair<double, Found>> results;
         if (o_.quality.asked())
@@ -397,19 +315,26 @@ class Tuner {
         PipelineRunner held_out(
             pipe_, std::vector<GenerateOptions>(pairs_.begin() + static_cast<std::ptrdiff_t>(o_.pairs),
                                                 pairs_.end()));
-        held_out.use(configs(rungs), guidance, o_.pairs);
+        held_out.use(configs_of(rungs), guidance, o_.pairs);
         Eye unseen(pipe_, base_, held_out);
         std::vector<Tuned> all;
         for (const auto& [speedup, result] : results)
             all.push_back(describe(unseen(result.modes), rungs, speedup, result));
         pipe_.denoiser().preparation.reset();
-        for (Tuned& one : all) one.evidence.figures["measured_speedup"] = measured(one.config);
+        for (Tuned& one : all) {
+            auto& figures = one.evidence.figures;
+            figures["measured_speedup"] = measured(one.config);
+            figures["prediction_error"] = figures["predicted_speedup"] / figures["measured_speedup"] - 1;
+        }
         return all;
     }
 
     /// The fastest of some speeds that reaches the quality, by halving.
     std::pair<double, Found> fastest(PipelineRunner& runner) {
-        const std::vector<double> speeds = {1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 3.5, 4};
+        std::vector<double> speeds = {1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 3.5, 4};
+        const double most = most_speedup(state_.record.table, runner.num_steps());
+        std::erase_if(speeds, [most](double speed) { return speed > most; });
+        if (speeds.empty()) check_speedup(state_.record.table, runner.num_steps(), 1.25);
         Eye seen(pipe_, base_, runner);
         std::optional<std::pair<double, Found>> best;
         std::size_t low = 0, high = speeds.size();
@@ -446,14 +371,16 @@ class Tuner {
         figures["distance_held_out"] = held_out.distance;
         figures["ssim_held_out"] = held_out.ssim;
         figures["psnr_held_out"] = held_out.psnr;
-        figures["search_seed"] = static_cast<double>(o_.seed);
         figures["trials"] = static_cast<double>(o_.trials);
         if (result.predicted >= 0) figures["distance_by_blocks"] = result.predicted;
         std::string schedule;
         for (const int mode : result.modes)
             schedule +=
                 (schedule.empty() ? "" : "; ") + state_.record.table.names[static_cast<std::size_t>(mode)];
-        tuned.evidence.notes = {{"made by", "reprise tune"}, {"steps", schedule}, {"kept", state_.ladder}};
+        tuned.evidence.notes = {{"made by", "reprise tune"},
+                                {"steps", schedule},
+                                {"kept", state_.ladder},
+                                {"search seed", fmt::format("{}", o_.seed)}};
         return tuned;
     }
 

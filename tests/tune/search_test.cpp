@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 
 /// A denoiser whose result moves by a vector for each reused step: `bend[step]` times the steps since the
 /// last full one times what the mode leaves out, in a direction that turns from step to step.
-class Toy final : public Runner {
+class Toy : public Runner {
   public:
     std::vector<double> bend = {0, 1, 0.2, 0.9, 0.1, 0.6, 0.7, 0.3};
     std::vector<double> left_out = {0, 1, 0.4};
@@ -147,7 +147,9 @@ TEST(Search, SaysWhatIsTooFast) {
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::usage);
-        EXPECT_THAT(error.what(), HasSubstr("the cheapest step takes 5.0 %"));
+        EXPECT_THAT(
+            error.what(),
+            HasSubstr("the fastest, whose steps but the first are all in the cheapest mode, is 5.93"));
     }
 }
 
@@ -191,6 +193,50 @@ TEST(Search, GoesOnAfterBeingStopped) {
     }
 }
 
+TEST(Search, GoesOnAfterARunWasStopped) {
+    /// Stops within a run, as Ctrl-C does.
+    struct Stopped final : Toy {
+        int left = 0;
+        std::vector<float> deviation(std::size_t pair, const Modes& modes) override {
+            if (left-- == 0) throw Error(ErrorKind::cancelled, "stopped");
+            return Toy::deviation(pair, modes);
+        }
+    };
+    Toy toy;
+    Record whole = record_of_toy();
+    const SearchOptions options;
+    const Found expected = search(toy, whole, options, {});
+    for (const int stop : {0, 1, 2, 31, 100}) {
+        SCOPED_TRACE(stop);
+        Stopped other;
+        other.left = stop;
+        State state;
+        state.run.num_inference_steps = 8;
+        state.record = record_of_toy();
+        EXPECT_THROW(search(other, state.record, options, {}), Error);
+        State again = parse_state(to_json(state), "state");
+        EXPECT_TRUE(same(search(toy, again.record, options, {}), expected));
+    }
+}
+
+TEST(Search, MeasuredChangesLeadToSomethingNearer) {
+    Toy toy;
+    toy.bend = {0, 1, 0.2, 0.9, 0.1, 0.6, 0.7, 0.3, 0.8, 0.15, 0.4};
+    Record record = record_of_toy();
+    SearchOptions options;
+    options.speedup = 1.7;
+    const Modes base = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0};
+    const auto better = best_changes(toy, record, base, 3, options, {});
+    ASSERT_FALSE(better.empty());
+    std::size_t changed = 0;
+    for (std::size_t step = 0; step < base.size(); ++step) changed += better[0][step] != base[step] ? 1 : 0;
+    EXPECT_GE(changed, 1U);
+    EXPECT_LE(changed, 3U);
+    EXPECT_LE(record.table.cost(better[0]), record.table.full_cost(base.size()) / 1.7 * (1 + 1e-9));
+    EXPECT_LT(toy.mean(better[0]), toy.mean(base));
+    EXPECT_EQ(record.deviations.size(), 21U);  // the base and, at 10 steps, two other modes
+}
+
 TEST(State, IsChecked) {
     State state;
     state.run.num_inference_steps = 8;
@@ -211,11 +257,11 @@ TEST(State, IsChecked) {
         }
         return std::string();
     };
-    EXPECT_THAT(refused("\"reprise_tuning\": 1", "\"reprise_tuning\": 9"), HasSubstr("version 9"));
+    EXPECT_THAT(refused("\"reprise_tuning\": 2", "\"reprise_tuning\": 9"), HasSubstr("version 9"));
     EXPECT_THAT(refused("\"seconds\": [1,", "\"seconds\": ["), HasSubstr("3 modes with 2"));
-    EXPECT_THAT(refused("\"block\": [0, 1, 1]", "\"block\": [0, 7, 1]"), HasSubstr("a block of [0,7,1]"));
     EXPECT_THAT(refused("{\"modes\": [0,", "{\"modes\": [5,"), HasSubstr("mode 5"));
     EXPECT_THAT(refused("{\"modes\": [0,", "{\"modes\": ["), HasSubstr("7 steps"));
+    EXPECT_THAT(refused("\"by_pair\": [[", "\"by_pair\": [[1,"), HasSubstr("different sizes"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "io/atomic_file.h"
@@ -208,9 +209,12 @@ TEST(Tune, GoesOnFromItsStateToTheSameEnd) {
         }
         return std::string();
     };
-    auto other_steps = options;
-    other_steps.generate.num_inference_steps = 7;
-    EXPECT_THAT(refusal(pipe, other_steps), HasSubstr("measured with other settings"));
+    auto others = options;
+    others.generate.num_inference_steps = 7;
+    EXPECT_THAT(refusal(pipe, others), HasSubstr("measured with other settings"));
+    others = options;
+    others.generate.negative_prompt = "blue";
+    EXPECT_THAT(refusal(pipe, others), HasSubstr("measured with other settings"));
     auto other = open_fixture("tiny-sd");
     EXPECT_THAT(refusal(other, options), HasSubstr("measured on another denoiser"));
     std::filesystem::remove(path);
@@ -218,14 +222,36 @@ TEST(Tune, GoesOnFromItsStateToTheSameEnd) {
 
 TEST(Tune, RefusesWhatItCannotDo) {
     auto pipe = open_fixture("tiny-sdxl");
-    auto options = small_search();
-    options.generate.scheduler = "euler_a";
-    try {
-        tune(pipe, options);
-        FAIL();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::usage);
-        EXPECT_THAT(error.what(), HasSubstr("adds noise at every step"));
+    const std::pair<std::function<void(TuneOptions&)>, const char*> cases[] = {
+        {[](auto& o) { o.generate.scheduler = "euler_a"; }, "adds noise at every step"},
+        {[](auto& o) { o.generate.num_inference_steps = 3; }, "3 steps; tuning needs at least 4"},
+        {[](auto& o) {
+             o.speedups = {1.6, 0.5};
+         },
+         "a speedup of 0.5"},
+        {[](auto& o) {
+             o.speedups = {1.6, NAN};
+         },
+         "a speedup of nan"},
+        {[](auto& o) {
+             o.speedups = {1.6, 1000};
+         },
+         "no schedule is 1000"},
+        {[](auto& o) { o.quality.ssim = 2; }, "an SSIM of 2"},
+        {[](auto& o) { o.quality.psnr = NAN; }, "a PSNR of nan"},
+        {[](auto& o) { o.minutes = -1; }, "-1 minutes"},
+        {[](auto& o) { o.generate.num_images_per_prompt = 2; }, "2 images per prompt"},
+    };
+    for (const auto& [change, expected] : cases) {
+        auto options = small_search();
+        change(options);
+        try {
+            tune(pipe, options);
+            FAIL() << expected;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+            EXPECT_THAT(error.what(), HasSubstr(expected));
+        }
     }
 }
 
