@@ -34,7 +34,8 @@ th, td { padding: .35rem .8rem; text-align: right; white-space: nowrap; border-t
 thead th { border-top: 0; vertical-align: bottom; white-space: normal; }
 th:first-child, tbody th { text-align: left; color: var(--ink); font-weight: 600; }
 tbody th { position: sticky; left: 0; background: var(--card); white-space: nowrap; }
-.key { display: inline-block; width: 1em; height: 1em; margin-right: .45em; vertical-align: -.12em; }
+.key { display: inline-block; font-size: inherit; width: .9em; height: .9em; margin-right: .4em; vertical-align: -.1em; }
+tbody th { padding-left: calc(.8rem + 1.3em); text-indent: -1.3em; overflow-wrap: break-word; }
 tr.fewer th { font-weight: 400; }
 .pair { margin: 0 0 1.4rem; }
 .strip { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(7.5rem, 15rem); gap: .6rem; overflow-x: auto;
@@ -50,7 +51,7 @@ figure[aria-pressed=true] { border-color: var(--accent); box-shadow: 0 0 0 1px v
   animation: play calc(var(--frames) * .14s) steps(var(--frames)) infinite; }
 @keyframes play { to { transform: translateX(-100%); } }
 body:has(#play:not(:checked)) .video img { animation-play-state: paused; }
-figcaption { padding: .45rem .6rem .5rem; font-size: .82rem; line-height: 1.35; }
+figcaption { padding: .45rem .5rem .5rem; font-size: .82rem; line-height: 1.35; }
 figcaption b { display: block; overflow-wrap: anywhere; }
 .viewer { display: grid; grid-template-columns: minmax(0, 27rem) minmax(0, 1fr); gap: 1.25rem; padding: 1rem; margin: 0 0 1.5rem; }
 .viewer[hidden] { display: none; }
@@ -67,17 +68,17 @@ figcaption b { display: block; overflow-wrap: anywhere; }
 .controls .turn { display: flex; gap: .5rem; }
 .bars { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); }
 .bars > div { overflow-x: auto; } .bars svg { min-width: 30rem; width: 100%; }
-dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .15rem 1.25rem; margin: 0; }
+dl { display: grid; grid-template-columns: fit-content(14rem) minmax(0, 1fr); gap: .15rem 1.25rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 44rem) { body { padding: 1.25rem .8rem 3rem; } svg.wide { display: none; } svg.narrow { display: block; width: 100%; }
   .viewer { grid-template-columns: minmax(0, 1fr); padding: .7rem; } h1 { font-size: 1.3rem; }
-  .strip { grid-auto-columns: minmax(7.5rem, 46%); }
-  tbody th { white-space: normal; min-width: 7.5rem; max-width: 9.5rem; } th, td { padding: .35rem .6rem; }
+  .strip { grid-auto-columns: minmax(7.5rem, 46%); } .bars svg { min-width: 42rem; }
+  tbody th { white-space: normal; min-width: 9rem; max-width: 11rem; } th, td { padding: .35rem .6rem; }
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .4rem; } }
 @media (prefers-reduced-motion: reduce) { .picture.video img { animation: none; } .picture.video { overflow-x: auto; } }
-@media print { body { max-width: none; padding: 0; } .viewer, .tabs { display: none !important; } .chosen { display: block !important; }
+@media print { :root { --paper: #fff; --accent: #dfe1e4; } body { max-width: none; padding: 0; } .viewer, .tabs { display: none !important; } .chosen { display: block !important; margin-bottom: .8rem; }
   .scroll, .bars > div { overflow: visible; } table { width: 100%; font-size: .7rem; } th, td { white-space: normal; padding: .2rem .3rem; }
-  tbody th { position: static; white-space: normal; min-width: 0; max-width: none; } .bars svg { min-width: 0; }
+  tbody th { position: static; padding-left: 1.6em; white-space: normal; min-width: 0; max-width: none; } .bars svg { min-width: 0; }
   .strip { grid-auto-flow: row; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); overflow: visible; }
   .picture.video img { animation: none; } h2, h3 { break-after: avoid; } tr, figure, svg { break-inside: avoid; } }
 )";

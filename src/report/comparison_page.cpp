@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "report/chart.h"
 #include "report/comparison_assets.h"
@@ -68,6 +69,15 @@ std::string charts(const Comparison& comparison) {
         tabs, drawings);
 }
 
+/// A cell, as HTML, of which a line may break only before ".." and "±".
+std::string cell(const std::string& text) {
+    std::istringstream words(escaped(text));
+    std::string html;
+    for (std::string word; words >> word; html += word)
+        if (!html.empty()) html += word == ".." || word == "±" ? " " : "&#160;";
+    return html;
+}
+
 std::string figures(const Comparison& comparison) {
     const WayTable table = way_table(comparison);
     std::string html =
@@ -79,10 +89,10 @@ std::string figures(const Comparison& comparison) {
     const auto ways = comparison.ways();
     for (std::size_t r = 0; r < table.rows.size(); ++r) {
         const bool fewer = ways[r]->kind == Way::Kind::fewer;
-        html += fmt::format("<tr{}><th scope=\"row\">{}{}</th>", fewer ? " class=\"fewer\"" : "",
+        html += fmt::format("<tr{}><th scope=\"row\">{}&#8288;{}</th>", fewer ? " class=\"fewer\"" : "",
                             key(comparison, *ways[r]), breakable(table.rows[r][0]));
         for (std::size_t c = 1; c < table.rows[r].size(); ++c)
-            html += fmt::format("<td>{}</td>", escaped(table.rows[r][c]));
+            html += fmt::format("<td>{}</td>", cell(table.rows[r][c]));
         html += "</tr>\n";
     }
     return html +
@@ -122,7 +132,7 @@ std::string settings(const Comparison& comparison) {
     for (const auto& [name, value] : comparison.settings)
         html += fmt::format("<dt>{}</dt><dd>{}</dd>\n", escaped(name), escaped(value));
     for (const auto& way : comparison.cached)
-        html += fmt::format("<dt>{}</dt><dd>{}. <span class=\"soft\">{}</span></dd>\n", escaped(way.name),
+        html += fmt::format("<dt>{}</dt><dd>{}. <span class=\"soft\">{}</span></dd>\n", breakable(way.name),
                             escaped(way.summary), escaped(way.cache));
     return html + "</dl>\n";
 }

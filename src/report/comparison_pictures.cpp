@@ -40,7 +40,7 @@ std::string breakable(const std::string& name) {
     std::string html;
     for (const char c : escaped(name)) {
         html += c;
-        if (c == ':' || c == ',' || c == '+' || c == '=') html += "<wbr/>";
+        if (c == ':' || c == ',' || c == '+' || c == '/') html += "<wbr/>";
     }
     return html;
 }

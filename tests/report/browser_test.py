@@ -43,6 +43,29 @@ addEventListener("load", () => {
 </script>
 """
 
+# Frames are stopped, another picture is chosen, frames play again. How the animations are after each.
+STOP = """
+<script>
+addEventListener("load", () => {
+  const seen = document.documentElement.dataset, play = document.getElementById("play");
+  const pair = document.querySelector("#viewer [name=pair]");
+  const states = () => [...new Set(document.getAnimations().map((one) => one.playState))].join();
+  const choose = (value) => {
+    pair.value = value;
+    pair.dispatchEvent(new Event("change"));
+  };
+  seen.first = states();
+  play.click();
+  choose("1");
+  seen.stopped = states();
+  choose("0");
+  play.click();
+  seen.again = states();
+  seen.times = String(new Set(document.getAnimations().map((one) => one.currentTime)).size);
+});
+</script>
+"""
+
 
 class Browser(unittest.TestCase):
     @classmethod
@@ -74,10 +97,10 @@ class Browser(unittest.TestCase):
         self.assertEqual([line for line in result.stderr.splitlines() if "CONSOLE" in line], [])
         return result.stdout
 
-    def used(self, *options):
-        """What was seen while the page was used, by name."""
+    def used(self, *options, name="page.html", script=USE):
+        """What was seen while a page was used, by name."""
         page = self.folder / "used.html"
-        page.write_text((self.folder / "page.html").read_text().replace("</body>", USE + "</body>"))
+        page.write_text((self.folder / name).read_text().replace("</body>", script + "</body>"))
         root = re.search(r"<html[^>]*>", self.opened(page, *options)).group()
         return dict(re.findall(r'data-([a-z]+)="([^"]*)"', root))
 
@@ -99,6 +122,26 @@ class Browser(unittest.TestCase):
                 self.assertEqual((seen["before"], seen["after"]), ("none", "block"))
                 self.assertLessEqual(int(seen["overflow"]), 0)
                 self.assertEqual(seen["requests"], "0")
+
+    def test_frames_stay_stopped(self):
+        pictures = [word for name in ("base.png", "noise.png") for word in ("--image", FIXTURES / "io" / name)]
+        self.reprise("compare", "--model", FIXTURES / "pipelines" / "tiny-svd", *pictures, "--steps", 2, "--runs", 1,
+                     "--fewer-steps", 1, "--width", 32, "--height", 32, "--frames", 2, "--guidance-mode", "batched", "--report", self.folder / "video.html")  # fmt: skip
+        seen = self.used(name="video.html", script=STOP)
+        self.assertEqual((seen["first"], seen["stopped"], seen["again"]), ("running", "paused", "running"))
+        self.assertEqual(seen["times"], "1")  # frames are in step
+
+    def test_a_printed_page_has_room_for_all(self):
+        page = self.folder / "printed.html"
+        seen = """<script>addEventListener("load", () => {
+          const right = (one) => one.getBoundingClientRect().right - document.body.getBoundingClientRect().right;
+          const all = [...document.querySelectorAll("th, td, figure")];
+          document.documentElement.dataset.over = String(Math.ceil(Math.max(...all.map(right))));
+        });</script>"""
+        text = (self.folder / "page.html").read_text().replace("@media print", "@media screen")
+        page.write_text(text.replace("</body>", seen + "</body>"))
+        found = re.search(r'data-over="([^"]*)"', self.opened(page, "--window-size=718,1000")).group(1)
+        self.assertLessEqual(int(found), 0)
 
     def test_without_scripts_pictures_stand_side_by_side(self):
         plain = self.folder / "plain.html"
