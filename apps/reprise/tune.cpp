@@ -194,7 +194,8 @@ void add_tune(CLI::App& app, Context& context) {
         ->group("Output")
         ->type_name("FILE.json")
         ->capture_default_str();
-    add_output_options(*command, options->output);
+    add_output_options(*command, options->output,
+                       "A JSON array, with what was measured of each configuration,");
     command->footer(
         "\nDistances are of final latents from the full result, relative, means over prompts and seeds. "
         "Without "

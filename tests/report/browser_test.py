@@ -125,8 +125,9 @@ class Browser(unittest.TestCase):
 
     def test_frames_stay_stopped(self):
         pictures = [word for name in ("base.png", "noise.png") for word in ("--image", FIXTURES / "io" / name)]
-        self.reprise("compare", "--model", FIXTURES / "pipelines" / "tiny-svd", *pictures, "--steps", 2, "--runs", 1,
-                     "--fewer-steps", 1, "--width", 32, "--height", 32, "--frames", 2, "--guidance-mode", "batched", "--report", self.folder / "video.html")  # fmt: skip
+        self.reprise("compare", "--model", FIXTURES / "pipelines" / "tiny-svd", "--guidance-mode", "batched", *pictures,
+                     "--width", 32, "--height", 32, "--frames", 2, "--steps", 2, "--runs", 1, "--fewer-steps", 1,
+                     "--report", self.folder / "video.html")  # fmt: skip
         seen = self.used(name="video.html", script=STOP)
         self.assertEqual((seen["first"], seen["stopped"], seen["again"]), ("running", "paused", "running"))
         self.assertEqual(seen["times"], "1")  # frames are in step
