@@ -7,12 +7,12 @@ import html
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core, cachify
-from reprise._pipeline import GuidanceMode, Pipeline, run_options, to_native, to_pil
+from reprise._pipeline import Pipeline, call_options, to_native, to_pil
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -72,21 +72,12 @@ class Plan:
 def plan(
     pipe: Pipeline,
     num_inference_steps: int | None = None,
-    *,
-    guidance_scale: float | None = None,
-    height: int = 0,
-    width: int = 0,
-    num_frames: int = 0,
-    scheduler: str = "",
-    guidance_mode: GuidanceMode = "auto",
+    **options: Any,
 ) -> Plan:
     """What a call with these options would do on the pipeline as it is prepared. Reads no weights. Options and errors
-    are those of a call."""
-    options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
-    video = _core.AnimateOptions()
-    video.num_frames = num_frames
-    options.video = video
-    return Plan(_core.plan(pipe._native, options), pipe.class_name)
+    are those of a call, such as height, num_frames, guidance_scale."""
+    native = call_options(num_inference_steps=num_inference_steps, **options)
+    return Plan(_core.plan(pipe._native, native), pipe.class_name)
 
 
 class Comparison:
@@ -129,71 +120,42 @@ def compare(
     images: Sequence[ImageLike] = (),
     num_inference_steps: int | None = None,
     seeds: Sequence[int] = (0,),
+    runs: int | None = None,
     fewer: Sequence[int] | None = None,
+    progress: Callable[[str], bool | None] | None = None,
     **options: Any,
 ) -> Comparison:
-    """Makes the same pictures in full, in each way of reuse, and with fewer steps; all by turns, so that a machine which is
-    slower meanwhile is as slow for each. The pipeline's preparation is as before afterwards. ValueError unless there are
-    prompts or images.
+    """Makes the same pictures in full, in each way of reuse, and with fewer steps, as `reprise compare` does: by turns, so
+    that a machine which is slower meanwhile is as slow for each. The pipeline's preparation is as before afterwards.
 
-    prompts: what to draw. images: in their place, what to animate.
+    prompts: what to draw. images: in their place, what to animate. Each with each of the seeds.
     ways: configurations, or policies by their names, under names for people; None: the denoiser's default.
-    fewer: numbers of steps; None: for each way as many as take about its time.
-    options: of the calls, such as guidance_scale.
+    runs: measured, of each way, prompt and seed; None: 3 of a single prompt and seed, 2 of two, else 1.
+    fewer: numbers of steps; None: for each way as many as take about its time, and some that make a curve.
+    progress: told before each run what it is; returning False stops it with `reprise.Cancelled`.
+    options: of the calls, such as guidance_scale. ValueError for what cannot be run or compared.
     """
-    ways = ways if ways is not None else {"default": "default"}
-    prompts = [prompts] if isinstance(prompts, str) else prompts
+    for name in ("prompt", "image", "seed"):
+        if name in options:
+            raise TypeError(f"{name} differs from run to run: give {name}s")
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if bool(prompts) == bool(images):
         raise ValueError("expected prompts to draw or images to animate, one of the two")
-    subjects: list[tuple[str, dict[str, Any]]] = [(prompt, {"prompt": prompt}) for prompt in prompts]
-    subjects += [(f"picture {number}", {"image": image}) for number, image in enumerate(images, 1)]
-    steps = num_inference_steps or pipe._native.num_inference_steps
-    configs = {n: cachify.make_policy(pipe, way) if isinstance(way, str) else list(way) for n, way in ways.items()}
-    pairs = [(label, subject | {"seed": seed}) for seed in seeds for label, subject in subjects]
-    before = _core.preparation_of(pipe._native)
-    bar, pipe._progress_bar_config = pipe._progress_bar_config, {"disable": True}
-
-    def run(pair: tuple[str, dict[str, Any]], config: list[cachify.Entry] | None, num_steps: int) -> _core.GenerateOutput:
-        if config is None:
-            cachify.unprepare(pipe)
-        else:
-            cachify.prepare(pipe, num_steps, config)
-        return pipe(**pair[1], num_inference_steps=num_steps, **options)._native
-
-    try:
-        run(pairs[0], None, steps)  # the first of each way compiles, and is not counted
-        full = run(pairs[0], None, steps).report.denoise_seconds
-        equal = {}  # by way: the number of steps that takes about its time
-        for name, config in configs.items():
-            run(pairs[0], config, steps)
-            share = run(pairs[0], config, steps).report.denoise_seconds / full
-            equal[name] = max(1, min(steps - 1, round(steps * share)))
-        counts = sorted(set(equal.values() if fewer is None else fewer))
-        if counts:
-            equal = {n: min((abs(count - wanted), count) for count in counts)[1] for n, wanted in equal.items()}
-        runs: dict[tuple[str, str], tuple[list[cachify.Entry] | None, int]] = {("full", "full"): (None, steps)}
-        runs |= {("cached", name): (config, steps) for name, config in configs.items()}
-        runs |= {("fewer", f"{count} steps"): (None, count) for count in counts}
-        outputs: dict[tuple[str, str], list[_core.GenerateOutput]] = {way: [] for way in runs}
-        for pair in pairs:
-            for way, (used, num_steps) in runs.items():
-                outputs[way].append(run(pair, used, num_steps))
-    finally:
-        pipe._progress_bar_config = bar
-        _core.restore_preparation(pipe._native, before)
-
-    native = _core.Comparison()
-    native.title = f"{pipe.class_name}, {steps} steps"
-    native.settings = [("precision", pipe.precision), *((name, str(value)) for name, value in options.items())]
-    for label, call in pairs:
-        native.add_pair(label, call["seed"])
-    full_seconds = [output.report.denoise_seconds for output in outputs["full", "full"]]
-    for (kind, name), (_, num_steps) in runs.items():
-        text = ways[name] if kind == "cached" else ""
-        cache = text if isinstance(text, str) else "a configuration"
-        beside = equal.get(name) if kind == "cached" else None
-        native.add_way(kind, name, cache, num_steps, outputs[kind, name], full_seconds, beside)
-    native.measure()
+    ways = ways if ways is not None else {"default": "default"}
+    configs = [(n, cachify.make_policy(pipe, way) if isinstance(way, str) else list(way)) for n, way in ways.items()]
+    native = _core.compare(
+        pipe._native,
+        call_options(num_inference_steps=num_inference_steps, **options),
+        prompts or [f"picture {number}" for number, _ in enumerate(images, 1)],
+        [to_native(image) for image in images],
+        configs,
+        [seed % 2**64 for seed in seeds],
+        runs,
+        None if fewer is None else list(fewer),
+        progress,
+    )
+    plain = {name: value for name, value in options.items() if isinstance(value, (str, int, float, tuple))}
+    native.settings += [(name, str(value)) for name, value in plain.items()]
     return Comparison(native)
 
 

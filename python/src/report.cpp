@@ -12,6 +12,7 @@
 #include "bindings.h"
 #include "io/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
+#include "report/bout.h"
 #include "report/comparison.h"
 #include "report/comparison_page.h"
 #include "report/graph_drawing.h"
@@ -46,39 +47,26 @@ Plan make_plan(const Pipeline& pipe, const GenerateOptions& options) {
     return result;
 }
 
-/// What `cachify::prepare` left on a pipeline, to be put back later.
-struct Preparation {
-    std::optional<pipelines::Preparation> value;
-};
-
-/// Adds a way to a comparison: one output for each of its pairs, and of each the full run's seconds beside
-/// it.
-void add_way(report::Comparison& comparison, const std::string& kind, const std::string& name,
-             const std::string& cache, int num_steps, const std::vector<GenerateOutput>& outputs,
-             const std::vector<double>& full_seconds, std::optional<int> equal_steps) {
-    report::Way way;
-    way.kind = kind == "full"     ? report::Way::Kind::full
-               : kind == "cached" ? report::Way::Kind::cached
-                                  : report::Way::Kind::fewer;
-    way.name = name;
-    way.cache = cache;
-    way.num_steps = num_steps;
-    way.equal_steps = equal_steps;
-    for (std::size_t p = 0; p < outputs.size(); ++p) {
-        const GenerateOutput& output = outputs[p];
-        const Shape& shape = output.latents.shape();
-        way.made.push_back(
-            {output.images, shape.size() == 5
-                                ? output.latents.reshaped({shape[0] * shape[1], shape[2], shape[3], shape[4]})
-                                : output.latents});
-        way.turns.push_back({output.report, full_seconds.at(p)});
-        way.summary = output.report.summary;
-    }
-    if (way.kind == report::Way::Kind::full)
-        comparison.full = std::move(way);
-    else
-        (way.kind == report::Way::Kind::cached ? comparison.cached : comparison.fewer)
-            .push_back(std::move(way));
+report::Comparison compare(Pipeline& pipe, const GenerateOptions& generate,
+                           const std::vector<std::string>& prompts, const std::vector<Image>& images,
+                           const std::vector<std::pair<std::string, nb::list>>& ways,
+                           const std::vector<std::uint64_t>& seeds, std::optional<int> runs,
+                           std::optional<std::vector<int>> fewer, const nb::object& progress) {
+    report::BoutOptions options = {generate, prompts, images,          {}, cachify::Count::steps,
+                                   seeds,    runs,    std::move(fewer)};
+    for (const auto& [name, entries] : ways) options.contestants.push_back({name, config_of(entries)});
+    const auto call = [&](const GenerateOptions& asked, const std::string& label,
+                          const cachify::Config* /*reused*/) {
+        if (!goes_on(progress, label)) throw Error(ErrorKind::cancelled, "stopped while comparing");
+        GenerateOptions one = asked;
+        one.callback_on_step_end = [](const StepInfo&) { return goes_on(nb::none()); };
+        one.on_phase = [](std::string_view) { goes_on(nb::none()); };
+        return pipe(one);
+    };
+    const nb::gil_scoped_release unlock;
+    report::Comparison comparison = report::Bout(pipe, std::move(options), call).run();
+    comparison.settings.emplace_back("version", REPRISE_VERSION);
+    return comparison;
 }
 
 void bind_plan(nb::module_& m) {
@@ -97,38 +85,19 @@ void bind_plan(nb::module_& m) {
             },
             "title"_a, "most_panels"_a);
     m.def("plan", &make_plan, "pipe"_a, "options"_a);
-    nb::class_<Preparation>(m, "Preparation", "What `prepare` left on a pipeline.");
-    m.def(
-        "preparation_of",
-        [](Pipeline& pipe) { return Preparation{pipe.implementation().denoiser().preparation}; }, "pipe"_a);
-    m.def(
-        "restore_preparation",
-        [](Pipeline& pipe, const Preparation& preparation) {
-            pipe.implementation().denoiser().preparation = preparation.value;
-        },
-        "pipe"_a, "preparation"_a);
 }
 
 void bind_comparison(nb::module_& m) {
     nb::class_<report::Comparison>(m, "Comparison")
-        .def(nb::init<>())
-        .def_rw("title", &report::Comparison::title)
-        .def_rw("settings", &report::Comparison::settings)
-        .def(
-            "add_pair",
-            [](report::Comparison& comparison, const std::string& prompt, std::uint64_t seed) {
-                comparison.pairs.push_back({prompt, seed, 0});
-            },
-            "prompt"_a, "seed"_a)
-        .def("add_way", &add_way, "kind"_a, "name"_a, "cache"_a, "num_steps"_a, "outputs"_a, "full_seconds"_a,
-             "equal_steps"_a.none())
-        .def("measure", &report::Comparison::measure, nb::call_guard<nb::gil_scoped_release>())
+        .def_rw("settings", &report::Comparison::settings, "(name, value): how it was made.")
         .def("contact_sheet", &report::contact_sheet, "most_pairs"_a)
         .def("to_text", [](const report::Comparison& comparison) { return report::to_text(comparison); })
         .def("to_csv", &report::to_csv)
         .def("to_json",
              [](const report::Comparison& comparison) { return report::to_json(comparison).dump(2); })
         .def("to_html", &report::to_html, "most_pairs"_a);
+    m.def("compare", &compare, "pipe"_a, "generate"_a, "prompts"_a, "images"_a, "ways"_a, "seeds"_a,
+          "runs"_a.none(), "fewer"_a.none(), "progress"_a.none());
     m.def(
         "psnr", [](const Image& a, const Image& b) { return psnr(a, b); }, "a"_a, "b"_a);
     m.def(
@@ -191,7 +160,9 @@ void bind_tune(nb::module_& m) {
             options.trials = trials;
             options.minutes = minutes;
             options.state = state;
-            options.progress = [&](std::string_view what) { return goes_on(progress, what); };
+            options.progress = [&](std::string_view what) {  // nothing to say: only Ctrl-C is looked for
+                return what.empty() ? goes_on(nb::none()) : goes_on(progress, what);
+            };
             const nb::gil_scoped_release unlock;
             return tune::tune(pipe, options);
         },
