@@ -284,21 +284,6 @@ def test_plans_are_drawn(pipe):
     assert svg.lstrip().startswith("<svg") and "down_blocks.0" in svg and "StableDiffusionXLPipeline" in svg
 
 
-def test_comparisons(pipe, tmp_path):
-    cachify.prepare(pipe, STEPS, cachify.SDXL_DEFAULT_CONFIG)
-    before = latents(pipe)
-    ways = {"every other": cachify.SDXL_DEFAULT_CONFIG, "deep": "deepcache:interval=2"}
-    options = {"num_inference_steps": STEPS, "guidance_scale": 5.0, "guidance_mode": "batched"}
-    result = reprise.compare(pipe, ["red apple", "a dog"], ways, seeds=(42,), fewer=(2, 4), **options)
-    assert numpy.array_equal(latents(pipe), before)  # prepared as before
-    numbers = json.dumps(result.to_dict())
-    assert all(name in numbers and name in result.to_csv() for name in ("every other", "deep", "2 steps", "4 steps"))
-    assert result.grid().width >= 4 * 64 and result.grid().height > 2 * 64
-    assert "data:image/png" in result._repr_html_() and "every other" in result._repr_html_()
-    result.save(tmp_path / "page.html")
-    assert "<html" in (tmp_path / "page.html").read_text()
-
-
 def test_calibrating_and_block_caching(pipe, tmp_path):
     runs = []
     profile = reprise.calibrate(
@@ -334,12 +319,6 @@ def test_pictures_take_the_place_of_prompts():
     for search in (reprise.calibrate, reprise.tune):
         with pytest.raises(ValueError, match="picture"):
             search(drawing, images=[picture], num_inference_steps=2)
-    size = {"num_inference_steps": 4, "width": 32, "height": 32}
-    compared = reprise.compare(pipe, images=[picture, picture.rotate(90)], seeds=(0,), **size).to_dict()
-    assert [pair["prompt"] for pair in compared["pairs"]] == ["picture 1", "picture 2"]
-    for subjects in ({}, {"prompts": "red apple", "images": [picture]}):
-        with pytest.raises(ValueError, match="one of the two"):
-            reprise.compare(pipe, **subjects)
 
 
 def test_tuning_is_stopped_by_its_callback(pipe):
