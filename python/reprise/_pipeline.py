@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -187,42 +188,7 @@ class Pipeline:
             KeyboardInterrupt. The pipeline can be used as before afterwards.
         on_phase: called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
         """
-        options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
-        set_texts(
-            options, prompt, prompt_2, prompt_3, negative_prompt, negative_prompt_2, negative_prompt_3, clip_skip,
-            max_sequence_length, clean_caption,
-        )  # fmt: skip
-        embeddings = {
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "pooled_prompt_embeds": pooled_prompt_embeds,
-            "negative_pooled_prompt_embeds": negative_pooled_prompt_embeds,
-            "prompt_attention_mask": prompt_attention_mask,
-            "negative_prompt_attention_mask": negative_prompt_attention_mask,
-        }
-        given = {name: as_floats(array) for name, array in embeddings.items() if array is not None}
-        if given:
-            options.set_embeddings(given)
-        if image is not None:
-            options.image = to_native(image)
-        options.guidance_rescale = guidance_rescale
-        options.skip_guidance_layers = list(skip_guidance_layers)
-        options.seed = seed % 2**64
-        options.num_images_per_prompt = num_images_per_prompt
-        options.use_resolution_binning = use_resolution_binning
-        options.original_size = original_size
-        options.crops_coords_top_left = crops_coords_top_left
-        options.target_size = target_size
-        options.decode = decode
-        if latents is not None:
-            options.set_latents(as_floats(latents))
-        video = _core.AnimateOptions()
-        video.num_frames, video.fps, video.motion_bucket_id = num_frames, fps, motion_bucket_id
-        video.noise_aug_strength = noise_aug_strength
-        video.min_guidance_scale, video.max_guidance_scale = min_guidance_scale, max_guidance_scale
-        video.decode_chunk_size = decode_chunk_size
-        video.fit = fit
-        options.video = video
+        options = call_options(**{name: value for name, value in locals().items() if name in _OPTIONS})
 
         with _ProgressBar(self._progress_bar_config) as step_done:
 
@@ -253,11 +219,7 @@ class Pipeline:
         negative_pooled_prompt_embeds: (prompts, pooled width); prompt_attention_mask, negative_prompt_attention_mask:
         (prompts, tokens) of 1 and 0. Those that the model takes. ValueError as for a call.
         """
-        options = _core.GenerateOptions()
-        set_texts(
-            options, prompt, prompt_2, prompt_3, negative_prompt, negative_prompt_2, negative_prompt_3, clip_skip,
-            max_sequence_length, clean_caption,
-        )  # fmt: skip
+        options = call_options(**{name: value for name, value in locals().items() if name in _OPTIONS})
         return self._native.encode_prompt(options)
 
     def set_progress_bar_config(self, **config: Any) -> None:
@@ -350,46 +312,33 @@ def as_floats(array: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.float
     return numpy.ascontiguousarray(array, numpy.float32)
 
 
-def set_texts(
-    options: _core.GenerateOptions,
-    prompt: str | Sequence[str] | None,
-    prompt_2: str | None,
-    prompt_3: str | None,
-    negative_prompt: str | None,
-    negative_prompt_2: str | None,
-    negative_prompt_3: str | None,
-    clip_skip: int | None,
-    max_sequence_length: int | None,
-    clean_caption: bool,
-) -> None:
-    """What text encoders are given, and how."""
-    if prompt is None or isinstance(prompt, str):
-        options.prompt = prompt or ""
-    else:
-        options.prompts = list(prompt)
-    options.prompt_2, options.prompt_3 = prompt_2, prompt_3
-    options.negative_prompt = negative_prompt
-    options.negative_prompt_2, options.negative_prompt_3 = negative_prompt_2, negative_prompt_3
-    options.clip_skip = clip_skip
-    options.max_sequence_length = max_sequence_length
-    options.clean_caption = clean_caption
+# Arguments of a call but for those that watch it.
+_OPTIONS = frozenset(inspect.signature(Pipeline.__call__).parameters) - {"self", "callback_on_step_end", "on_phase"}
+_EMBEDDINGS = frozenset(name for name in _OPTIONS if name.endswith(("_embeds", "_attention_mask")))
 
 
-def run_options(
-    num_inference_steps: int | None,
-    guidance_scale: float | None,
-    height: int,
-    width: int,
-    scheduler: str,
-    guidance_mode: GuidanceMode,
-) -> _core.GenerateOptions:
-    """How a call is run, whatever it draws."""
-    options = _core.GenerateOptions()
-    options.num_inference_steps = num_inference_steps
-    options.guidance_scale = guidance_scale
-    options.height, options.width = height, width
-    options.scheduler = scheduler
-    options.guidance_mode = guidance_mode
+def call_options(**arguments: Any) -> _core.GenerateOptions:
+    """The options of a call, by the names of its arguments. TypeError for a name that is none of them."""
+    for name in arguments.keys() - _OPTIONS:
+        raise TypeError(f"a call has no option {name!r}")
+    options, video = _core.GenerateOptions(), _core.AnimateOptions()
+    embeddings = {name: as_floats(arguments[name]) for name in _EMBEDDINGS & set(arguments) if arguments[name] is not None}
+    if embeddings:
+        options.set_embeddings(embeddings)
+    for name, value in arguments.items():
+        if name in _EMBEDDINGS or (value is None and name in ("prompt", "image", "latents")):
+            continue
+        if name == "prompt" and not isinstance(value, str):
+            options.prompts = list(value)
+        elif name == "image":
+            options.image = to_native(value)
+        elif name == "latents":
+            options.set_latents(as_floats(value))
+        elif name == "seed":
+            options.seed = value % 2**64
+        else:
+            setattr(video if hasattr(video, name) else options, name, value)
+    options.video = video
     return options
 
 

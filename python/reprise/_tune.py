@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core
-from reprise._pipeline import GuidanceMode, Pipeline, run_options, to_native
+from reprise._pipeline import Pipeline, call_options, to_native
 
 if TYPE_CHECKING:
     from reprise._pipeline import ImageLike
@@ -35,6 +35,14 @@ class Profile:
         return cast("dict[str, Any]", json.loads(self._json))
 
 
+def _run_options(options: dict[str, Any]) -> _core.GenerateOptions:
+    """Those of calls but for what differs from run to run. TypeError for that, and for what is no option."""
+    for name in ("prompt", "seed", "latents", "decode"):
+        if name in options:
+            raise TypeError(f"{name} differs from run to run, or is never asked for")
+    return call_options(**options)
+
+
 def calibrate(
     pipe: Pipeline,
     prompts: Sequence[str] = (),
@@ -42,28 +50,24 @@ def calibrate(
     images: Sequence[ImageLike] = (),
     seeds: Sequence[int] = (0, 1),
     kinds: Sequence[str] = ("block",),
-    num_inference_steps: int | None = None,
-    guidance_scale: float | None = None,
-    height: int = 0,
-    width: int = 0,
-    scheduler: str = "",
-    guidance_mode: GuidanceMode = "auto",
     progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Profile:
     """Runs the pipeline without reuse and measures what changes from step to step. Its preparation is as before afterwards.
 
     prompts: each is drawn with each seed; none: some everyday things. images: likewise, of pipelines that animate them.
     kinds: of the modules that are measured; blocks always are.
     progress: told before each run which it is, from 0, and of how many. Ctrl-C stops it between steps.
+    options: of the calls, such as num_inference_steps, scheduler, negative_prompt, motion_bucket_id.
     """
-    options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
-    natives = [to_native(image) for image in images]
-    return Profile(_core.calibrate(pipe._native, options, list(prompts), natives, list(seeds), list(kinds), progress))
+    native = _run_options(options)
+    pictures = [to_native(image) for image in images]
+    return Profile(_core.calibrate(pipe._native, native, list(prompts), pictures, list(seeds), list(kinds), progress))
 
 
 def tune(
     pipe: Pipeline,
-    speedups: Sequence[float] = (2,),
+    speedups: Sequence[float] | None = None,
     *,
     ssim: float = 0,
     psnr: float = 0,
@@ -74,16 +78,11 @@ def tune(
     trials: int = 200,
     minutes: float = 0,
     state: str | os.PathLike[str] = "",
-    num_inference_steps: int | None = None,
-    guidance_scale: float | None = None,
-    height: int = 0,
-    width: int = 0,
-    scheduler: str = "",
-    guidance_mode: GuidanceMode = "auto",
     progress: Callable[[str], bool | None] | None = None,
+    **options: Any,
 ) -> list[_core.Tuned]:
     """Finds the schedules that keep most of the picture at a speed (docs/tuning.md): a configuration for each speedup of the
-    denoiser's steps, or with `ssim` or `psnr` (dB) the fastest that keeps so much on average. The pipeline's preparation is
+    denoiser's steps (2), or with `ssim` or `psnr` (dB) in its place the fastest that keeps so much on average. The pipeline's preparation is
     as before afterwards.
 
     prompts: none: some everyday things. images: what pipelines animate that do so. pairs: prompts or images with seeds that
@@ -92,11 +91,15 @@ def tune(
     trials: schedules that are run for each speedup. minutes: after so many no more are tried; 0: as many as `trials` says.
     state: a file where what was measured is kept, and taken from.
     progress: told what it does, in words; returning False stops it with `reprise.Cancelled`.
+    options: of the calls, such as num_inference_steps, scheduler, negative_prompt, motion_bucket_id.
     """
-    asked = [] if ssim > 0 or psnr > 0 else [float(speedup) for speedup in speedups]
-    options = run_options(num_inference_steps, guidance_scale, height, width, scheduler, guidance_mode)
+    by_quality = ssim != 0 or psnr != 0
+    if by_quality and speedups is not None:
+        raise ValueError("expected speedups, or what pictures are to reach, one of the two")
+    asked = [] if by_quality else [2.0] if speedups is None else [float(speedup) for speedup in speedups]
+    native = _run_options(options)
     where = os.fspath(state)
-    natives = [to_native(image) for image in images]
+    pictures = [to_native(image) for image in images]
     return _core.tune(
-        pipe._native, options, list(prompts), natives, pairs, asked, ssim, psnr, seed, trials, minutes, where, progress
+        pipe._native, native, list(prompts), pictures, pairs, asked, ssim, psnr, seed, trials, minutes, where, progress
     )

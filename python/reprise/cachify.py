@@ -181,10 +181,15 @@ def deep_cache(
     return _core.deep_cache(_modules(pipe), interval, branch, uniform, center, power)
 
 
-def t_gate(*, gate: int = 10, warm_up: int = 2, interval: int = 5, interval_after_gate: int = 1) -> Config:
+def t_gate(
+    *, gate: int = 10, warm_up: int = 2, interval: int = 5, interval_after_gate: int = 1, conditional: bool = False
+) -> Config:
     """T-Gate (Zhang et al., arXiv 2404.02747): from step `gate` on cross-attention is what it was and guidance is off;
-    before it, from step `warm_up` on, self-attention runs at one step in `interval`."""
-    return _core.t_gate(gate, warm_up, interval, interval_after_gate)
+    before it, after step `warm_up`, self-attention runs at one step in `interval`.
+
+    conditional: that half of guidance goes on alone, as Stable Video Diffusion needs, whose other does not see the picture.
+    """
+    return _core.t_gate(gate, warm_up, interval, interval_after_gate, conditional)
 
 
 def attention_broadcast(
@@ -258,12 +263,12 @@ def easy_cache(
     mask: str = "",
 ) -> Config:
     """EasyCache (Zhou et al., arXiv 2507.02860): the whole denoiser is reused by what it adds to its input, until the change
-    that the input's own leads one to expect exceeds the threshold (0.05, after 2 steps).
+    that the input's own leads one to expect exceeds the threshold (0.05, after 2 steps); the last step always runs.
 
-    unet: weighed as in stable-diffusion.cpp for UNets, on its scale (1, after 3 steps). The rest is `dual_block_cache`'s.
+    unet: weighed as in stable-diffusion.cpp for UNets, on its scale (1), between 15 and 95 % of the steps. The rest is `dual_block_cache`'s.
     """
     threshold = (1.0 if unet else 0.05) if threshold is None else threshold
-    warm_up = (3 if unet else 2) if warm_up is None else warm_up
+    warm_up = (1 if unet else 2) if warm_up is None else warm_up
     return _core.easy_cache(unet, _core.RunningOptions(threshold, warm_up, most_in_a_row, most_in_all, mask))
 
 

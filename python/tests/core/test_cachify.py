@@ -315,10 +315,41 @@ def test_pictures_take_the_place_of_prompts():
     assert runs == [(0, 2), (1, 2)]
     assert both.to_dict()["modules"] != reprise.calibrate(pipe, images=[picture], **run).to_dict()["modules"]
     assert reprise.calibrate(pipe, images=[picture] * 2, **run).to_dict()["run"]["seeds"] == [0]
+    shorter = reprise.calibrate(pipe, images=[picture], num_frames=2, **run)
+    assert shorter.to_dict()["modules"] != reprise.calibrate(pipe, images=[picture], **run).to_dict()["modules"]
     drawing = quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f32"))
     for search in (reprise.calibrate, reprise.tune):
         with pytest.raises(ValueError, match="picture"):
             search(drawing, images=[picture], num_inference_steps=2)
+
+
+def test_options_of_calls_are_taken_by_what_runs_them(pipe):
+    run = {"seeds": (0,), "num_inference_steps": 2}
+    changes = [reprise.calibrate(pipe, ["rocket"], negative_prompt=n, **run).to_dict()["modules"] for n in ("red", "apple")]
+    assert changes[0] != changes[1]
+    for what in (reprise.calibrate, reprise.tune, reprise.plan):
+        with pytest.raises(TypeError, match="nonsense"):
+            what(pipe, nonsense=1)
+    for search in (reprise.calibrate, reprise.tune):
+        with pytest.raises(TypeError, match="run to run"):
+            search(pipe, latents=numpy.zeros((1, 4, 8, 8)))
+
+
+def test_steps_of_a_list_keep_of_how_many_they_are(pipe):
+    profile = reprise.calibrate(pipe, ["rocket"], seeds=(0,), num_inference_steps=STEPS)
+    config = cachify.block_caching(profile, threshold=5.0)
+    assert config[0]["select_cache_step_func"]["of"] == STEPS
+    for same in (config, cachify.parse_config(cachify.to_json(config))):
+        cachify.prepare(pipe, STEPS, same)
+        with pytest.raises(ValueError, match=f"is for {STEPS} steps"):
+            cachify.prepare(pipe, STEPS + 1, same)
+
+
+def test_tuning_refuses_before_it_runs(pipe):
+    for wrong in ({"ssim": 2}, {"ssim": -1}, {"psnr": float("nan")}, {"speedups": [2, float("nan")]}, {"speedups": []},
+                  {"speedups": [2], "ssim": 0.9}, {"minutes": -1}, {"num_images_per_prompt": 2}):  # fmt: skip
+        with pytest.raises(ValueError):
+            reprise.tune(pipe, progress=lambda _: pytest.fail("it began"), **wrong)
 
 
 def test_tuning_is_stopped_by_its_callback(pipe):
