@@ -181,18 +181,10 @@ class Extender {
     }
 
     ModuleId module_of(const std::string& name) const {
-        const ModuleId id = name.empty() ? first_inside(0, {ModuleKind::block}) : source_.find_module(name);
+        const ModuleId id =
+            name.empty() ? first_inside(source_, 0, {ModuleKind::block}) : source_.find_module(name);
         if (id < 0) usage_error("a decision looks at module '{}', which the {} lacks", name, source_.name);
         return id;
-    }
-
-    /// The first module inside `outer` of one of these kinds, or -1.
-    ModuleId first_inside(ModuleId outer, std::initializer_list<ModuleKind> kinds) const {
-        for (std::size_t m = 0; m < source_.modules.size(); ++m)
-            if (source_.is_within(static_cast<ModuleId>(m), outer) &&
-                std::find(kinds.begin(), kinds.end(), source_.modules[m].kind) != kinds.end())
-                return static_cast<ModuleId>(m);
-        return -1;
     }
 
     const Module& with_stream(ModuleId id) const {
@@ -243,11 +235,11 @@ class Extender {
     /// The input of a block as the timestep modulates it. It lies within what may be reused: computed beside
     /// it, which costs a norm or a resnet.
     NodeId modulated(ModuleId block) {
-        const ModuleId attention =
-            first_inside(block, {ModuleKind::self_attention, ModuleKind::joint_attention});
-        if (attention >= 0) return beside(renamed(with_stream(attention).inputs.front()));
-        // Without attention the timestep comes in with the first resnet.
-        return beside(given_by(std::max(block, first_inside(block, {ModuleKind::resnet}))));
+        const NodeId id = modulated_input(source_, block);
+        if (id < 0)
+            usage_error("a decision looks at '{}', which gives nothing",
+                        source_.modules[static_cast<std::size_t>(block)].name);
+        return beside(renamed(id));
     }
 
     void add_probe(const Decision& decision) {
@@ -284,6 +276,26 @@ class Extender {
 };
 
 }  // namespace
+
+ModuleId first_inside(const Graph& graph, ModuleId outer, std::initializer_list<ModuleKind> kinds) {
+    for (std::size_t m = 0; m < graph.modules.size(); ++m)
+        if (graph.is_within(static_cast<ModuleId>(m), outer) &&
+            std::find(kinds.begin(), kinds.end(), graph.modules[m].kind) != kinds.end())
+            return static_cast<ModuleId>(m);
+    return -1;
+}
+
+NodeId modulated_input(const Graph& graph, ModuleId block) {
+    const auto module = [&](ModuleId id) -> const Module& {
+        return graph.modules[static_cast<std::size_t>(id)];
+    };
+    const ModuleId attention =
+        first_inside(graph, block, {ModuleKind::self_attention, ModuleKind::joint_attention});
+    if (attention >= 0 && !module(attention).inputs.empty()) return module(attention).inputs.front();
+    // Without attention the timestep comes in with the first resnet.
+    const auto& outputs = module(std::max(block, first_inside(graph, block, {ModuleKind::resnet}))).outputs;
+    return outputs.empty() ? NodeId{-1} : outputs.front();
+}
 
 Extended extend(const Graph& graph, const Schedule& schedule,
                 const std::vector<std::string>& varying_inputs) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,13 @@ struct Extended {
         return index < 0 ? nullptr : &choices[static_cast<std::size_t>(index)];
     }
 };
+
+/// The first module inside `outer` of one of these kinds, or -1.
+graph::ModuleId first_inside(const graph::Graph& graph, graph::ModuleId outer,
+                             std::initializer_list<ModuleKind> kinds);
+/// A block's input as the timestep modulates it: what its first attention takes; where it has none, what its
+/// first resnet gives. -1 where it has neither and gives nothing.
+graph::NodeId modulated_input(const graph::Graph& graph, graph::ModuleId block);
 
 /// `varying_inputs` names the graph's inputs that differ between evaluations. What the schedule's decision
 /// looks at is added as an output, where it is a value of the graph. Error (usage) when a delta rule

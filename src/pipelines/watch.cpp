@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <initializer_list>
+
+#include "cachify/extend.h"
 
 namespace reprise::pipelines {
 
@@ -11,33 +12,6 @@ using graph::Graph;
 using graph::ModuleId;
 using graph::ModuleKind;
 using graph::NodeId;
-
-namespace {
-
-/// The first module inside `outer` of one of these kinds, or null.
-const graph::Module* first_inside(const Graph& graph, ModuleId outer,
-                                  std::initializer_list<ModuleKind> kinds) {
-    for (std::size_t m = 0; m < graph.modules.size(); ++m)
-        if (graph.is_within(static_cast<ModuleId>(m), outer) &&
-            std::find(kinds.begin(), kinds.end(), graph.modules[m].kind) != kinds.end())
-            return &graph.modules[m];
-    return nullptr;
-}
-
-/// The value of Sight::modulated, or -1.
-NodeId modulated_value(const Graph& graph) {
-    const auto* block = first_inside(graph, 0, {ModuleKind::block});
-    if (block == nullptr) return -1;
-    const auto id = static_cast<ModuleId>(block - graph.modules.data());
-    const auto* attention =
-        first_inside(graph, id, {ModuleKind::self_attention, ModuleKind::joint_attention});
-    if (attention != nullptr && !attention->inputs.empty()) return attention->inputs.front();
-    const auto* resnet = first_inside(graph, id, {ModuleKind::resnet});
-    const auto& outputs = (resnet != nullptr ? resnet : block)->outputs;
-    return outputs.empty() ? NodeId{-1} : outputs.front();
-}
-
-}  // namespace
 
 WatchPoints::WatchPoints(const Graph& graph, const Watch& watch)
     : see_(watch.see), first_(graph.outputs.size()) {
@@ -58,7 +32,8 @@ WatchPoints::WatchPoints(const Graph& graph, const Watch& watch)
         own.output = static_cast<std::ptrdiff_t>(
             place(joint ? module.outputs[module.inputs.size() - 1] : module.outputs.front()));
     }
-    const NodeId modulated = modulated_value(graph);
+    const ModuleId block = cachify::first_inside(graph, 0, {ModuleKind::block});
+    const NodeId modulated = block < 0 ? NodeId{-1} : cachify::modulated_input(graph, block);
     if (modulated >= 0) modulated_ = static_cast<std::ptrdiff_t>(place(modulated));
 }
 

@@ -32,8 +32,7 @@ constexpr double kSmallBytes = 3e8;
 constexpr int kLeastSteps = 4;
 
 /// What a state's measurements depend on beside its run: texts, pictures, sampling, and what computes.
-std::string fingerprint_of(const TuneOptions& options, const GenerateOptions& base,
-                           const LoadOptions& load) {
+std::string fingerprint_of(const TuneOptions& options, const GenerateOptions& base, const LoadOptions& load) {
     Fingerprint all;
     const auto add = [&](const auto& value) { all.add(fmt::format("{}\n", value)); };
     const auto add_if = [&](const auto& value) {
