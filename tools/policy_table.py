@@ -77,6 +77,7 @@ def measure(reprise: Path, model: str, work: Path, seeds: int, scored: bool) -> 
         words += ["--pictures", work / f"{model}-pictures", "--score", shlex.join([sys.executable, str(retrieval)])]
     result = json.loads(run(reprise, "compare", *common, "--seed", SEED, "--seeds", seeds, "--runs", 1, "--quiet", "--json", *words,
                             "--report", work / f"{model}.html", "--csv", work / f"{model}.csv"))  # fmt: skip
+    result.pop("files", None)  # where they are is no one's business
     names = iter([cache.format(profile="...") for cache in MODELS[model]] + caches[len(MODELS[model]) :])
     for way in result["ways"]:
         for key in ("per_step", "cache", "decisions"):
