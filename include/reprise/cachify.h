@@ -74,8 +74,8 @@ class StepFunction {
     StepFunction(std::vector<int> steps, int num_steps = 0);
     // NOLINTEND(google-explicit-constructor)
 
-    /// One of cache-dit's step masks: "slow", "medium", "fast", "ultra", as it has them for 28 steps, stretched
-    /// in proportion to other numbers, where its own differ a little. Error (usage) for another.
+    /// One of cache-dit's step masks: "slow", "medium", "fast", "ultra", as it has them for 28 steps,
+    /// stretched in proportion to other numbers, where its own differ a little. Error (usage) for another.
     static StepFunction mask(const std::string& name);
 
     bool operator()(int step, int num_steps) const { return function_(step, num_steps); }

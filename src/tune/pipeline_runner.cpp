@@ -67,19 +67,24 @@ PipelineRunner::~PipelineRunner() {
 
 void PipelineRunner::use(const std::vector<cachify::Config>& modes, GuidanceMode guidance,
                          std::size_t pairs) {
+    release();
     auto& denoiser = pipe_.denoiser();
     denoiser.preparation = pipelines::Preparation{};
     denoiser.preparation->modes = modes;
-    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    for (std::size_t i = 0; i < std::min(pairs, pairs_.size()); ++i) {
         Pair& pair = pairs_[i];
-        pair.predictions.clear();
-        pair.run.reset();
-        if (i >= pairs) continue;
         auto shape = pair.ingredients.ahead.shape;
         shape.mode = guidance;
         pair.run = std::make_unique<pipelines::GuidedDenoiser::Run>(
             denoiser.start(shape, pair.ingredients.ahead.evaluations, pair.ingredients.pictures,
                            pair.ingredients.options.on_phase));
+    }
+}
+
+void PipelineRunner::release() {
+    for (Pair& pair : pairs_) {
+        pair.predictions.clear();
+        pair.run.reset();
     }
 }
 

@@ -25,6 +25,9 @@ class PipelineRunner final : public Runner {
     /// Compiles for these modes, the first of which is a full step, for the first so many pairs.
     void use(const std::vector<cachify::Config>& modes, GuidanceMode guidance, std::size_t pairs);
 
+    /// Lets go of what was compiled, which may be gigabytes: until the next `use` nothing runs.
+    void release();
+
     std::size_t num_steps() const override { return num_steps_; }
     std::size_t num_pairs() const override { return pairs_.size(); }
     /// diffusers' class.

@@ -310,15 +310,18 @@ class Tuner {
                     found(runner, o_.speedups[i], 1.0 / static_cast<double>(o_.speedups.size() - i)));
         save();
 
-        say("check on pairs held out");
-        PipelineRunner held_out(
-            pipe_, std::vector<GenerateOptions>(pairs_.begin() + static_cast<std::ptrdiff_t>(o_.pairs),
-                                                pairs_.end()));
-        held_out.use(configs_of(rungs), guidance, o_.pairs);
-        Eye unseen(pipe_, base_, held_out);
         std::vector<Tuned> all;
-        for (const auto& [speedup, result] : results)
-            all.push_back(describe(unseen(result.modes), rungs, speedup, result));
+        {
+            say("check on pairs held out");
+            PipelineRunner held_out(
+                pipe_, std::vector<GenerateOptions>(pairs_.begin() + static_cast<std::ptrdiff_t>(o_.pairs),
+                                                    pairs_.end()));
+            held_out.use(configs_of(rungs), guidance, o_.pairs);
+            Eye unseen(pipe_, base_, held_out);
+            for (const auto& [speedup, result] : results)
+                all.push_back(describe(unseen(result.modes), rungs, speedup, result));
+        }
+        runner.release();  // a large model fits in memory once
         pipe_.denoiser().preparation.reset();
         for (Tuned& one : all) {
             auto& figures = one.evidence.figures;
