@@ -35,7 +35,7 @@ namespace {
 std::vector<std::string> forms_of(const std::string& name) {
     if (!name.ends_with(".json")) return {name};
     std::filesystem::path path = name;
-    std::string form = path.stem().string();
+    std::string form = short_cache_name(name);
     std::vector<std::string> forms = {form};
     for (path = path.parent_path(); path.has_filename(); path = path.parent_path())
         forms.push_back(form = path.filename().string() + "/" + form);

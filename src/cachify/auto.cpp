@@ -38,9 +38,8 @@ Config tuned_config(const PolicyContext& context, double speedup, int num_steps)
     }
     if (files.empty())
         usage_error(
-            "auto: {} has no tuned-*.json{}; make one with reprise tune --out '{}/tuned-{{speedup}}.json', "
-            "or "
-            "give another --cache",
+            "auto: {} has no tuned-*.json{}; make one with reprise tune --out "
+            "'{}/tuned-{{speedup}}.json', or give another --cache",
             folder.string(), num_steps == 0 ? "" : fmt::format(" for {} steps", num_steps), folder.string());
     const auto nearest = std::min_element(files.begin(), files.end(), [&](const File& a, const File& b) {
         return std::pair(std::abs(a.speedup - speedup), a.path) <

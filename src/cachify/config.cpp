@@ -210,8 +210,7 @@ class Reader {
         }
         wrong(
             "select_cache_step_func is {}; expected an expression such as \"step % 2 != 0\", a list of "
-            "steps, "
-            "{{\"steps\": [...], \"of\": 20}} or {{\"mask\": \"fast\"}}",
+            "steps, {{\"steps\": [...], \"of\": 20}} or {{\"mask\": \"fast\"}}",
             printable(text_of(json)));
     }
     static bool is_step(const Json& json) {

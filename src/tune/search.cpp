@@ -167,14 +167,15 @@ std::vector<Partial> found_by(const Beam& beam, const Deviations& start, const M
 
 /// The deviations of a schedule for so many pairs; measures what the record lacks.
 Deviations measured(Runner& runner, Record& record, const Modes& modes, std::size_t pairs) {
-    const auto found = record.deviations.find(modes);
-    Deviations known = found == record.deviations.end() ? Deviations() : found->second;
-    while (known.size() < pairs) {
-        known.push_back(runner.deviation(known.size(), modes));
-        record.deviations[modes] = known;
+    const auto known = record.deviations.find(modes);
+    for (std::size_t pair = known == record.deviations.end() ? 0 : known->second.size(); pair < pairs;
+         ++pair) {
+        auto deviation = runner.deviation(pair, modes);  // may throw to stop: then nothing is noted
+        record.deviations[modes].push_back(std::move(deviation));
     }
-    known.resize(pairs);
-    return known;
+    Deviations result = record.deviations[modes];
+    result.resize(pairs);
+    return result;
 }
 
 bool is_known(const Record& record, const Modes& modes, std::size_t pairs) {
@@ -182,11 +183,28 @@ bool is_known(const Record& record, const Modes& modes, std::size_t pairs) {
     return known != record.deviations.end() && known->second.size() >= pairs;
 }
 
-/// The full schedule but for `length` steps in one mode, after the full step `begin`.
-Modes with_block(std::size_t num_steps, std::size_t begin, int mode, std::size_t length) {
-    Modes modes(num_steps, 0);
-    std::fill_n(modes.begin() + static_cast<std::ptrdiff_t>(begin) + 1, length, mode);
-    return modes;
+/// One full step and steps of one mode after it.
+struct Block {
+    std::size_t begin = 0;
+    int mode = 0;
+    std::size_t length = 0;  ///< steps from `begin` + 1 on
+
+    /// The full schedule but for them.
+    Modes in(std::size_t num_steps) const {
+        Modes modes(num_steps, 0);
+        std::fill_n(modes.begin() + static_cast<std::ptrdiff_t>(begin) + 1, length, mode);
+        return modes;
+    }
+};
+
+/// All blocks that are measured.
+std::vector<Block> blocks_of(const ModeTable& table, std::size_t num_steps, std::size_t most_in_a_row) {
+    std::vector<Block> blocks;
+    for (std::size_t begin = 0; begin < num_steps; ++begin)
+        for (int mode = 1; mode < static_cast<int>(table.size()); ++mode)
+            for (std::size_t length = 1; length <= most_in_a_row && begin + length < num_steps; ++length)
+                blocks.push_back({begin, mode, length});
+    return blocks;
 }
 
 /// The schedules that differ from another in one step.
@@ -301,35 +319,27 @@ void measure_blocks(Runner& runner, Record& record, const SearchOptions& options
                     const OnProgress& progress) {
     const std::size_t num_steps = runner.num_steps();
     const std::size_t pairs = std::min(options.block_pairs, runner.num_pairs());
-    std::vector<Modes> blocks;
-    for (std::size_t begin = 0; begin < num_steps; ++begin)
-        for (int mode = 1; mode < static_cast<int>(record.table.size()); ++mode)
-            for (std::size_t length = 1; length <= options.most_in_a_row && begin + length < num_steps;
-                 ++length)
-                blocks.push_back(with_block(num_steps, begin, mode, length));
+    const auto blocks = blocks_of(record.table, num_steps, options.most_in_a_row);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
-        if (is_known(record, blocks[i], pairs)) continue;
+        const Modes modes = blocks[i].in(num_steps);
+        if (is_known(record, modes, pairs)) continue;
         tell(progress, {Progress::Stage::blocks, i, blocks.size(), -1});
-        measured(runner, record, blocks[i], pairs);
+        measured(runner, record, modes, pairs);
     }
 }
 
 std::vector<Modes> best_by_model(const Record& record, std::size_t num_steps, const SearchOptions& options) {
     Parts parts(num_steps);
     std::size_t pairs = 1;
-    for (std::size_t begin = 0; begin < num_steps; ++begin) {
-        parts[begin].push_back({{0}});
-        for (int mode = 1; mode < static_cast<int>(record.table.size()); ++mode)
-            for (std::size_t length = 1; length <= options.most_in_a_row && begin + length < num_steps;
-                 ++length) {
-                const auto known = record.deviations.find(with_block(num_steps, begin, mode, length));
-                if (known == record.deviations.end()) continue;
-                Part part{Modes(length + 1, mode), known->second};
-                part.modes.front() = 0;
-                part.moved.resize(std::min(part.moved.size(), options.block_pairs));
-                pairs = part.moved.size();
-                parts[begin].push_back(std::move(part));
-            }
+    for (auto& part : parts) part.push_back({{0}});
+    for (const Block& block : blocks_of(record.table, num_steps, options.most_in_a_row)) {
+        const auto known = record.deviations.find(block.in(num_steps));
+        if (known == record.deviations.end()) continue;
+        Part part{Modes(block.length + 1, block.mode), known->second};
+        part.modes.front() = 0;
+        part.moved.resize(std::min(part.moved.size(), options.block_pairs));
+        pairs = part.moved.size();
+        parts[block.begin].push_back(std::move(part));
     }
     const double budget = record.table.full_cost(num_steps) / options.speedup;
     const Beam beam(parts, options.beam, 0);
@@ -349,8 +359,8 @@ double predicted_distance(const Record& record, const Modes& modes) {
             ++step;
         }
         if (step == begin + 1) continue;
-        const auto known =
-            record.deviations.find(with_block(modes.size(), begin, modes[begin + 1], step - begin - 1));
+        const Block block = {begin, modes[begin + 1], step - begin - 1};
+        const auto known = record.deviations.find(block.in(modes.size()));
         if (known == record.deviations.end()) return -1;
         // some blocks were measured on more pairs than others, as changes of a schedule
         if (sums.empty()) sums.resize(known->second.size());
@@ -380,9 +390,10 @@ std::vector<Modes> best_changes(Runner& runner, Record& record, const Modes& bas
     }
     const double budget = record.table.full_cost(base.size()) / options.speedup;
     const Beam beam(parts, options.beam, most_changes);
+    const double now = mean_length(start);
     std::vector<Modes> result;
     for (Partial& partial : found_by(beam, start, record.table, budget))
-        if (partial.distance < mean_length(start)) result.push_back(std::move(partial.modes));
+        if (partial.distance < now) result.push_back(std::move(partial.modes));
     return result;
 }
 
