@@ -91,7 +91,7 @@ ImageText video_text(const Options& o, const Session& session, const GenerateOut
     return {{"image", o.animation.names().front()},
             {"fit", o.animation.fit},
             {"seed", std::to_string(o.sampling.seed)},
-            {"steps", std::to_string(o.sampling.steps)},
+            {"steps", std::to_string(output.report.steps.size())},
             {"frames", std::to_string(output.images.size())},
             {"fps", std::to_string(video.fps)},
             {"motion_bucket", std::to_string(video.motion_bucket_id)},
@@ -122,13 +122,14 @@ void run(Context& context, const Options& o) {
     o.animation.apply_to(options);
     options.latents = read_latents(o.latents_in);
 
-    Session session(context, o.model, o.cache);
+    Session session(context, o.model);
     auto& pipeline = session.pipe.implementation();
-    if (pipeline.outlook({}).shape.frames == 0)
+    if (pipeline.denoiser().model().traits().frames == 0)
         usage_error("{}: a {} draws from prompts; use reprise generate", o.model.model,
                     session.pipe.class_name());
+    options = pipeline.with_defaults(options);
     pipeline.outlook(options);  // refuses what cannot be run, before anything is
-    session.prepare(context, o.cache, o.sampling.steps);
+    session.prepare(context, o.cache, options);
     const GenerateOutput output = session.run(context, options);
 
     const ImageText text = video_text(o, session, output);
@@ -159,7 +160,6 @@ void run(Context& context, const Options& o) {
 
 void add_animate(CLI::App& app, Context& context) {
     auto options = std::make_shared<Options>();
-    options->sampling.steps = 25;
     auto* command = app.add_subcommand("animate", "Make a video from a picture");
     add_model_options(*command, options->model);
     add_animation_options(*command, options->animation, Picture::required);

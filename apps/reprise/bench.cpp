@@ -107,7 +107,7 @@ std::string to_text(const Measured& m, const Session& session, const MemoryWatch
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
-    Session session(context, o.model.kept(), o.cache);
+    Session session(context, o.model.kept());
     GenerateOptions options = o.sampling.generate_options();
     if (session.pipe.implementation().denoiser().model().traits().frames == 0) {
         options.prompt = o.prompt;
@@ -118,8 +118,9 @@ void run(Context& context, const Options& o) {
         options.video = o.animation.video;
     }
     options.decode = o.decode;
+    options = session.pipe.implementation().with_defaults(options);
     session.pipe.implementation().outlook(options);
-    session.prepare(context, o.cache, o.sampling.steps);
+    session.prepare(context, o.cache, options);
 
     Measured measured;
     auto first = options;
@@ -136,9 +137,12 @@ void run(Context& context, const Options& o) {
         return;
     }
     auto json = to_json(measured, session, memory);
-    json["settings"] = {{"model", o.model.model},    {"cache", cache_text(o.cache, session.config)},
-                        {"steps", o.sampling.steps}, {"backend", o.model.backend},
-                        {"device", o.model.device},  {"threads", o.model.threads},
+    json["settings"] = {{"model", o.model.model},
+                        {"cache", cache_text(o.cache, session.config)},
+                        {"steps", *options.num_inference_steps},
+                        {"backend", o.model.backend},
+                        {"device", o.model.device},
+                        {"threads", o.model.threads},
                         {"version", REPRISE_VERSION}};
     print(json_text(json));
 }

@@ -6,23 +6,24 @@
 
 #include "cachify/policies.h"
 #include "io/json.h"
-#include "pipelines/diffusion_pipeline.h"
+#include "pipelines/policy_view.h"
 #include "report/bout.h"
 #include "reprise/error.h"
 
 namespace reprise::app {
 
-std::optional<cachify::Config> cache_config(const std::string& name, pipelines::DiffusionPipeline& pipe) {
+std::optional<cachify::Config> cache_config(const std::string& name, const pipelines::DiffusionPipeline& pipe,
+                                            const GenerateOptions& options,
+                                            const std::function<void(const std::string&)>& say) {
     if (name == "off") return std::nullopt;
     const bool policy = cachify::names_policy(name);
     std::error_code ignored;
     if (!policy && !name.ends_with(".json") && !std::filesystem::exists(name, ignored))
         usage_error("--cache {}: expected {}, or a JSON file with a configuration", name, cache_name_list());
-    const auto graph = pipe.denoiser().structure(pipe.outlook({}).shape);
-    const cachify::PolicyContext context = {pipe.denoiser().class_name(), graph,
-                                            [&] { return pipe.identity(); }, pipe.folder().path()};
-    return policy ? cachify::make_policy(context, name)
-                  : cachify::parse_config(read_text_file(name), name, context);
+    pipelines::PolicyView view(pipe, options);
+    view.set_say(say);
+    return policy ? cachify::make_policy(view.context(), name)
+                  : cachify::parse_config(read_text_file(name), name, view.context());
 }
 
 std::string short_cache_name(const std::string& name) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,9 +13,11 @@ class DiffusionPipeline;
 
 namespace reprise::app {
 
-/// The configuration that --cache asks for: a policy with its parameters, or a JSON file. Nothing for
-/// "off". Error (usage) naming what there is.
-std::optional<cachify::Config> cache_config(const std::string& name, pipelines::DiffusionPipeline& pipe);
+/// The configuration that --cache asks for, for a call with these options: a policy with its parameters, or a
+/// JSON file. Nothing for "off". `say` hears what "auto" chose. Error (usage) naming what there is.
+std::optional<cachify::Config> cache_config(const std::string& name, const pipelines::DiffusionPipeline& pipe,
+                                            const GenerateOptions& options,
+                                            const std::function<void(const std::string&)>& say);
 
 /// What to call it for people: as it was asked for, but a file without its folder and extension.
 std::string short_cache_name(const std::string& name);

@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "outputs.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "report/heat_map.h"
 #include "report/text.h"
 #include "reprise/error.h"
@@ -90,11 +91,12 @@ void run(Context& context, const Options& o) {
         options.seeds.push_back(o.sampling.seed + static_cast<std::uint64_t>(i));
     for (const auto& kind : o.kinds) options.kinds.push_back(module_kind(kind));
 
-    Session session(context, o.model.kept(), CacheOptions{"off", "steps"});
+    Session session(context, o.model.kept());
+    options.generate = session.pipe.implementation().with_defaults(options.generate);
     session.watch(context, options.generate);
     options.progress = [&](std::size_t run, std::size_t runs) {
         context.terminal.end();
-        context.terminal.begin_run(expected_reuse(std::nullopt, o.sampling.steps),
+        context.terminal.begin_run(expected_reuse(std::nullopt, *options.generate.num_inference_steps),
                                    fmt::format("calibrate, run {} of {}", run + 1, runs));
     };
     const auto profile = tune::calibrate(session.pipe, options);

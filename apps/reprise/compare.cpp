@@ -57,13 +57,20 @@ std::vector<std::uint64_t> seeds_of(const Options& o) {
     return seeds;
 }
 
-std::vector<report::Contestant> contestants_of(const Options& o, Session& session) {
+std::vector<report::Contestant> contestants_of(const Options& o, Context& context, Session& session,
+                                               const GenerateOptions& options) {
     std::vector<report::Contestant> contestants;
     const auto names = cache_names(o.caches);
     for (std::size_t i = 0; i < names.size(); ++i) {
         if (o.caches[i] == "off")
             usage_error("--cache off: compare needs a configuration to compare with the full run");
-        contestants.push_back({names[i], *cache_config(o.caches[i], session.pipe.implementation())});
+        std::string chosen;
+        auto config = cache_config(o.caches[i], session.pipe.implementation(), options,
+                                   [&](const std::string& line) { chosen = line; });
+        if (!chosen.empty() && config->empty())
+            usage_error("--cache {}: {}; compare needs something that is reused", o.caches[i], chosen);
+        if (!chosen.empty()) context.terminal.note("cache " + chosen);
+        contestants.push_back({names[i], std::move(*config)});
     }
     return contestants;
 }
@@ -90,10 +97,6 @@ report::BoutOptions bout_options(const Options& o) {
     bout.count = o.count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
     bout.seeds = seeds_of(o);
     if (o.runs > 0) bout.runs = o.runs;
-    for (const int steps : o.fewer)
-        if (steps < 1 || steps >= o.sampling.steps)
-            usage_error("--fewer-steps {}: expected 1 to {}, one less than --steps", steps,
-                        o.sampling.steps - 1);
     if (!o.fewer.empty()) bout.fewer = o.fewer;
     return bout;
 }
@@ -115,8 +118,8 @@ void run(Context& context, const Options& o) {
     const MemoryWatch memory;
     auto options = bout_options(o);
     const auto prompts = options.prompts;
-    Session session(context, o.model.kept(), CacheOptions{"off", o.count});
-    options.contestants = contestants_of(o, session);
+    Session session(context, o.model.kept());
+    options.contestants = contestants_of(o, context, session, options.base);
     report::Bout bout(session.pipe, std::move(options),
                       [&](const GenerateOptions& call, const std::string& label, const auto* reused) {
                           session.config = reused != nullptr ? std::optional(*reused) : std::nullopt;

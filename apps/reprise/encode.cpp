@@ -26,7 +26,7 @@ void run(Context& context, const Options& o) {
                     o.prompts.images);
     GenerateOptions options;
     const auto prompts = o.prompts.apply_to(options);
-    Session session(context, o.model, CacheOptions{.cache = "off"});
+    Session session(context, o.model);
     Session::watch(context, options);
     const PromptEmbeddings embeddings = session.pipe.encode_prompt(options);
     context.terminal.end();

@@ -24,7 +24,7 @@ struct Options {
 
 /// What every picture of a run has in common, and what it needs to be made again.
 struct Settings {
-    std::string model, cache, size, scheduler, guidance, precision;
+    std::string model, cache, size, scheduler, steps, guidance, precision;
     const Options& options;
 };
 
@@ -40,7 +40,7 @@ ImageText picture_text(const Settings& settings, const std::string& prompt, std:
     if (prompts.negative_prompt_3) add("negative_prompt_3", *prompts.negative_prompt_3);
     add("seed", std::to_string(options.sampling.seed));
     if (number > 0) add("number", std::to_string(number));
-    add("steps", std::to_string(options.sampling.steps));
+    add("steps", settings.steps);
     add("guidance_scale", settings.guidance);
     add("scheduler", settings.scheduler);
     add("size", settings.size);
@@ -54,7 +54,7 @@ ImageText picture_text(const Settings& settings, const std::string& prompt, std:
     parameters += fmt::format(
         "\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}, Model: {}, "
         "Version: reprise " REPRISE_VERSION,
-        options.sampling.steps, settings.scheduler, settings.guidance, options.sampling.seed, settings.size,
+        settings.steps, settings.scheduler, settings.guidance, options.sampling.seed, settings.size,
         settings.model);
     add("parameters", parameters);
     return text;
@@ -82,11 +82,11 @@ void run(Context& context, const Options& o) {
 
     ModelOptions model = o.model;
     model.text_encoders = !options.embeddings;
-    Session session(context, model, o.cache);
+    Session session(context, model);
     options = session.pipe.implementation().with_defaults(options);
     options.latents = latents_in;
     session.pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
-    session.prepare(context, o.cache, o.sampling.steps);
+    session.prepare(context, o.cache, options);
     const GenerateOutput output = session.run(context, options);
 
     const Image& first = output.images.front();
@@ -94,6 +94,7 @@ void run(Context& context, const Options& o) {
                                cache_text(o.cache, session.config),
                                fmt::format("{}x{}", first.width(), first.height()),
                                output.report.scheduler,
+                               std::to_string(*options.num_inference_steps),
                                fmt::format("{}", *options.guidance_scale),
                                output.report.precision,
                                o};
@@ -118,7 +119,7 @@ void run(Context& context, const Options& o) {
                         {"prompts", prompts},
                         {"images_per_prompt", o.prompts.images},
                         {"seed", o.sampling.seed},
-                        {"steps", o.sampling.steps},
+                        {"steps", *options.num_inference_steps},
                         {"guidance_scale", *options.guidance_scale},
                         {"width", first.width()},
                         {"height", first.height()},

@@ -37,8 +37,11 @@ void run(Context& context, const Options& o) {
     if (!o.kind.empty()) module_kind(o.kind);  // refuses what is none
     const auto opened = pipelines::open_pipeline(o.model.model, o.model.load_options(), true);
     auto& pipe = *opened;
-    const auto config = o.cache.config(pipe);
-    const auto ahead = pipe.outlook(o.sampling.generate_options());
+    const auto options = pipe.with_defaults(o.sampling.generate_options());
+    const auto config = cache_config(o.cache.cache, pipe, options, [&](const std::string& line) {
+        context.terminal.note("cache " + line);
+    });
+    const auto ahead = pipe.any_outlook(options);
     auto& denoiser = pipe.denoiser();
     const auto graph = denoiser.structure(ahead.shape);
     std::shared_ptr<const cachify::Plan> plan;

@@ -81,10 +81,6 @@ cachify::Count CacheOptions::counting() const {
     return count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
 }
 
-std::optional<cachify::Config> CacheOptions::config(pipelines::DiffusionPipeline& pipe) const {
-    return cache_config(cache, pipe);
-}
-
 GenerateOptions SamplingOptions::generate_options() const {
     GenerateOptions options;
     options.num_inference_steps = steps;
@@ -223,11 +219,11 @@ void add_cache_options(CLI::App& command, CacheOptions& options) {
 }
 
 void add_caches_options(CLI::App& command, std::vector<std::string>& caches, std::string& count) {
-    caches = {"default"};
+    caches = {"auto"};
     command
         .add_option("--cache", caches,
-                    "What is reused between steps; may be given again (default: default): " +
-                        cache_name_list() + ", or a JSON file with a configuration")
+                    "What is reused between steps; may be given again (default: auto): " + cache_name_list() +
+                        ", or a JSON file with a configuration")
         ->group("Reuse")
         ->allow_extra_args(false)
         ->type_name("NAME|FILE.json");
@@ -238,9 +234,12 @@ void add_run_options(CLI::App& command, SamplingOptions& options) {
     const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
     std::string names;
     for (const auto& entry : schedulers()) (names += names.empty() ? "" : ", ") += entry.name;
-    group(command.add_option("--steps", options.steps, "Denoising steps"))
+    group(
+        command.add_option("--steps", options.steps,
+                           "Denoising steps (default: what the model's folder says, or diffusers has for the "
+                           "pipeline)"))
         ->check(at_least(1))
-        ->capture_default_str();
+        ->type_name("N");
     group(command.add_option("--width", options.width, "In pixels; 0: what the model was trained for"))
         ->check(at_least(0))
         ->capture_default_str();

@@ -35,17 +35,15 @@ struct ModelOptions {
 
 /// What is reused.
 struct CacheOptions {
-    std::string cache = "default", count = "steps";
+    std::string cache = "auto", count = "steps";
 
     bool off() const { return cache == "off"; }
     cachify::Count counting() const;
-    /// The configuration for this pipeline, or nothing for "off".
-    std::optional<cachify::Config> config(pipelines::DiffusionPipeline& pipe) const;
 };
 
 /// How the sampler runs; what it needs besides prompts.
 struct SamplingOptions {
-    int steps = 20;
+    std::optional<int> steps;
     std::optional<double> guidance;
     double guidance_rescale = 0;
     int width = 0, height = 0;
@@ -109,7 +107,7 @@ struct OutputOptions {
 
 void add_model_options(CLI::App& command, ModelOptions& options);
 void add_cache_options(CLI::App& command, CacheOptions& options);
-/// The same for several configurations; the default one alone where none is given.
+/// The same for several configurations; "auto" alone where none is given.
 void add_caches_options(CLI::App& command, std::vector<std::string>& caches, std::string& count);
 /// Steps, size, seed, scheduler: all but guidance.
 void add_run_options(CLI::App& command, SamplingOptions& options);

@@ -42,9 +42,11 @@ void run(Context& context, const Options& o) {
     if (!o.svg.empty()) check_writable(o.svg);
     const auto opened = pipelines::open_pipeline(o.model.model, o.model.load_options(), true);
     auto& pipe = *opened;
-    const auto config = o.cache.config(pipe);
-    auto options = o.sampling.generate_options();
+    auto options = pipe.with_defaults(o.sampling.generate_options());
     options.video.num_frames = o.frames;
+    const auto config = cache_config(o.cache.cache, pipe, options, [&](const std::string& line) {
+        context.terminal.note("cache " + line);
+    });
     const auto ahead = pipe.outlook(options);
     auto& denoiser = pipe.denoiser();
     if (config) denoiser.preparation = pipelines::Preparation{*config, o.cache.counting(), true};

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
-Session::Session(Context& context, const ModelOptions& model, const CacheOptions& cache)
+Session::Session(Context& context, const ModelOptions& model)
     : pipe([&] {
           note_interrupts();
           context.terminal.phase("load");
@@ -25,14 +25,19 @@ Session::Session(Context& context, const ModelOptions& model, const CacheOptions
           auto opened = Pipeline::from_pretrained(model.model, model.load_options());
           load_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
           return opened;
-      }()),
-      config(cache.config(pipe.implementation())) {
+      }()) {
     stop_if_interrupted();
 }
 
-void Session::prepare(Context& context, const CacheOptions& cache, int num_steps) {
-    context.terminal.note("cache " + cache_text(cache, config));
-    if (config) cachify::prepare(pipe, num_steps, *config, cache.counting());
+void Session::prepare(Context& context, const CacheOptions& cache, const GenerateOptions& options) {
+    bool said = false;
+    config = cache_config(cache.cache, pipe.implementation(), options, [&](const std::string& line) {
+        context.terminal.note("cache " + line);
+        said = true;
+    });
+    if (said && config->empty()) config.reset();
+    if (!said) context.terminal.note("cache " + cache_text(cache, config));
+    if (config) cachify::prepare(pipe, options, *config, cache.counting());
 }
 
 void Session::watch(Context& context, GenerateOptions& options) {
@@ -76,7 +81,8 @@ Tensor read_latents(const std::string& path) {
 }
 
 std::string cache_text(const CacheOptions& options, const std::optional<cachify::Config>& config) {
-    return config ? options.cache + ": " + report::describe(*config) : "off";
+    if (!config) return "off";
+    return options.cache + ": " + (config->empty() ? "nothing" : report::describe(*config));
 }
 
 std::string model_name(const ModelOptions& options) {

@@ -17,10 +17,10 @@ struct Session {
     Pipeline pipe;
     std::optional<cachify::Config> config;
 
-    Session(Context& context, const ModelOptions& model, const CacheOptions& cache);
+    Session(Context& context, const ModelOptions& model);
 
-    /// Prepares the pipeline for the configuration, if there is one, and says what it is.
-    void prepare(Context& context, const CacheOptions& cache, int num_steps);
+    /// Prepares the pipeline for what is to be reused in calls with these options, and says what it is.
+    void prepare(Context& context, const CacheOptions& cache, const GenerateOptions& options);
     /// Gives options progress on the terminal and the stop at Ctrl-C, for what runs the pipeline itself.
     static void watch(Context& context, GenerateOptions& options);
     /// Runs with progress on the terminal. Stops at Ctrl-C with an Error of kind `cancelled`.
@@ -31,7 +31,7 @@ struct Session {
 /// Noise from a file that --latents-out wrote, or no tensor for no file. Error (usage) for another file.
 Tensor read_latents(const std::string& path);
 
-/// The configuration's name and entries for settings that are kept: "default: ...", "off".
+/// The configuration's name and entries for settings that are kept: "modelopt: ...", "off".
 std::string cache_text(const CacheOptions& options, const std::optional<cachify::Config>& config);
 /// The last part of the folder's name.
 std::string model_name(const ModelOptions& options);

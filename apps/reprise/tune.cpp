@@ -125,7 +125,7 @@ void run(Context& context, const Options& o) {
     options.state = o.state;
     options.progress = Ticker(context.terminal);
 
-    Session session(context, o.model.kept(), CacheOptions{"off", "steps"});
+    Session session(context, o.model.kept());
     std::vector<tune::Tuned> all;
     try {
         all = tune::tune(session.pipe, options);

@@ -17,7 +17,8 @@
 
 namespace reprise {
 class Pipeline;
-}
+struct GenerateOptions;
+}  // namespace reprise
 
 /// Reuse of module outputs between denoising steps: NVIDIA's Cache Diffusion interface.
 namespace reprise::cachify {
@@ -137,7 +138,7 @@ enum class Count {
     evaluations,  ///< calls of the denoiser, as the original counts
 };
 
-/// The default configurations of the published models (see docs/architecture.md for other depths).
+/// The original's default configurations of the published models (see docs/architecture.md for other depths).
 extern const Config SDXL_DEFAULT_CONFIG;
 extern const Config PIXART_DEFAULT_CONFIG;
 /// What the original's example for PixArt does, where PIXART_DEFAULT_CONFIG is what it means: its expression
@@ -163,7 +164,10 @@ std::string to_json(const Config& config);
 /// Run with another number of steps, the pipeline plans anew. Error (usage) naming the entry for a filter
 /// that matches nothing, and naming module and step for reuse of what never ran.
 void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count = Count::steps);
-/// With the default configuration of the pipeline's denoiser.
+/// The same, checked for the call that these options make: its sampler, size and number of steps.
+void prepare(Pipeline& pipe, const GenerateOptions& run, Config config, Count count = Count::steps);
+/// With the policy "auto": what was tuned for this model and number of steps, else a preset that is ahead of
+/// fewer steps for its class of denoiser, else nothing. The log says which.
 void prepare(Pipeline& pipe, int num_inference_steps);
 /// Switches a prepared pipeline's reuse on or off. Off, the prepared cut runs in full. Error (usage) when
 /// the pipeline was not prepared.

@@ -69,5 +69,7 @@ Config operator+(Config a, const Config& b);
 /// A policy by its name on the command line: "deepcache:interval=3,branch=0", several joined by '+'. Error
 /// (usage) listing names or parameters for one that is unknown.
 Config make_policy(const Pipeline& pipe, std::string_view text);
+/// The same for the call that these options make: "auto" takes what was tuned for its number of steps.
+Config make_policy(const Pipeline& pipe, std::string_view text, const GenerateOptions& run);
 
 }  // namespace reprise::cachify

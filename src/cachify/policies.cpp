@@ -44,8 +44,7 @@ constexpr PolicyParameter kTaylorSeer[] = {
     {"attention", 0, "1: attention layers instead of whole blocks"},
 };
 constexpr PolicyParameter kAuto[] = {
-    {"speedup", 2, "of the denoiser; the nearest of what was tuned is taken"},
-    {"steps", 0, "only what was tuned for so many; 0: any"},
+    {"speedup", 2, "of the denoiser; the nearest of what there is is taken"},
 };
 constexpr PolicyParameter kInARow = {"in_a_row", 0, "most reused steps in a row; 0: no limit"};
 constexpr PolicyParameter kInAll = {"in_all", 0, "most reused steps of a generation; 0: no limit"};
@@ -190,35 +189,43 @@ Config make_tea_cache(const PolicyContext& context, const PolicyValues& values) 
 }
 
 Config make_auto(const PolicyContext& context, const PolicyValues& values) {
-    return tuned_config(context, values.real("speedup"), values.whole("steps", 0));
+    return auto_config(context, values.real("speedup"));
 }
 
 /// For people who want no parameters: by the denoiser's class, from the nearest to the full result to the
-/// fastest, what is ahead of fewer steps on the bundled model among the policies that need no profile
-/// (docs/policies.md). A class that is not here takes the first one's.
+/// fastest, what was ahead of fewer steps by most on the bundled model among the policies that need no
+/// profile, with what was then measured on 32 other pairs (docs/policies.md).
 constexpr struct {
     std::string_view denoiser_class;
-    std::array<std::string_view, 4> policies;
+    std::array<Preset, 4> presets;
 } kPresets[] = {
     {"UNet2DConditionModel",
-     {"taylorseer:interval=2", "deepcache:interval=3,branch=0", "deepcache:interval=4,branch=0",
-      "deepcache:interval=5,branch=0"}},
+     {{{"taylorseer:interval=2", 1.83, 5.1, 0.7, false},
+       {"deepcache:interval=3,branch=0", 2.49, 1.4, 0.6, false},
+       {"deepcache:interval=4,branch=0", 3.28, 0.4, 0.8, false},
+       {"deepcache:interval=5,branch=0", 3.98, 0.8, 0.7, false}}}},
     {"PixArtTransformer2DModel",
-     {"fbcache:threshold=0.05", "fbcache:threshold=0.07", "fbcache:threshold=0.1", "fbcache:threshold=0.2"}},
+     {{{"fbcache:threshold=0.05", 1.46, 17.7, 2.0, true},
+       {"fbcache:threshold=0.07", 1.88, 5.8, 1.4, true},
+       {"fbcache:threshold=0.1", 2.29, 9.7, 1.0, true},
+       {"fbcache:threshold=0.2", 2.96, 9.4, 0.8, true}}}},
     {"SD3Transformer2DModel",
-     {"easycache:threshold=0.15", "easycache:threshold=0.2", "easycache:threshold=0.3",
-      "easycache:threshold=0.4"}},
+     {{{"easycache:threshold=0.15", 1.33, 0.7, 1.1, true},
+       {"easycache:threshold=0.2", 1.49, -0.1, 1.3, true},
+       {"easycache:threshold=0.3", 1.83, -2.2, 1.1, true},
+       {"easycache:threshold=0.4", 1.99, -0.5, 1.6, true}}}},
     {"UNetSpatioTemporalConditionModel",
-     {"easycache:threshold=0.15", "easycache:threshold=0.2", "easycache:threshold=0.3",
-      "easycache:threshold=0.6"}},
+     {{{"easycache:threshold=0.15", 1.53, 21.6, 0.8, true},
+       {"easycache:threshold=0.2", 1.7, 9.6, 0.8, true},
+       {"easycache:threshold=0.3", 2.10, 4.0, 0.8, true},
+       {"easycache:threshold=0.6", 3.29, 0.9, 0.5, true}}}},
 };
 
 template <std::size_t kLevel>
 Config make_preset(const PolicyContext& context, const PolicyValues& /*values*/) {
-    const auto* preset =
-        std::ranges::find(kPresets, context.denoiser_class, [](const auto& p) { return p.denoiser_class; });
-    if (preset == std::end(kPresets)) preset = std::begin(kPresets);
-    return make_policy(context, preset->policies[kLevel]);
+    auto presets = presets_of(context.denoiser_class);
+    if (presets.empty()) presets = kPresets[0].presets;
+    return make_policy(context, presets[kLevel].policy);
 }
 
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
@@ -232,8 +239,10 @@ Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*
 }
 
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
-    {"default", "NVIDIA Model Optimizer, cache_diffusion", {}, make_default},
-    {"auto", "what reprise tune left in the model's folder", kAuto, make_auto},
+    {"auto", "what was tuned for this model, else a preset that is ahead of fewer steps, else nothing", kAuto,
+     make_auto},
+    {"modelopt", "NVIDIA Model Optimizer, cache_diffusion: its defaults", {}, make_default},
+    {"default", "the same, under the name of its interface", {}, make_default},
     {"slow", "a preset: nearest to the full result (docs/policies.md)", {}, make_preset<0>},
     {"medium", "a preset", {}, make_preset<1>},
     {"fast", "a preset", {}, make_preset<2>},
@@ -352,6 +361,12 @@ int PolicyValues::whole(std::string_view name, int least) const {
     if (value != std::floor(value) || value < least || value > 1e6)
         usage_error("{}: {} is {}; expected a whole number of at least {}", policy_, name, value, least);
     return static_cast<int>(value);
+}
+
+std::span<const Preset> presets_of(std::string_view denoiser_class) {
+    const auto* found =
+        std::ranges::find(kPresets, denoiser_class, [](const auto& each) { return each.denoiser_class; });
+    return found == std::end(kPresets) ? std::span<const Preset>{} : found->presets;
 }
 
 std::span<const PolicyParameter> common_parameters() {

@@ -13,13 +13,18 @@
 
 namespace reprise::cachify {
 
-/// What a policy may look at to name modules.
+/// What a policy may look at: the denoiser, and the run that it is for.
 struct PolicyContext {
     std::string_view denoiser_class;
     const graph::Graph& graph;  ///< the denoiser's structure
     /// Asked for where a file says which denoiser it is for. Empty: only the class can be compared.
     std::function<DenoiserIdentity()> identity = {};
     std::filesystem::path folder = {};  ///< of the model: where `auto` looks for what was tuned
+    MeasuredRun run = {};               ///< the run, as far as it is known: 0 and "" are not
+    bool adds_noise = false;            ///< whether the run's sampler draws noise at each step
+    bool decides_while_running = true;  ///< whether what runs the modules can do so
+    /// Hears in one line what `auto` chose. Empty: the log does.
+    std::function<void(const std::string& line)> say = {};
 };
 
 /// Error (usage), in which `origin` names the file, unless what was found for that denoiser may be used here.
@@ -35,9 +40,28 @@ Config tea_cache(const PolicyContext& context, const Profile& profile, const Tea
 Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
                const std::vector<ModuleKind>& kinds, Store store = {});
 
-/// The configuration in the model's folder whose speedup is nearest to that (reprise/tuned-*.json), of those
-/// for so many steps (0: of all). Error (usage) when there is none.
-Config tuned_config(const PolicyContext& context, double speedup, int num_steps);
+/// Fewer steps than that, as distilled models take, leave nothing to reuse: neighbours differ too much.
+inline constexpr int kFewSteps = 8;
+
+/// What reuses best at about this speed, said in one line: the configuration in the model's folder
+/// (reprise/tuned-*.json) that was tuned for this denoiser and number of steps, of several the one whose
+/// speed is nearest, of equally near ones that of the run's sampler; else the nearest preset that was
+/// measured ahead of fewer steps for this class of denoiser; else nothing. Error (usage) for a speedup that
+/// is none.
+Config auto_config(const PolicyContext& context, double speedup);
+
+/// A policy without parameters for a class of denoiser, and what was measured of it (docs/policies.md).
+struct Preset {
+    std::string_view policy;
+    double speedup;           ///< of the denoiser's steps
+    double gain, gain_error;  ///< dB over fewer steps in the same time, with its standard error
+    bool decides_while_running;
+    /// Whether it is ahead of fewer steps by more than twice the error.
+    constexpr bool is_ahead() const { return gain > 2 * gain_error; }
+};
+/// The presets of a class of denoiser, from the nearest to the full result to the fastest; empty where none
+/// were measured.
+std::span<const Preset> presets_of(std::string_view denoiser_class);
 
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);

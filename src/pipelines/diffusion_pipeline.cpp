@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cachify/policies.h"
 #include "pipelines/identity.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
@@ -38,6 +39,43 @@ std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& o
     const Config config = folder().config("scheduler");
     return options.scheduler.empty() ? make_scheduler(config.json, config.file)
                                      : make_scheduler(options.scheduler, config.json, config.file);
+}
+
+DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {
+    const GenerateOptions options = with_defaults(asked);
+    check_common(options);
+    check(options);
+    return {shape(options), scheduler(options)->start(*options.num_inference_steps)->evaluations()};
+}
+
+GuidedDenoiser::RunShape DiffusionPipeline::any_shape() const {
+    constexpr std::int64_t kSide = 64;  // of latents: every depth of a UNet divides it
+    const models::DenoiserTraits traits = denoiser().model().traits();
+    GuidedDenoiser::RunShape shape;
+    shape.height = traits.sample_height > 0 ? traits.sample_height : kSide;
+    shape.width = traits.sample_width > 0 ? traits.sample_width : kSide;
+    shape.text_tokens = parts_.default_text_tokens;
+    shape.frames = traits.frames;
+    return shape;
+}
+
+DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions& asked) const {
+    const GenerateOptions options = with_defaults(asked);
+    check_common(options);
+    const int steps = *options.num_inference_steps;
+    const models::DenoiserTraits traits = denoiser().model().traits();
+    Outlook result{any_shape(), {}};
+    result.shape.guidance = *options.guidance_scale > 1;
+    result.shape.mode = options.guidance_mode;
+    if (options.height > 0 || options.width > 0 || (traits.sample_height > 0 && traits.sample_width > 0))
+        result.shape = shape(options);
+    try {
+        result.evaluations = scheduler(options)->start(steps)->evaluations();
+    } catch (const Error&) {
+        if (!options.scheduler.empty()) throw;
+        for (int step = 0; step < steps; ++step) result.evaluations.push_back({step, 0});
+    }
+    return result;
 }
 
 void DiffusionPipeline::check_common(const GenerateOptions& options) {
@@ -76,9 +114,6 @@ std::string summary(const RunReport& report, const cachify::Plan& plan) {
         100 * (1 - report.flops_run / std::max(1.0, report.flops_full)),
         kilobytes < 100 ? fmt::format("{:.1f} kB", kilobytes) : fmt::format("{:.1f} MB", kilobytes / 1e3));
 }
-
-/// Below so many steps (as distilled few-step models take) reuse harms more than it saves.
-constexpr int kFewSteps = 8;
 
 void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport& report) {
     const cachify::Plan& plan = run.plan();
@@ -127,10 +162,10 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
             "{} adds noise at every step, which reuse follows badly; euler or dpm++2m suit it better",
             chosen.name()));
     const auto sampler = chosen.start(*options.num_inference_steps);
-    if (denoiser().reuses() && sampler->num_steps() < kFewSteps)
+    if (denoiser().reuses() && sampler->num_steps() < cachify::kFewSteps)
         denoiser().advise(
             fmt::format("{} steps leave little to reuse: neighbouring steps differ too much below {}",
-                        sampler->num_steps(), kFewSteps));
+                        sampler->num_steps(), cachify::kFewSteps));
     Tensor latents = start.noise;
     for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
     report.scheduler = chosen.name();

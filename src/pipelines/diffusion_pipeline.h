@@ -45,7 +45,16 @@ class DiffusionPipeline {
         GuidedDenoiser::RunShape shape;
         std::vector<Evaluation> evaluations;
     };
-    virtual Outlook outlook(const GenerateOptions& options) const = 0;
+    Outlook outlook(const GenerateOptions& options) const;
+    /// The denoiser's shape in such a call; `options` has its defaults. Usage error for sizes that it cannot
+    /// have.
+    virtual GuidedDenoiser::RunShape shape(const GenerateOptions& options) const = 0;
+    /// A shape that the denoiser can have, whatever a call asks for: its modules are the same in all.
+    GuidedDenoiser::RunShape any_shape() const;
+    /// The same where a call's options are not all known yet: a size that the denoiser can have where neither
+    /// they nor the folder say one, one evaluation a step where the folder's sampler is not supported.
+    /// Nothing else is checked: it is for what depends on neither, such as which modules there are.
+    Outlook any_outlook(const GenerateOptions& options) const;
 
     /// One prediction from the halves of guidance.
     using Guide = std::function<Tensor(const std::vector<Tensor>& halves)>;
@@ -68,6 +77,8 @@ class DiffusionPipeline {
 
     /// The options with this pipeline's number of steps and guidance scale where none are given.
     GenerateOptions with_defaults(GenerateOptions options) const;
+    /// The one that the options name, or the folder's. Usage error for one that is not supported.
+    std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
 
     const ModelFolder& folder() const { return parts_.folder; }
     GuidedDenoiser& denoiser() { return *parts_.denoiser; }
@@ -83,9 +94,8 @@ class DiffusionPipeline {
     std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
     /// The engine in another precision than the denoiser's.
     Engine engine(DType precision) const;
-    std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
-    /// Checks what every pipeline is asked.
-    static void check_common(const GenerateOptions& options);
+    /// Usage error for options that this pipeline cannot honour.
+    virtual void check(const GenerateOptions& options) const = 0;
     /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
     Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
 
@@ -94,6 +104,8 @@ class DiffusionPipeline {
     }
 
   private:
+    /// Checks what every pipeline is asked.
+    static void check_common(const GenerateOptions& options);
     /// The final latents, with the report of how they were made. Lets go of a large denoiser.
     Tensor denoise(Ingredients& start, RunReport& report) const;
     void keep_report(const RunReport& report);

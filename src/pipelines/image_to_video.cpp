@@ -66,6 +66,9 @@ void check_options(const GenerateOptions& options, double default_guidance_scale
     refuse(options.clip_skip.has_value(), "clip_skip");
     refuse(options.max_sequence_length.has_value(), "max_sequence_length");
     refuse(options.original_size || options.target_size, "original_size or target_size");
+    refuse(options.crops_coords_top_left != GenerateOptions{}.crops_coords_top_left, "crops_coords_top_left");
+    refuse(!options.clean_caption, "clean_caption");
+    refuse(!options.use_resolution_binning, "use_resolution_binning");
     refuse(options.guidance_rescale != 0, "guidance_rescale");
     if (options.guidance_scale && *options.guidance_scale != default_guidance_scale)
         usage_error(
@@ -116,22 +119,22 @@ Tensor repeated(const Tensor& latents, std::int64_t frames) {
 
 }  // namespace
 
-ImageToVideo::Outlook ImageToVideo::outlook(const GenerateOptions& asked) const {
-    const GenerateOptions options = with_defaults(asked);
-    check_common(options);
+void ImageToVideo::check(const GenerateOptions& options) const {
     check_options(options, *with_defaults({}).guidance_scale);
+}
+
+GuidedDenoiser::RunShape ImageToVideo::shape(const GenerateOptions& options) const {
     const Size size = frame_size(options);
     const std::int64_t scale = conditioner_.vae().pictures.scale();
     const AnimateOptions& video = options.video;
-    Outlook result;
-    result.shape.height = size.height / scale;
-    result.shape.width = size.width / scale;
-    result.shape.text_tokens = default_text_tokens();
-    result.shape.frames = video.num_frames > 0 ? video.num_frames : denoiser().model().traits().frames;
-    result.shape.guidance = std::max(video.min_guidance_scale, video.max_guidance_scale) > 1;
-    result.shape.mode = options.guidance_mode;
-    result.evaluations = scheduler(options)->start(*options.num_inference_steps)->evaluations();
-    return result;
+    GuidedDenoiser::RunShape shape;
+    shape.height = size.height / scale;
+    shape.width = size.width / scale;
+    shape.text_tokens = default_text_tokens();
+    shape.frames = video.num_frames > 0 ? video.num_frames : denoiser().model().traits().frames;
+    shape.guidance = std::max(video.min_guidance_scale, video.max_guidance_scale) > 1;
+    shape.mode = options.guidance_mode;
+    return shape;
 }
 
 std::vector<GuidedDenoiser::Branches> ImageToVideo::conditioning(const GenerateOptions& options,

@@ -15,7 +15,7 @@ class ImageToVideo final : public DiffusionPipeline {
     /// Usage error when the parts do not fit each other.
     explicit ImageToVideo(PipelineParts parts);
 
-    Outlook outlook(const GenerateOptions& options) const override;
+    GuidedDenoiser::RunShape shape(const GenerateOptions& options) const override;
     Ingredients ingredients(const GenerateOptions& options) override;
     std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) override;
     PromptEmbeddings encode_prompt(const GenerateOptions& options) override;
@@ -25,6 +25,7 @@ class ImageToVideo final : public DiffusionPipeline {
     struct Size {
         int height = 0, width = 0;
     };
+    void check(const GenerateOptions& options) const override;
     Size frame_size(const GenerateOptions& options) const;
     std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, const Outlook& ahead,
                                                        Generator& generator);

@@ -2,6 +2,7 @@
 
 #include "cachify/policies.h"
 #include "io/json.h"
+#include "pipelines/policy_view.h"
 #include "pipelines/registry.h"
 #include "reprise/cachify.h"
 #include "reprise/error.h"
@@ -38,14 +39,10 @@ namespace cachify {
 
 namespace {
 
-/// Calls `make` with what policies may look at of a pipeline's denoiser.
+/// Calls `make` with what policies may look at of a pipeline, for a call with these options.
 template <class Make>
-Config for_pipeline(const Pipeline& pipe, const Make& make) {
-    const auto& implementation = pipe.implementation();
-    const auto& denoiser = implementation.denoiser();
-    const auto graph = denoiser.structure(implementation.outlook({}).shape);
-    return make(PolicyContext{denoiser.class_name(), graph, [&] { return implementation.identity(); },
-                              implementation.folder().path()});
+Config for_pipeline(const Pipeline& pipe, const Make& make, const GenerateOptions& run = {}) {
+    return make(pipelines::PolicyView(pipe.implementation(), run).context());
 }
 
 pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {
@@ -56,21 +53,34 @@ pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {
 
 }  // namespace
 
-void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count) {
-    auto& implementation = pipe.implementation();
-    auto& denoiser = implementation.denoiser();
+namespace {
+
+void prepare_for(pipelines::DiffusionPipeline& pipe, const pipelines::DiffusionPipeline::Outlook& ahead,
+                 Config config, Count count) {
+    auto& denoiser = pipe.denoiser();
     const auto before = std::move(denoiser.preparation);
     denoiser.preparation = pipelines::Preparation{std::move(config), count, true};
     denoiser.advise_anew();
-    try {  // the plan for the trained size shows whether the configuration makes sense
-        GenerateOptions options;
-        options.num_inference_steps = num_inference_steps;
-        const auto ahead = implementation.outlook(options);
+    try {  // a plan shows whether the configuration makes sense
         denoiser.plan(ahead.shape, ahead.evaluations, true);
     } catch (...) {
         denoiser.preparation = before;
         throw;
     }
+}
+
+}  // namespace
+
+void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count) {
+    auto& implementation = pipe.implementation();
+    GenerateOptions run;
+    run.num_inference_steps = num_inference_steps;
+    prepare_for(implementation, implementation.any_outlook(run), std::move(config), count);
+}
+
+void prepare(Pipeline& pipe, const GenerateOptions& run, Config config, Count count) {
+    auto& implementation = pipe.implementation();
+    prepare_for(implementation, implementation.outlook(run), std::move(config), count);
 }
 
 Config deep_cache(const Pipeline& pipe, const DeepCacheOptions& options) {
@@ -93,7 +103,11 @@ Config tea_cache(const Pipeline& pipe, const Profile& profile, const TeaCacheOpt
                         [&](const PolicyContext& context) { return tea_cache(context, profile, options); });
 }
 Config make_policy(const Pipeline& pipe, std::string_view text) {
-    return for_pipeline(pipe, [&](const PolicyContext& context) { return make_policy(context, text); });
+    return make_policy(pipe, text, {});
+}
+Config make_policy(const Pipeline& pipe, std::string_view text, const GenerateOptions& run) {
+    return for_pipeline(
+        pipe, [&](const PolicyContext& context) { return make_policy(context, text); }, run);
 }
 
 Config load_config(const Pipeline& pipe, const std::string& path) {
@@ -103,7 +117,9 @@ Config load_config(const Pipeline& pipe, const std::string& path) {
 }
 
 void prepare(Pipeline& pipe, int num_inference_steps) {
-    prepare(pipe, num_inference_steps, make_policy(pipe, "default"));
+    GenerateOptions run;
+    run.num_inference_steps = num_inference_steps;
+    prepare(pipe, num_inference_steps, make_policy(pipe, "auto", run));
 }
 
 void enable(Pipeline& pipe) {

@@ -129,6 +129,7 @@ void check_no_texts(const GenerateOptions& options) {
            "a negative prompt");
     refuse(options.clip_skip.has_value(), "clip_skip");
     refuse(options.max_sequence_length.has_value(), "max_sequence_length");
+    refuse(!options.clean_caption, "clean_caption");
 }
 
 std::vector<GuidedDenoiser::Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <string>
 
+#include "io/printable.h"
 #include "models/registry.h"
 #include "pipelines/component.h"
 #include "pipelines/image_to_video.h"
@@ -45,7 +46,7 @@ std::unique_ptr<Conditioner> conditioner_of(const PipelineParts& parts) {
 template <class Encoder>
 std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
     auto conditioner = conditioner_of<Encoder>(parts);
-    return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner));
+    return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner), TextToImage::Binning{});
 }
 
 std::unique_ptr<DiffusionPipeline> pixart(PipelineParts parts) {
@@ -56,7 +57,8 @@ std::unique_ptr<DiffusionPipeline> pixart(PipelineParts parts) {
             "{0}: no aspect-ratio bins are known for latents of {1}x{1}: it draws at the size asked for",
             parts.folder.path().string(), sample_size);
     auto conditioner = conditioner_of<PixArtConditioner>(parts);
-    return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner), bins);
+    return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner),
+                                         TextToImage::Binning{true, bins});
 }
 
 std::unique_ptr<DiffusionPipeline> image_to_video(PipelineParts parts) {
@@ -95,6 +97,33 @@ const PipelineClass& class_of(const ModelFolder& folder) {
     usage_error("{}: this is a {}; Reprise runs {}", folder.path().string(), folder.class_name(), known);
 }
 
+/// What a call that does not say otherwise is made with: diffusers' defaults, unless the folder has others.
+struct CallDefaults {
+    int num_inference_steps;
+    double guidance_scale;
+};
+
+CallDefaults call_defaults(const ModelFolder& folder, const PipelineClass& kind) {
+    CallDefaults defaults{kind.num_inference_steps, kind.guidance_scale};
+    const std::filesystem::path path = folder.path() / "reprise/defaults.json";
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) return defaults;
+    const Config config = Config::load(path);
+    constexpr int kMostSteps = 100'000;
+    for (const auto& [key, value] : config.json.items()) {
+        if (key == "num_inference_steps" && value.is_number_integer() && value >= 1 && value <= kMostSteps)
+            defaults.num_inference_steps = value.get<int>();
+        else if (key == "guidance_scale" && value.is_number())
+            defaults.guidance_scale = value.get<double>();
+        else
+            usage_error(
+                "{}: \"{}\" is {}; expected num_inference_steps (1 to {}) and guidance_scale (a number) "
+                "alone",
+                config.file, printable(key), printable(text_of(value)), kMostSteps);
+    }
+    return defaults;
+}
+
 void name_unused(const ModelFolder& folder, const PipelineClass& kind) {
     for (const auto& [name, component] : folder.components())
         if (component &&
@@ -121,8 +150,9 @@ std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& pa
         structure_only ? nullptr
                        : open_weights(folder.path(kind.denoiser), options.variant, engine.options.precision),
         engine);
-    return kind.make({std::move(folder), options, engine, std::move(denoiser), kind.guidance_scale,
-                      kind.num_inference_steps, kind.text_tokens, structure_only});
+    const CallDefaults defaults = call_defaults(folder, kind);
+    return kind.make({std::move(folder), options, engine, std::move(denoiser), defaults.guidance_scale,
+                      defaults.num_inference_steps, kind.text_tokens, structure_only});
 }
 
 }  // namespace reprise::pipelines

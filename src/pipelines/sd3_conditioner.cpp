@@ -65,6 +65,8 @@ Sd3Conditioner::Sd3Conditioner(const ModelFolder& folder, const Engine& engine, 
 }
 
 void Sd3Conditioner::check(const GenerateOptions& options) const {
+    if (!options.clean_caption)
+        usage_error("clean_caption is off, but this model always takes prompts as they are");
     if (!t5_ && (options.prompt_3 || options.negative_prompt_3))
         usage_error("this model has no T5 encoder: prompt_3 and negative_prompt_3 do not apply to it");
     if (t5_tokens(options) < 1 || t5_tokens(options) > kMaxT5Tokens)

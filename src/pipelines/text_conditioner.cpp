@@ -45,6 +45,8 @@ void TextConditioner::check(const GenerateOptions& options) const {
     if (options.prompt_3 || options.negative_prompt_3)
         usage_error("this model has {} text encoder{}: prompt_3 and negative_prompt_3 do not apply to it",
                     encoders_.size(), two_encoders() ? "s" : "");
+    if (!options.clean_caption)
+        usage_error("clean_caption is off, but this model always takes prompts as they are");
     if (options.max_sequence_length)
         usage_error("this model has no T5 encoder: max_sequence_length does not apply to it");
     for (const ClipEncoder& encoder : encoders_) encoder.check_clip_skip(options.clip_skip.value_or(0));

@@ -7,11 +7,10 @@
 
 namespace reprise::pipelines {
 
-TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner,
-                         std::optional<AspectBins> bins)
+TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner, Binning binning)
     : DiffusionPipeline(std::move(parts)),
       conditioner_(std::move(conditioner)),
-      bins_(bins),
+      binning_(binning),
       decoder_(folder(), engine(load_options().vae_precision), load_options().variant) {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const std::string where = folder().path().string();
@@ -49,7 +48,7 @@ PictureSize TextToImage::asked_size(const GenerateOptions& options) const {
 
 PictureSize TextToImage::drawn_size(const GenerateOptions& options) const {
     const PictureSize asked = asked_size(options);
-    return uses_bins(options) ? bins_->closest(asked) : asked;
+    return uses_bins(options) ? binning_.bins->closest(asked) : asked;
 }
 
 namespace {
@@ -95,22 +94,37 @@ void TextToImage::check_texts(const GenerateOptions& options) const {
     }
 }
 
-TextToImage::Outlook TextToImage::outlook(const GenerateOptions& asked) const {
-    const GenerateOptions options = with_defaults(asked);
-    check_common(options);
-    if (!options.image.empty()) usage_error("this model draws from prompts; it takes no picture");
+void TextToImage::check(const GenerateOptions& options) const {
+    const auto refuse = [](bool given, const char* name) {
+        if (given) usage_error("{} is given, but this model draws from prompts and takes none", name);
+    };
+    const AnimateOptions& video = options.video;
+    const AnimateOptions otherwise;
+    refuse(!options.image.empty(), "a picture");
+    refuse(video.num_frames != otherwise.num_frames, "num_frames");
+    refuse(video.fps != otherwise.fps, "fps");
+    refuse(video.motion_bucket_id != otherwise.motion_bucket_id, "motion_bucket_id");
+    refuse(video.noise_aug_strength != otherwise.noise_aug_strength, "noise_aug_strength");
+    refuse(video.min_guidance_scale != otherwise.min_guidance_scale, "min_guidance_scale");
+    refuse(video.max_guidance_scale != otherwise.max_guidance_scale, "max_guidance_scale");
+    refuse(video.decode_chunk_size != otherwise.decode_chunk_size, "decode_chunk_size");
+    refuse(video.fit != otherwise.fit, "fit");
+    if (!options.use_resolution_binning && !binning_.is_an_option)
+        usage_error("use_resolution_binning is off, but this model always draws at the size asked for");
     check_texts(options);
+}
+
+GuidedDenoiser::RunShape TextToImage::shape(const GenerateOptions& options) const {
     const PictureSize size = drawn_size(options);
-    Outlook result;
-    result.shape.height = size.height / decoder_.config().scale();
-    result.shape.width = size.width / decoder_.config().scale();
-    result.shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
-                               : conditioner_     ? conditioner_->tokens(options)
-                                                  : default_text_tokens();
-    result.shape.guidance = *options.guidance_scale > 1;
-    result.shape.mode = options.guidance_mode;
-    result.evaluations = scheduler(options)->start(*options.num_inference_steps)->evaluations();
-    return result;
+    GuidedDenoiser::RunShape shape;
+    shape.height = size.height / decoder_.config().scale();
+    shape.width = size.width / decoder_.config().scale();
+    shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
+                        : conditioner_     ? conditioner_->tokens(options)
+                                           : default_text_tokens();
+    shape.guidance = *options.guidance_scale > 1;
+    shape.mode = options.guidance_mode;
+    return shape;
 }
 
 std::vector<GuidedDenoiser::Branches> TextToImage::texts(const GenerateOptions& options, bool guidance) {

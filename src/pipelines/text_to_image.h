@@ -14,21 +14,28 @@ namespace reprise::pipelines {
 /// Prompts in, pictures out: text encoders, a denoiser, an autoencoder.
 class TextToImage final : public DiffusionPipeline {
   public:
-    /// Without a conditioner prompts come as embeddings. With bins, a picture is drawn at the nearest size of
-    /// theirs and then scaled and cropped to the one asked for, unless the options say otherwise. Usage error
-    /// when the parts do not fit each other.
-    TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner,
-                std::optional<AspectBins> bins = {});
+    /// Whether this kind of pipeline has sizes that it was trained for, and which, where they are known: then
+    /// a picture is drawn at the nearest of them and scaled and cropped to the one asked for, unless the
+    /// options say otherwise.
+    struct Binning {
+        bool is_an_option = false;
+        std::optional<AspectBins> bins = {};
+    };
+    /// Without a conditioner prompts come as embeddings. Usage error when the parts do not fit each other.
+    TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner, Binning binning);
 
-    Outlook outlook(const GenerateOptions& options) const override;
+    GuidedDenoiser::RunShape shape(const GenerateOptions& options) const override;
     Ingredients ingredients(const GenerateOptions& options) override;
     std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) override;
     PromptEmbeddings encode_prompt(const GenerateOptions& options) override;
 
   private:
-    bool uses_bins(const GenerateOptions& options) const { return bins_ && options.use_resolution_binning; }
+    bool uses_bins(const GenerateOptions& options) const {
+        return binning_.bins && options.use_resolution_binning;
+    }
     PictureSize asked_size(const GenerateOptions& options) const;
     PictureSize drawn_size(const GenerateOptions& options) const;
+    void check(const GenerateOptions& options) const override;
     void check_texts(const GenerateOptions& options) const;
     /// Of each prompt, encoded or as the options bring it.
     std::vector<GuidedDenoiser::Branches> texts(const GenerateOptions& options, bool guidance);
@@ -36,7 +43,7 @@ class TextToImage final : public DiffusionPipeline {
     std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, bool guidance);
 
     std::unique_ptr<Conditioner> conditioner_;
-    std::optional<AspectBins> bins_;
+    Binning binning_;
     PictureDecoder decoder_;
     std::mutex encoders_mutex_;  ///< of conditioner_ and decoder_, which compile when first used
 };

@@ -220,30 +220,126 @@ TEST(Policies, NamesParametersAndSums) {
                 HasSubstr("entry 0: a policy needs a pipeline"));
 }
 
-TEST(Auto, TakesTheNearestThatCanBeRead) {
-    const auto graph = transformer(4);
-    PolicyContext context = {"PixArtTransformer2DModel", graph};
-    context.folder = std::filesystem::path(::testing::TempDir()) / "auto";
-    std::filesystem::create_directories(context.folder / "reprise");
-    const auto write = [&](const std::string& name, double speedup, int steps, const std::string& entries) {
+/// A model's folder with tuned configurations, and what `auto` says of it.
+class Auto : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        std::filesystem::remove_all(context_.folder);
+        std::filesystem::create_directories(context_.folder / "reprise");
+        context_.run.num_inference_steps = 20;
+        context_.run.scheduler = "EulerDiscreteScheduler";
+        context_.say = [this](const std::string& line) { said_ = line; };
+    }
+    void write(const std::string& name, double speedup, int steps, const std::string& entries,
+               const std::string& scheduler = "EulerDiscreteScheduler", const std::string& weights = "") {
         Evidence evidence;
-        evidence.model.class_name = "PixArtTransformer2DModel";
+        evidence.model = {"PixArtTransformer2DModel", "", weights};
         evidence.run.num_inference_steps = steps;
+        evidence.run.scheduler = scheduler;
         evidence.run.seeds = {0};
         evidence.figures["speedup"] = speedup;
         std::string text = to_json(Config{}, evidence);
         text.replace(text.find("[]"), 2, entries);
-        write_file(context.folder / "reprise" / name, text);
-    };
+        write_file(context_.folder / "reprise" / name, text);
+    }
+    std::vector<int> steps_of(const std::string& policy) {
+        return steps_run(make_policy(context_, policy).at(0), 6);
+    }
+
+    const graph::Graph graph_ = transformer(4);
+    PolicyContext context_ = {
+        "PixArtTransformer2DModel", graph_, {}, std::filesystem::path(::testing::TempDir()) / "auto"};
+    std::string said_;
+};
+
+TEST_F(Auto, TakesTheNearestOfTheRunsNumberOfSteps) {
     write("tuned-2.json", 2, 20, R"([{"policy": "deepcache:interval=2"}])");
+    write("tuned-3.json", 3, 20, R"([{"policy": "deepcache:interval=4"}])");
     write("tuned-2-30.json", 2, 30, R"([{"policy": "deepcache:interval=3"}])");
-    write("tuned-4.json", 4, 20, R"([{"policy": "auto"}])");
-    write_file(context.folder / "reprise" / "tuned-3.json", "{");
-    EXPECT_THAT(steps_run(make_policy(context, "auto:steps=20")[0], 6), ElementsAre(0, 2, 4));
-    EXPECT_THAT(steps_run(make_policy(context, "auto:steps=30")[0], 6), ElementsAre(0, 3));
-    EXPECT_THAT(error_of([&] { make_policy(context, "auto:steps=40"); }), HasSubstr("for 40 steps"));
-    EXPECT_THAT(error_of([&] { make_policy(context, "auto:speedup=4"); }),
-                HasSubstr("a tuned configuration asks for no other"));
+    write_file(context_.folder / "reprise" / "tuned-4.json", "{");  // is no reason to do without the others
+    EXPECT_THAT(steps_of("auto"), ElementsAre(0, 2, 4));
+    EXPECT_THAT(said_, HasSubstr("tuned-2.json"));
+    EXPECT_THAT(steps_of("auto:speedup=3.4"), ElementsAre(0, 4));
+    context_.run.num_inference_steps = 30;
+    EXPECT_THAT(steps_of("auto:speedup=9"), ElementsAre(0, 3));
+    EXPECT_THAT(error_of([&] { make_policy(context_, "auto:speedup=0.5"); }), HasSubstr("at least 1"));
+}
+
+TEST_F(Auto, PrefersTheRunsSamplerAndNamesWhatDiffers) {
+    write("tuned-a.json", 2, 20, R"([{"policy": "deepcache:interval=2"}])", "DDIMScheduler");
+    write("tuned-b.json", 2, 20, R"([{"policy": "deepcache:interval=3"}])");
+    EXPECT_THAT(steps_of("auto"), ElementsAre(0, 3));
+    EXPECT_THAT(said_, ::testing::Not(HasSubstr("it was tuned with")));
+    context_.run.scheduler = "HeunDiscreteScheduler";
+    context_.run.precision = "bf16";
+    EXPECT_THAT(steps_of("auto"), ElementsAre(0, 2, 4));
+    EXPECT_THAT(said_, HasSubstr("sampler DDIMScheduler, here HeunDiscreteScheduler"));
+    EXPECT_EQ(said_.find('\n'), std::string::npos);
+}
+
+TEST_F(Auto, IsNotForOtherWeights) {
+    context_.identity = [] { return DenoiserIdentity{"PixArtTransformer2DModel", "", "mine"}; };
+    write("tuned-2.json", 2, 20, R"([{"policy": "deepcache:interval=2"}])", "EulerDiscreteScheduler",
+          "others");
+    make_policy(context_, "auto");
+    EXPECT_THAT(said_, HasSubstr("nothing was tuned for this model"));
+    write("tuned-3.json", 3, 20, R"([{"policy": "deepcache:interval=4"}])", "EulerDiscreteScheduler", "mine");
+    EXPECT_THAT(steps_of("auto"), ElementsAre(0, 4));
+}
+
+TEST_F(Auto, FallsBackOnPresetsThatAreAhead) {
+    const auto threshold = [&](const std::string& policy) {
+        const Config config = make_policy(context_, policy);
+        return config.empty() ? -1 : config[0].decide.value().threshold;
+    };
+    EXPECT_EQ(threshold("auto"), 0.07);
+    EXPECT_EQ(threshold("auto:speedup=3"), 0.2);
+    EXPECT_THAT(said_, HasSubstr("fbcache:threshold=0.2"));
+    write("tuned-2.json", 2, 30, R"([{"policy": "deepcache:interval=2"}])");
+    EXPECT_EQ(threshold("auto"), 0.07);
+    EXPECT_THAT(said_, HasSubstr("tuned for 30 steps, not for 20"));
+    // where nothing is known to win, nothing is reused
+    context_.decides_while_running = false;
+    EXPECT_EQ(threshold("auto"), -1);
+    context_.decides_while_running = true;
+    context_.adds_noise = true;
+    EXPECT_EQ(threshold("auto"), -1);
+    context_.adds_noise = false;
+    context_.run.num_inference_steps = 4;
+    EXPECT_EQ(threshold("auto"), -1);
+    context_.run.num_inference_steps = 20;
+    EXPECT_EQ(threshold("auto"), 0.07);
+    context_.denoiser_class = "SomeOtherTransformer";
+    EXPECT_EQ(threshold("auto"), -1);
+    EXPECT_THAT(said_, HasSubstr("nothing is reused"));
+}
+
+TEST_F(Auto, ATunedFileThatAsksForAutoFindsAPreset) {
+    write("tuned-2.json", 2, 20, R"([{"policy": "auto"}])");
+    const Config config = make_policy(context_, "auto");
+    ASSERT_EQ(config.size(), 1U);
+    EXPECT_EQ(config[0].decide.value().threshold, 0.07);
+}
+
+TEST(Presets, AreOrderedFromTheNearestToTheFastest) {
+    for (const char* name : {"UNet2DConditionModel", "PixArtTransformer2DModel", "SD3Transformer2DModel",
+                             "UNetSpatioTemporalConditionModel"}) {
+        const auto presets = presets_of(name);
+        ASSERT_EQ(presets.size(), 4U) << name;
+        for (std::size_t i = 1; i < presets.size(); ++i)
+            EXPECT_LT(presets[i - 1].speedup, presets[i].speedup) << name;
+        const auto graph = transformer(4);
+        const auto unet = graph_of({{"down_blocks.0", ModuleKind::block},
+                                    {"down_blocks.0.resnets.0", ModuleKind::resnet},
+                                    {"mid_block", ModuleKind::block},
+                                    {"up_blocks.0", ModuleKind::block},
+                                    {"up_blocks.0.resnets.0", ModuleKind::resnet}});
+        const bool is_unet = std::string_view(name).starts_with("UNet");
+        for (const Preset& preset : presets) {  // whether they decide while running is said rightly
+            const Config config = make_policy({name, is_unet ? unet : graph}, preset.policy);
+            EXPECT_EQ(config.at(0).decide.has_value(), preset.decides_while_running) << preset.policy;
+        }
+    }
 }
 
 TEST(BranchRules, AreChecked) {

@@ -119,9 +119,9 @@ class Animate(CommandTest):
                                                      "--fewer-steps", 1, "--out", "c", "--json")).stdout)  # fmt: skip
         self.assertEqual(result["image"], ["base.png", "other.png"])
         self.assertEqual([pair["prompt"] for pair in result["pairs"]], ["base.png", "other.png"])
-        self.assertEqual([way["name"] for way in result["ways"]], ["full", "default", "1 step"])
+        self.assertEqual([way["name"] for way in result["ways"]], ["full", "modelopt", "1 step"])
         self.assertGreater(result["ways"][1]["latent_error"]["mean"], 0)
-        pictures = sorted(path.name for path in (self.work / "c" / "pictures" / "default").iterdir())
+        pictures = sorted(path.name for path in (self.work / "c" / "pictures" / "modelopt").iterdir())
         self.assertEqual(pictures, [f"{pair}-{frame}.png" for pair in (1, 2) for frame in (1, 2, 3)])
         self.assertEqual((self.work / "c" / "comparison.html").read_text().count("--frames: 3"), 6)
 

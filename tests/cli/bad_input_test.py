@@ -92,7 +92,7 @@ class BadInput(CommandTest):
         ]:
             with self.subTest(text=text):
                 self.assert_refused(self.generate("--cache", self.config(text)), USAGE, word)
-        self.assert_refused(self.generate("--cache", "sometimes"), USAGE, "sometimes", "default")
+        self.assert_refused(self.generate("--cache", "sometimes"), USAGE, "sometimes", "modelopt")
         self.assert_refused(self.generate("--cache", "absent.json"), USAGE, "absent.json")
 
     def test_prompts_file(self):

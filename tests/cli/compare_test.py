@@ -20,11 +20,11 @@ class Comparing(CommandTest):
         kinds = [way["kind"] for way in result["ways"]]
         self.assertEqual(kinds[:2], ["full", "cached"])
         self.assertEqual(set(kinds[2:]) | {"fewer"}, {"fewer"})
-        self.assertEqual([ways[name]["steps"] for name in ("full", "default")], [6, 6])
-        self.assertGreater(ways["default"]["latent_error"]["mean"], 0)
+        self.assertEqual([ways[name]["steps"] for name in ("full", "modelopt")], [6, 6])
+        self.assertGreater(ways["modelopt"]["latent_error"]["mean"], 0)
         self.assertGreater(ways["full"]["denoise_seconds"]["median"], 0)
-        self.assertEqual([step["variant"] for step in ways["default"]["per_step"]], ["full", "reused"] * 3)
-        self.assertIn("mid_block", ways["default"]["per_step"][1]["reused"])
+        self.assertEqual([step["variant"] for step in ways["modelopt"]["per_step"]], ["full", "reused"] * 3)
+        self.assertIn("mid_block", ways["modelopt"]["per_step"][1]["reused"])
         page = (self.work / "c" / "comparison.html").read_text()
         self.assertIn("&lt;b&gt;red&lt;/b&gt; apple", page)
         self.assertNotIn("<b>red</b>", page)
@@ -124,7 +124,7 @@ class Comparing(CommandTest):
             (("--seeds", "-3"), ("-3",)),
             (("--seeds", "0"), ("--seeds 0", "count")),
             (("--seeds", "4,5,4"), ("twice",)),
-            (("--steps", "4", "--fewer-steps", "4"), ("--fewer-steps 4", "3")),
+            (("--steps", "4", "--fewer-steps", "4"), ("4 as a number of fewer steps", "3")),
             (("--report", "no/page.html"), ("no",)),
             (("--csv", "no/t.csv"), ("no",)),
             (("--pictures", "no/such"), ("no/such",)),

@@ -14,7 +14,7 @@ class Generate(CommandTest):
             self.generate("--steps", 4, "--seed", 7, "--negative-prompt", "größe", "--out", "a.png", "--width", 72)
         )
         self.assertEqual(result.stdout, "a.png\n")
-        self.assertIn("cache default:", result.stderr)
+        self.assertIn("cache modelopt:", result.stderr)
         self.assertIn("reused 6 modules at 2 of 4 steps", result.stderr)
         texts, size = png_texts((self.work / "a.png").read_bytes())
         self.assertEqual(size, (72, 64))

@@ -67,8 +67,21 @@ TEST(Cachify, PrepareAgainReplaces) {
     const auto first = pipe(apple());
     cachify::prepare(pipe, 6, {{"mid_block", [](int step) { return step == 3; }}});
     EXPECT_EQ(reused_steps(pipe(apple())), 1);
-    cachify::prepare(pipe, 6);  // the default of the denoiser's class
+    cachify::prepare(pipe, 6, cachify::make_policy(pipe, "modelopt"));
     EXPECT_TRUE(same_bits(pipe(apple()).latents, first.latents));
+}
+
+TEST(Cachify, WithoutAConfigurationItIsAuto) {
+    auto pipe = open();
+    cachify::prepare(pipe, 8);  // an untuned UNet: the preset that is ahead of fewer steps
+    GenerateOptions eight = apple();
+    eight.num_inference_steps = 8;
+    const auto chosen = pipe(eight);
+    cachify::prepare(pipe, 8, cachify::make_policy(pipe, "taylorseer:interval=2"));
+    EXPECT_TRUE(same_bits(pipe(eight).latents, chosen.latents));
+    EXPECT_GT(reused_steps(chosen), 0);
+    cachify::prepare(pipe, 6);  // so few that nothing is ahead
+    EXPECT_EQ(reused_steps(pipe(apple())), 0);
 }
 
 TEST(Cachify, AScopeReuses) {

@@ -157,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(Runs, VideoFrames, ::testing::Values("full", "default",
 TEST(ImageToVideo, TheDefaultConfigurationIsTheIssues) {
     auto pipe = tiny_svd();
     const Json run = run_of("default");
-    cachify::prepare(pipe, 6);
+    cachify::prepare(pipe, 6, cachify::make_policy(pipe, "modelopt"));
     auto options = options_of(run);
     options.guidance_mode = GuidanceMode::batched;
     const auto output = pipe(options);

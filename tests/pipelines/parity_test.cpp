@@ -118,7 +118,7 @@ Pipeline open(const Fixture& fixture) {
     if (!fixture.run.contains("cache")) return pipe;
     const int steps = fixture.run["num_inference_steps"].get<int>();
     if (fixture.run["cache"] == "default")
-        cachify::prepare(pipe, steps);
+        cachify::prepare(pipe, steps, cachify::make_policy(pipe, "modelopt"));
     else
         cachify::prepare(pipe, steps, cachify::parse_config(fixture.run["cache"].dump(), "fixture"));
     return pipe;

@@ -140,7 +140,7 @@ TEST(Sd3Options, AnEmptyPromptIsAPrompt) {
 // Of 6 blocks the last third runs at every second step, beside what lies outside the blocks.
 TEST(Sd3Reuse, DefaultRunsTheLastThirdAndKeepsTwoStreams) {
     auto pipe = open(kFolder / "tiny-sd3");
-    cachify::prepare(pipe, 4);
+    cachify::prepare(pipe, 4, cachify::make_policy(pipe, "modelopt"));
     GenerateOptions options;
     options.prompt = "red apple";
     options.num_inference_steps = 4;

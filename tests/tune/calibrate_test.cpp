@@ -131,7 +131,7 @@ TEST(Calibrate, LeavesThePipelineAsItWas) {
     options.guidance_mode = GuidanceMode::split;
     options.decode = false;
     const auto plain = pipe(options).latents;
-    cachify::prepare(pipe, 5);
+    cachify::prepare(pipe, 5, cachify::make_policy(pipe, "modelopt"));
     const auto reused = pipe(options).latents;
     calibrate(pipe, two_runs());
     EXPECT_TRUE(same_bits(pipe(options).latents, reused));
