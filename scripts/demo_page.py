@@ -3,8 +3,8 @@
 
     demo_page.py PAGE.html FOLDER...
 
-FOLDER: what `reprise compare --out FOLDER` wrote. Of each, the page shows the full way, the first way of reuse, and fewer
-steps in about its time; the frames of a video as an animated PNG.
+FOLDER: what `reprise compare --out FOLDER` wrote. Of each, the page shows the full way, the ways of reuse, and fewer steps
+in about their time; the frames of a video as an animated PNG.
 """
 
 import base64
@@ -65,23 +65,31 @@ def seconds(value):
 
 
 def chosen(ways):
-    """The full way, the first of reuse, and the one of fewer steps that takes about as long."""
-    full = next(way for way in ways if way["kind"] == "full")
-    cached = next(way for way in ways if way["kind"] == "cached")
-    fewer = [way for way in ways if way["kind"] == "fewer" and way["steps"] == cached.get("equal_time_steps")]
-    return [full, cached, *fewer[:1]]
+    """The full way, those of reuse, and the fewer steps that take about as long as one of these."""
+    cached = [way for way in ways if way["kind"] == "cached"]
+    beside = {way.get("equal_time_steps") for way in cached}
+    fewer = [way for way in ways if way["kind"] == "fewer" and way["steps"] in beside]
+    return [*(way for way in ways if way["kind"] == "full"), *cached, *reversed(fewer)]
 
 
-def caption(way):
-    time = seconds(way["denoise_seconds"]["median"])
+#: What the demo's ways of reuse are, for people.
+NAMES = {
+    "auto:speedup=2": "reused, as tuned for 2 times the speed",
+    "auto:speedup=3": "reused, as tuned for 3 times the speed",
+    "modelopt": "reused by the original's configuration",
+}
+
+
+def caption(way, by_cpu):
+    time = seconds(way["denoise_seconds"]["median"]) + (" of CPU time" if by_cpu else "")
     if way["kind"] == "full":
         return f"<b>full</b> {way['steps']} steps, {time}"
-    name = f"reused ({html.escape(way['name'])})" if way["kind"] == "cached" else "fewer steps"
+    name = NAMES.get(way["name"], f"reused ({way['name']})") if way["kind"] == "cached" else "fewer steps"
     speed, psnr = way["denoise_speedup"]["median"], way["psnr_db"]["mean"]
     distance = "equal to full" if psnr is None else f"{psnr:.1f} dB from full"
     off = way["latent_error"]["mean"]
-    return (f"<b>{name}</b> {way['steps']} steps, {time}: {speed:.2f} times as fast"
-            f"<p>{distance}; latents off by {100 * off:.1f} %</p>")
+    return (f"<b>{html.escape(name)}</b> {way['steps']} steps, {time}: {speed:.2f} times as fast"
+            f"<p>{distance}; latents off by {100 * off:.1f} %</p>")  # fmt: skip
 
 
 def section(folder, page):
@@ -96,12 +104,12 @@ def section(folder, page):
         png = pngs[0] if len(pngs) == 1 else animated(pngs, 7)
         data = base64.b64encode(png).decode()
         figures.append(f'<figure><img alt="{html.escape(way["name"])}" src="data:image/png;base64,{data}">'
-                       f"<figcaption>{caption(way)}</figcaption></figure>")
+                       f"<figcaption>{caption(way, told['clock'] == 'cpu')}</figcaption></figure>")
     frames = f", {len(pair['files'])} frames" if len(pair["files"]) > 1 else ""
     subject = f"“{html.escape(pair['prompt'])}”" if not frames else f"from the picture {html.escape(pair['prompt'])}"
     whole = html.escape(os.path.relpath(folder / "comparison.html", page.parent))
     told_settings = "; ".join(html.escape(f"{key} {settings[key]}") for key in
-                              ("size", "scheduler", "guidance", "precision", "engine") if key in settings)  # fmt: skip
+                              ("size", "scheduler", "guidance", "precision", "engine", "times") if key in settings)  # fmt: skip
     return (f"<h2>{html.escape(settings['model'])} <small>{subject}{frames}</small></h2>"
             f"<p>{told_settings}. <a href=\"{whole}\">The whole comparison</a></p>"
             f'<div class="ways">{"".join(figures)}</div>')  # fmt: skip
@@ -111,12 +119,12 @@ def main():
     page, folders = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
     body = "\n".join(section(folder, page) for folder in folders)
     intro = (
-        "Each model drew the same thing in full, with blocks reused, and with fewer steps "
-        "in about the same time. Times are the denoiser's on this machine, measured now."
+        "Each model drew the same thing in full, with outputs of its blocks reused between steps, and with fewer steps in "
+        "about the same time. More dB are nearer to the full picture. Times are the denoiser's on this machine, measured now."
     )
     page.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Reprise: the bundled models</title><style>{STYLE}</style><h1>Reprise: the bundled models, three ways each</h1>"
+        f"<title>Reprise: the bundled models</title><style>{STYLE}</style><h1>Reprise: the bundled models, each in full, reused and with fewer steps</h1>"
         f"<p>{intro}</p>\n{body}\n</html>\n"
     )
 

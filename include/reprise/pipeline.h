@@ -98,6 +98,10 @@ struct GenerateOptions {
 struct RunReport {
     std::vector<StepInfo> steps;
     double text_seconds = 0, compile_seconds = 0, denoise_seconds = 0, decode_seconds = 0;
+    double denoise_cpu_seconds = 0;  ///< of all threads of the process, while it denoised
+    /// How long threads of the process were ready to run but had no CPU, while it denoised: where that is a
+    /// share of the CPU time, others use the CPUs, and CPU time says more than the clock.
+    double denoise_waited_seconds = 0;
     std::string scheduler;  ///< diffusers' class
     std::string precision;  ///< of the denoiser
     GuidanceMode guidance_mode = GuidanceMode::batched;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cachify/policies.h"
+#include "core/process_time.h"
 #include "pipelines/identity.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
@@ -176,6 +177,7 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     report.compile_seconds = seconds_since(begin);
 
     phase(options, "denoise");
+    const ProcessTime before = process_time();
     begin = Clock::now();
     auto step_begin = begin;
     const auto& evaluations = sampler->evaluations();
@@ -208,7 +210,10 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
         share = 0;
         share_count = 0;
     }
-    report.denoise_seconds = seconds_since(begin);
+    const ProcessTime used = process_time() - before;
+    report.denoise_seconds = used.wall;
+    report.denoise_cpu_seconds = used.cpu;
+    report.denoise_waited_seconds = std::max(0.0, used.waited);
     describe(run, evaluations.size(), report);
     denoiser().release_larger_than(load_options().keep_parameters_below);
     return latents;

@@ -158,13 +158,15 @@ void Bout::warm_up(const Contestant& contestant) {
 }
 
 Bout::Times Bout::time(const Contestant& contestant) {
-    std::vector<double> full, reused;
+    Comparison trial;
+    trial.cached.emplace_back();
     for (std::size_t i = 0; i < kTrials; ++i) {
         const GenerateOptions one = options(i % num_calls(), false);
-        full.push_back(full_run(contestant, one, "full, trial").report.denoise_seconds);
-        reused.push_back(reused_run(contestant, one, contestant.name + ", trial").report.denoise_seconds);
+        trial.full.turns.push_back({full_run(contestant, one, "full, trial").report});
+        trial.cached[0].turns.push_back({reused_run(contestant, one, contestant.name + ", trial").report});
     }
-    return {spread_of(full).median, spread_of(reused).median};
+    trial.choose_clock();
+    return {trial.full.denoise().median, trial.cached[0].denoise().median};
 }
 
 void Bout::choose_steps(const std::vector<double>& relative_times) {
@@ -191,8 +193,7 @@ void Bout::choose_steps(const std::vector<double>& relative_times) {
     }
 }
 
-double Bout::keep(Way& way, double full_seconds, GenerateOutput output, std::size_t call) {
-    const double seconds = output.report.denoise_seconds;
+void Bout::keep(Way& way, const Turn* full, GenerateOutput output, std::size_t call) {
     way.summary = output.report.summary;
     for (std::size_t p = 0; p < per_call_ && !output.images.empty(); ++p) {
         auto& made = way.made[call * per_call_ + p];
@@ -202,8 +203,10 @@ double Bout::keep(Way& way, double full_seconds, GenerateOutput output, std::siz
         made.frames.assign(std::make_move_iterator(first), std::make_move_iterator(first + frames));
         made.latents = latents_of(output.latents, p).clone();
     }
-    way.turns.push_back({std::move(output.report), way.kind == Way::Kind::full ? seconds : full_seconds});
-    return seconds;
+    Turn& turn = way.turns.emplace_back(Turn{std::move(output.report)});
+    const RunReport& beside = full != nullptr ? full->report : turn.report;
+    turn.full_seconds = beside.denoise_seconds;
+    turn.full_cpu_seconds = beside.denoise_cpu_seconds;
 }
 
 void Bout::take_turns(const std::vector<std::size_t>& cached, bool fewer) {
@@ -215,17 +218,19 @@ void Bout::take_turns(const std::vector<std::size_t>& cached, bool fewer) {
                        (runs_ > 1 ? fmt::format(", run {} of {}", r, runs_) : "");
             };
             const auto pictures = [&](const Way& way) { return way.made[c * per_call_].frames.empty(); };
-            const double full =
-                keep(result_.full, 0, full_run(first, options(c, pictures(result_.full)), label("full")), c);
+            keep(result_.full, nullptr, full_run(first, options(c, pictures(result_.full)), label("full")),
+                 c);
+            const Turn full = result_.full.turns.back();
             for (const std::size_t i : cached) {
                 Way& way = result_.cached[i];
-                keep(way, full, reused_run(o_.contestants[i], options(c, pictures(way)), label(way.name)), c);
+                keep(way, &full, reused_run(o_.contestants[i], options(c, pictures(way)), label(way.name)),
+                     c);
             }
             for (auto& way : result_.fewer) {
                 if (!fewer) break;
                 GenerateOptions options = this->options(c, pictures(way));
                 options.num_inference_steps = way.num_steps;
-                keep(way, full, full_run(first, options, label(way.name)), c);
+                keep(way, &full, full_run(first, options, label(way.name)), c);
             }
         }
 }
@@ -238,6 +243,7 @@ Comparison Bout::run() {
             const bool last = i + 1 == o_.contestants.size();
             // the numbers of steps need a time of every way: of the last one a run more
             if (last) {
+                result_.choose_clock();
                 for (std::size_t c = 0; c < i; ++c)
                     relative.push_back(1 / result_.cached[c].speedup().median);
                 const Times times = time(o_.contestants[i]);
@@ -263,6 +269,7 @@ Comparison Bout::run() {
         take_turns(all, true);
     }
     result_.measure();
+    result_.choose_clock();
     add_settings();
     return std::move(result_);
 }
@@ -294,6 +301,7 @@ void Bout::add_settings() {
         {"guidance", fmt::format("{}, {}", guidance, name_of(report.guidance_mode))},
         {"engine", fmt::format("{} on {}, {} threads", engine.backend->name(), engine.options.device,
                                threads == 0 ? "all" : fmt::format("{}", threads))},
+        {"times", clock_text(result_)},
         {"runs", fmt::format("{} of each way, prompt and seed, by turns, after one to warm up", runs_)}};
 }
 

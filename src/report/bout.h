@@ -72,7 +72,7 @@ class Bout {
     Times time(const Contestant& contestant);
     void choose_steps(const std::vector<double>& relative_times);
     void take_turns(const std::vector<std::size_t>& cached, bool fewer);
-    double keep(Way& way, double full_seconds, GenerateOutput output, std::size_t call);
+    void keep(Way& way, const Turn* full, GenerateOutput output, std::size_t call);
     void add_settings();
 
     /// Calls of a way, each of one prompt and seed.

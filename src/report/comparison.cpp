@@ -63,7 +63,7 @@ double Distances::limited_psnr(std::size_t pair) const {
 }
 
 Spread Way::denoise() const {
-    return over_turns(turns, [&](const Turn& turn) { return turn.report.denoise_seconds / calls_pictures; });
+    return over_turns(turns, [&](const Turn& turn) { return turn.seconds(clock) / calls_pictures; });
 }
 
 Spread Way::end_to_end() const {
@@ -76,9 +76,9 @@ Spread Way::end_to_end() const {
 }
 
 Spread Way::speedup() const {
-    const Spread spread = over_turns(turns, [](const Turn& turn) {
-        return turn.report.denoise_seconds > 0 ? turn.full_seconds / turn.report.denoise_seconds
-                                               : std::numeric_limits<double>::quiet_NaN();
+    const Spread spread = over_turns(turns, [this](const Turn& turn) {
+        return turn.seconds(clock) > 0 ? turn.full(clock) / turn.seconds(clock)
+                                       : std::numeric_limits<double>::quiet_NaN();
     });
     return spread.high == 0 ? Spread{1, 1, 1} : spread;
 }
@@ -87,7 +87,7 @@ Mean Way::relative_time() const {
     constexpr double kOfMedian = 1.2533;  // its standard error over the mean's, for normal errors
     std::vector<double> times;
     for (const Turn& turn : turns)
-        if (turn.full_seconds > 0) times.push_back(turn.report.denoise_seconds / turn.full_seconds);
+        if (turn.full(clock) > 0) times.push_back(turn.seconds(clock) / turn.full(clock));
     Mean mean = mean_of(times);
     mean.mean = 1 / speedup().median;
     mean.error *= kOfMedian;
@@ -145,6 +145,33 @@ void Comparison::measure() {
     };
     for (auto& way : cached) distances_of(way);
     for (auto& way : fewer) distances_of(way);
+}
+
+double Comparison::waited_share() const {
+    double cpu = 0, waited = 0;
+    for (const Way* way : ways())
+        for (const Turn& turn : way->turns) {
+            cpu += turn.report.denoise_cpu_seconds;
+            waited += turn.report.denoise_waited_seconds;
+        }
+    return cpu + waited > 0 ? waited / (cpu + waited) : 0;
+}
+
+void Comparison::choose_clock() {
+    // Two threads on two idle cores wait 1 % of the time; beside a compiler on both, 30 to 60 %.
+    constexpr double kMostWaited = 0.1;
+    const Clock chosen = waited_share() > kMostWaited ? Clock::cpu : Clock::wall;
+    full.clock = chosen;
+    for (auto* all : {&cached, &fewer})
+        for (Way& way : *all) way.clock = chosen;
+}
+
+std::string clock_text(const Comparison& comparison) {
+    if (comparison.clock() == Clock::wall) return "by the clock";
+    return fmt::format(
+        "CPU time of the process, for the clock says little: others used the CPUs, and it waited {:.0f} % "
+        "of the time",
+        100 * comparison.waited_share());
 }
 
 std::optional<Comparison::AtEqualTime> Comparison::fewer_at_time_of(const Way& way) const {

@@ -28,10 +28,23 @@ struct Made {
     Tensor latents;             ///< (frames, channels, height, width)
 };
 
+/// What times are taken by.
+enum class Clock {
+    wall,
+    cpu,  ///< CPU time of the process: says more where others use the CPUs
+};
+
 /// One measured call, which makes the pictures of one prompt and seed.
 struct Turn {
     RunReport report;
-    double full_seconds = 0;  ///< in the denoiser, of the full run beside it
+    /// In the denoiser, of the full run beside it; of full runs their own.
+    double full_seconds = 0, full_cpu_seconds = 0;
+
+    /// In the denoiser.
+    double seconds(Clock clock) const {
+        return clock == Clock::wall ? report.denoise_seconds : report.denoise_cpu_seconds;
+    }
+    double full(Clock clock) const { return clock == Clock::wall ? full_seconds : full_cpu_seconds; }
 };
 
 /// How far results are from the full ones, pair by pair, each the mean over a video's frames.
@@ -69,6 +82,7 @@ struct Way {
     std::string summary = {};          ///< what was reused and saved
     std::optional<int> equal_steps{};  ///< of cached ways: the fewer steps of about equal time
     std::optional<double> score{};     ///< of a script's own
+    Clock clock = Clock::wall;         ///< of what follows, but for `end_to_end` and `steps`
 
     Spread denoise() const;     ///< seconds in the denoiser's loop, a picture
     Spread end_to_end() const;  ///< seconds of text, denoising and decoding, compiling left out, a picture
@@ -96,6 +110,11 @@ struct Comparison {
     std::vector<const Way*> shown() const;
     /// Computes distances.
     void measure();
+    /// Takes times by the clock, or by CPU time where the process waited for CPUs that others used.
+    void choose_clock();
+    Clock clock() const { return full.clock; }
+    /// The share of the time in which its threads could have run that they waited for a CPU.
+    double waited_share() const;
 
     /// What fewer steps give in a cached way's time: between the two measured step counts around it. Nothing
     /// outside of what was measured.
@@ -110,6 +129,9 @@ struct Comparison {
 
 /// A name for files: "deepcache-interval-3". Different ways have different ones.
 std::map<const Way*, std::string> file_names(const Comparison& comparison);
+
+/// What times are taken by, and why, for people.
+std::string clock_text(const Comparison& comparison);
 
 /// A row for each of the first pairs: full, cached, fewer steps. Of videos the middle frame. Pictures are
 /// shrunk where a sheet of them would be larger than viewers open with ease, and rows left out where that is

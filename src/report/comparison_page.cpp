@@ -95,8 +95,9 @@ std::string figures(const Comparison& comparison) {
             html += fmt::format("<td>{}</td>", cell(table.rows[r][c]));
         html += "</tr>\n";
     }
-    return html +
-           "</tbody></table></div>\n<p class=\"soft\">Times are of one picture. “Over fewer steps” is the "
+    return html + "</tbody></table></div>\n<p class=\"soft\">Times are of one picture" +
+           (comparison.clock() == Clock::cpu ? ", " + escaped(clock_text(comparison)) : std::string()) +
+           ". “Over fewer steps” is the "
            "PSNR above what the line of fewer steps has at the same measured time, pair by pair. After ±: "
            "the "
            "standard error of a mean over pairs.</p>\n";

@@ -121,8 +121,17 @@ std::string cell(double value) {
 
 WayTable way_table(const Comparison& comparison) {
     WayTable table;
-    table.titles = {"",     "steps", "denoiser",       "fastest .. slowest", "speed", "all but compiling",
-                    "PSNR", "SSIM",  "latents off by", "over fewer steps"};
+    const bool by_cpu = comparison.clock() == Clock::cpu;
+    table.titles = {"",
+                    "steps",
+                    by_cpu ? "denoiser, CPU" : "denoiser",
+                    "fastest .. slowest",
+                    "speed",
+                    "all but compiling",
+                    "PSNR",
+                    "SSIM",
+                    "latents off by",
+                    "over fewer steps"};
     const bool scored = !comparison.score_title.empty();
     if (scored) table.titles.push_back(comparison.score_title);
     for (const Way* way : comparison.ways()) {
@@ -147,7 +156,9 @@ std::string to_text(const Comparison& comparison) {
         columns.push_back({title, title.empty() ? Table::Align::left : Table::Align::right});
     Table table(columns);
     for (const auto& row : content.rows) table.add(row);
-    return table.text();
+    std::string text = table.text();
+    if (comparison.clock() == Clock::cpu) text += "Times are " + clock_text(comparison) + ".\n";
+    return text;
 }
 
 std::string to_csv(const Comparison& comparison) {
@@ -197,7 +208,11 @@ Json to_json(const Comparison& comparison) {
     for (const auto& pair : comparison.pairs)
         pairs.push_back({{"prompt", pair.prompt}, {"seed", pair.seed}, {"number", pair.number}});
     for (const auto& [key, value] : comparison.settings) settings[key] = value;
-    Json json = {{"settings", settings}, {"ways", ways}, {"pairs", pairs}};
+    Json json = {{"settings", settings},
+                 {"clock", comparison.clock() == Clock::wall ? "wall" : "cpu"},
+                 {"waited_share", comparison.waited_share()},
+                 {"ways", ways},
+                 {"pairs", pairs}};
     if (!comparison.score_title.empty()) json["score"] = comparison.score_title;
     return json;
 }

@@ -29,6 +29,8 @@ nlohmann::ordered_json to_json(const RunReport& report) {
           {"compile", report.compile_seconds},
           {"denoise", report.denoise_seconds},
           {"decode", report.decode_seconds}}},
+        {"denoise_cpu_seconds", report.denoise_cpu_seconds},
+        {"denoise_waited_seconds", report.denoise_waited_seconds},
         {"scheduler", report.scheduler},
         {"precision", report.precision},
         {"guidance_mode", name_of(report.guidance_mode)},

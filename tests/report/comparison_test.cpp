@@ -98,6 +98,39 @@ TEST(Comparison, SpeedIsByTheFullRunBeside) {
     EXPECT_DOUBLE_EQ(comparison.cached[0].end_to_end().low, 1.25);
 }
 
+TEST(Comparison, TakesCpuTimeWhereOthersUseTheCpus) {
+    Comparison comparison = example();
+    const auto set = [](Way& way, double wall, double cpu, double waited, double full_wall, double full_cpu) {
+        for (Turn& turn : way.turns) {
+            turn.report.denoise_seconds = wall;
+            turn.report.denoise_cpu_seconds = cpu;
+            turn.report.denoise_waited_seconds = waited;
+            turn.full_seconds = full_wall;
+            turn.full_cpu_seconds = full_cpu;
+        }
+    };
+    // By the clock 10 of the steps seem faster than the way that computes half: another program ran
+    // meanwhile.
+    set(comparison.full, 4, 8, 0, 4, 8);
+    for (Way& way : comparison.cached) set(way, 4, 4, 0, 4, 8);
+    for (Way& way : comparison.fewer) set(way, 1, 6, 0, 4, 8);
+    comparison.choose_clock();
+    EXPECT_EQ(comparison.clock(), Clock::wall);
+    EXPECT_DOUBLE_EQ(comparison.cached[0].speedup().median, 1);
+    EXPECT_EQ(to_text(comparison).find("CPU"), std::string::npos);
+
+    for (Way& way : comparison.cached) set(way, 4, 4, 4, 4, 8);
+    comparison.choose_clock();
+    EXPECT_EQ(comparison.clock(), Clock::cpu);
+    EXPECT_DOUBLE_EQ(comparison.cached[0].speedup().median, 2);
+    EXPECT_DOUBLE_EQ(comparison.cached[0].relative_time().mean, 0.5);
+    EXPECT_DOUBLE_EQ(comparison.fewer[0].denoise().median, 3);  // a picture
+    EXPECT_THAT(to_text(comparison), HasSubstr("CPU time"));
+    EXPECT_THAT(to_html(comparison, 1), HasSubstr("CPU time"));
+    EXPECT_EQ(to_json(comparison)["clock"], "cpu");
+    EXPECT_GT(to_json(comparison)["waited_share"], 0.1);
+}
+
 TEST(Comparison, FewerStepsAtEqualTimeLieBetweenTwoCounts) {
     const Comparison comparison = example();
     const auto beside = comparison.fewer_at_time_of(comparison.cached[1]);
