@@ -6,9 +6,9 @@
 #include <cmath>
 #include <future>
 #include <numeric>
-#include <thread>
 
 #include "core/half.h"
+#include "core/machine.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -20,7 +20,7 @@ Executor::Executor(std::shared_ptr<const Plan> plan, const backends::Backend& ba
     // An engine compiles mostly on one thread, and what it needs meanwhile is needed for each.
     constexpr std::size_t kMostAtOnce = 4;
     const std::size_t cores =
-        options.threads > 0 ? static_cast<std::size_t>(options.threads) : std::thread::hardware_concurrency();
+        options.threads > 0 ? static_cast<std::size_t>(options.threads) : machine::processors();
     const std::size_t at_once = std::clamp<std::size_t>(cores, 1, kMostAtOnce);
     const std::size_t count = executables_.size();
     std::vector<std::size_t> order(count);  // heavy ones first

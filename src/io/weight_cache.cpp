@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "core/fingerprint.h"
+#include "core/machine.h"
 #include "io/atomic_file.h"
 #include "io/file_lock.h"
 #include "io/printable.h"
@@ -149,7 +150,7 @@ void convert_pieces(const Checkpoint& checkpoint, const std::vector<Piece>& piec
             if (!error) error = std::current_exception();
         }
     };
-    const std::size_t threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 16);
+    const std::size_t threads = std::min<std::size_t>(machine::processors(), 16);
     {
         std::vector<std::jthread> others;
         for (std::size_t i = 1; i < std::min(threads, pieces.size()); ++i) others.emplace_back(work);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/machine.h"
 #include "pipelines/working_memory.h"
 #include "reprise/error.h"
 
@@ -53,13 +54,13 @@ Tensor PictureDecoder::decode(const Tensor& latents) {
     const auto structure = models::build_autoencoder_kl_decoder(config_, {1, latents.dim(2), latents.dim(3)},
                                                                 engine_.options.precision, nullptr);
     const double needed = working_bytes(structure);
-    const double available = available_bytes();
-    if (available > 0 && needed > available) {
+    const auto available = machine::available_bytes();
+    if (available && needed > *available) {
         spdlog::warn(
             "decoding {}x{} at once needs about {:.1f} GB, {:.1f} GB are free: decoding in tiles, which "
             "changes the picture slightly",
             latents.dim(3) * config_.scale(), latents.dim(2) * config_.scale(), needed / 1e9,
-            available / 1e9);
+            *available / 1e9);
         return decode_tiled(latents);
     }
     return run(unscaled(latents));

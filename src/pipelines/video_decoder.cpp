@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/machine.h"
 #include "pipelines/working_memory.h"
 
 namespace reprise::pipelines {
@@ -23,13 +24,13 @@ VideoDecoder::VideoDecoder(const ModelFolder& folder, Engine engine, std::string
       path_(folder.path("vae")),
       variant_(std::move(variant)) {}
 
-std::int64_t VideoDecoder::largest_chunk(const Shape& latents, double available) const {
+std::int64_t VideoDecoder::largest_chunk(const Shape& latents, std::optional<double> available) const {
     const std::int64_t frames = latents[0];
     for (std::int64_t parts = 1; parts < frames; ++parts) {
         const std::int64_t chunk = (frames + parts - 1) / parts;
         const auto structure = models::build_temporal_decoder(config_, one_video(latents, chunk),
                                                               engine_.options.precision, nullptr);
-        if (available <= 0 || working_bytes(structure) <= available) return chunk;
+        if (!available || working_bytes(structure) <= *available) return chunk;
     }
     return 1;
 }
@@ -49,7 +50,7 @@ Tensor VideoDecoder::run(const Tensor& latents) {
 
 std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk) {
     const std::int64_t frames = latents.dim(0);
-    std::int64_t at_once = chunk > 0 ? chunk : largest_chunk(latents.shape(), available_bytes());
+    std::int64_t at_once = chunk > 0 ? chunk : largest_chunk(latents.shape(), machine::available_bytes());
     if (chunk <= 0 && at_once < frames)
         spdlog::warn(
             "decoding {} frames at once needs more memory than is free: decoding {} at once, which changes "

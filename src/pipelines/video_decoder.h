@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ class VideoDecoder {
     /// that are decoded together see each other. 0: all of them, or as many as the machine's memory allows,
     /// with a warning.
     std::vector<Image> operator()(const Tensor& latents, int chunk);
-    /// How many frames are decoded at once where nothing is said, with so many bytes at hand (0: unknown).
-    std::int64_t largest_chunk(const Shape& latents, double available) const;
+    /// How many frames are decoded at once where nothing is said, with so many bytes at hand (nothing:
+    /// unknown).
+    std::int64_t largest_chunk(const Shape& latents, std::optional<double> available) const;
 
   private:
     Tensor run(const Tensor& unscaled_latents);

@@ -1,19 +1,8 @@
 #include "pipelines/working_memory.h"
 
 #include <algorithm>
-#include <fstream>
-#include <string>
 
 namespace reprise::pipelines {
-
-double available_bytes() {
-    std::ifstream file("/proc/meminfo");
-    std::string key;
-    double kilobytes = 0;
-    for (std::string unit; file >> key >> kilobytes; std::getline(file, unit))
-        if (key == "MemAvailable:") return kilobytes * 1024;
-    return 0;
-}
 
 double working_bytes(const graph::Graph& graph) {
     double largest = 0;

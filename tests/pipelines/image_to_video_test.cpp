@@ -220,7 +220,7 @@ TEST(VideoDecoder, TakesAsManyFramesAsMemoryAllows) {
     const ModelFolder folder(kFolder / "tiny-svd");
     const pipelines::VideoDecoder decoder(folder, {backends::create(""), {}}, "");
     const Shape latents = {9, 4, 16, 16};
-    EXPECT_EQ(decoder.largest_chunk(latents, 0), 9);
+    EXPECT_EQ(decoder.largest_chunk(latents, std::nullopt), 9);
     EXPECT_EQ(decoder.largest_chunk(latents, 1e12), 9);
     EXPECT_EQ(decoder.largest_chunk(latents, 1), 1);
     const auto half = decoder.largest_chunk(latents, 3e6);

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
 
 #include "backends/binding.h"
 #include "backends/factories.h"
 #include "backends/openvino/cpu_precision.h"
 #include "backends/openvino/lowering.h"
+#include "core/machine.h"
 #include "reprise/error.h"
 
 namespace reprise::backends {
@@ -183,7 +185,12 @@ class OpenvinoBackend final : public Backend {
         };
         if (is_cpu(options.device)) {
             result.insert(ov::num_streams(1));
-            if (options.threads > 0) result.insert(ov::inference_num_threads(options.threads));
+            // The engine's own choice is a thread for each core, whatever a control group allows.
+            const std::size_t allowed = machine::processors();
+            if (options.threads > 0)
+                result.insert(ov::inference_num_threads(options.threads));
+            else if (allowed < std::thread::hardware_concurrency())
+                result.insert(ov::inference_num_threads(static_cast<int>(allowed)));
         }
         return result;
     }
