@@ -45,7 +45,7 @@ void Session::watch(Context& context, GenerateOptions& options) {
         stop_if_interrupted();
         context.terminal.phase(name);
     };
-    options.callback_on_step_end = [&context, user = options.callback_on_step_end](const StepInfo& info) {
+    options.callback_on_step_end = [&context, user = options.callback_on_step_end](StepInfo& info) {
         context.terminal.step(info);
         return (!user || user(info)) && !interrupted();
     };

@@ -29,8 +29,8 @@ class Image {
     /// x / 2 + 0.5 cut to 0..1, times 255, rounded to nearest even. NaN becomes 0. Failure for another shape
     /// or type.
     static Image from_chw(const Tensor& tensor);
-    /// Reads a PNG or JPEG of any kind or a WebP, known by its content; transparent pixels are laid over
-    /// white.
+    /// Reads a PNG or JPEG of any kind or a WebP, known by its content, and turns it upright where its Exif or
+    /// XMP data say how; transparent pixels are laid over white.
     /// Usage error naming the file when it is absent, broken or larger than the constructor allows.
     static Image load(const std::filesystem::path& path);
 

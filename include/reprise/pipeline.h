@@ -52,9 +52,17 @@ struct StepInfo {
     /// The modules that were reused, and "unconditional" or "conditional" for a half of guidance that was
     /// not evaluated.
     std::vector<std::string> reused_modules = {};
+    double timestep = 0;  ///< of the step's first evaluation, as the denoiser embeds it
     /// After the step, of GenerateOutput::latents' shape; only while the callback runs. Shared, not copied:
-    /// it may be kept, and must not be written to.
+    /// it may be kept, and must not be written to. A callback may put other latents in its place.
     Tensor latents = {};
+    bool last = false;  ///< a callback sets it to leave the remaining steps out and decode the latents
+};
+
+/// What is said for one of several prompts; where nothing is, the options' own texts hold.
+struct PromptTexts {
+    std::optional<std::string> prompt_2 = {}, prompt_3 = {};
+    std::optional<std::string> negative_prompt = {}, negative_prompt_2 = {}, negative_prompt_3 = {};
 };
 
 /// What to generate. Names and defaults are diffusers'; an option that the model cannot honour is refused.
@@ -66,6 +74,7 @@ struct GenerateOptions {
     std::optional<std::string> negative_prompt = {};  ///< none differs from an empty one (SDXL's zeros)
     std::optional<std::string> negative_prompt_2 = {};
     std::optional<std::string> negative_prompt_3 = {};
+    std::vector<PromptTexts> prompt_texts = {};       ///< one for each of `prompts`, or none
     std::optional<PromptEmbeddings> embeddings = {};  ///< of prompts, in place of all texts
     Image image = {};                                 ///< what an image-to-video pipeline starts from
     AnimateOptions video = {};                        ///< the rest that it is asked
@@ -89,7 +98,7 @@ struct GenerateOptions {
     Tensor latents = {};
     bool decode = true;  ///< false: leave the autoencoder out; Output::images is empty
     /// Called after each step; returning false stops the run with an Error of kind `cancelled`.
-    std::function<bool(const StepInfo&)> callback_on_step_end = {};
+    std::function<bool(StepInfo&)> callback_on_step_end = {};
     /// Called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
     std::function<void(std::string_view)> on_phase = {};
 };

@@ -18,8 +18,8 @@ load_core()
 
 from reprise import cachify  # noqa: E402
 from reprise._core import VERSION as __version__  # noqa: E402
-from reprise._core import Cancelled, RunReport, StepInfo, randn  # noqa: E402
-from reprise._pipeline import Output, Pipeline, save_video  # noqa: E402
+from reprise._core import Cancelled, RunReport, StepInfo  # noqa: E402
+from reprise._pipeline import Output, Pipeline, randn, save_video  # noqa: E402
 from reprise._report import Comparison, Plan, compare, plan, psnr, ssim  # noqa: E402
 from reprise._tune import Profile, calibrate, tune  # noqa: E402
 

@@ -94,6 +94,41 @@ class AnimateOptions:
     @fit.setter
     def fit(self, arg: str, /) -> None: ...
 
+class PromptTexts:
+    """What is said for one of several prompts."""
+
+    def __init__(self) -> None: ...
+
+    @property
+    def prompt_2(self) -> str | None: ...
+
+    @prompt_2.setter
+    def prompt_2(self, arg: str | None, /) -> None: ...
+
+    @property
+    def prompt_3(self) -> str | None: ...
+
+    @prompt_3.setter
+    def prompt_3(self, arg: str | None, /) -> None: ...
+
+    @property
+    def negative_prompt(self) -> str | None: ...
+
+    @negative_prompt.setter
+    def negative_prompt(self, arg: str | None, /) -> None: ...
+
+    @property
+    def negative_prompt_2(self) -> str | None: ...
+
+    @negative_prompt_2.setter
+    def negative_prompt_2(self, arg: str | None, /) -> None: ...
+
+    @property
+    def negative_prompt_3(self) -> str | None: ...
+
+    @negative_prompt_3.setter
+    def negative_prompt_3(self, arg: str | None, /) -> None: ...
+
 class GenerateOptions:
     def __init__(self) -> None: ...
 
@@ -138,6 +173,12 @@ class GenerateOptions:
 
     @negative_prompt_3.setter
     def negative_prompt_3(self, arg: str | None, /) -> None: ...
+
+    @property
+    def prompt_texts(self) -> list[PromptTexts]: ...
+
+    @prompt_texts.setter
+    def prompt_texts(self, arg: Sequence[PromptTexts], /) -> None: ...
 
     @property
     def image(self) -> Image: ...
@@ -292,10 +333,26 @@ class StepInfo:
         """Of a full step's FLOPs."""
 
     @property
+    def timestep(self) -> float:
+        """Of the step's first evaluation."""
+
+    @property
     def latents(self) -> numpy.typing.NDArray[numpy.float32] | None:
         """
-        After the step, float32 of the final latents' shape: the run's own memory, read-only, not copied. It may be kept. None outside a callback.
+        After the step, float32 of the final latents' shape: the run's own memory, read-only, not copied. It may be kept. A callback may put other latents in its place. None outside a callback.
         """
+
+    @latents.setter
+    def latents(self, value: numpy.typing.ArrayLike, /) -> None: ...
+
+    @property
+    def last(self) -> bool:
+        """
+        A callback sets it to leave the remaining steps out and decode the latents as they are.
+        """
+
+    @last.setter
+    def last(self, value: bool, /) -> None: ...
 
 class RunReport:
     """What happened in a run. Times are in seconds."""
@@ -389,6 +446,10 @@ class Pipeline:
 
     @property
     def class_name(self) -> str: ...
+
+    @property
+    def animates(self) -> bool:
+        """Whether it takes a picture, not prompts."""
 
     @property
     def denoiser_class(self) -> str: ...

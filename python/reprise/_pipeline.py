@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from reprise import _core
+from reprise._arguments import Large, Positive, Seed, Shape, checked, checks_of, found, path, refused, several
 
 if TYPE_CHECKING:
     import numpy
@@ -28,24 +30,29 @@ class Output:
     becomes of the `Output` and the pipeline.
     """
 
-    def __init__(self, native: _core.GenerateOutput) -> None:
+    def __init__(self, native: _core.GenerateOutput, output_type: str = "pil") -> None:
         self._native = native
+        self._output_type = output_type
         self._images: list[PIL.Image.Image] | None = None
 
     @property
-    def images(self) -> list[PIL.Image.Image]:
-        """Prompt by prompt, image by image; of videos, frame by frame. Empty with `decode=False`. Made once, by copying
-        (Pillow keeps pictures in a layout of its own)."""
+    def images(self) -> Any:
+        """Pillow's, prompt by prompt, image by image; of videos, frame by frame. Empty with `decode=False`. Made once, by
+        copying (Pillow keeps pictures in a layout of its own). With `output_type="latent"` the latents, as in diffusers."""
+        if self._output_type == "latent":
+            return self.latents
         if self._images is None:
             self._images = [to_pil(image) for image in self._native.images]
         return self._images
 
     @property
-    def frames(self) -> list[list[PIL.Image.Image]]:
-        """The frames of each video."""
+    def frames(self) -> Any:
+        """The frames of each video; with `output_type="latent"` their latents."""
         shape = self.latents.shape
         if len(shape) != 5:
             raise ValueError("these are pictures, not videos: use `images`")
+        if self._output_type == "latent":
+            return self.latents
         return [self.images[i : i + shape[1]] for i in range(0, len(self.images), shape[1])]
 
     @property
@@ -75,11 +82,17 @@ class Pipeline:
     compute. `cachify` functions must not run at the same time as a call.
     """
 
+    # What a pipeline of diffusers would take and this one would ignore, such as `pipe.scheduler = ...`, is an AttributeError.
+    __slots__ = ("__weakref__", "_interrupt", "_native", "_num_timesteps", "_progress_bar_config")
+
     def __init__(self, native: _core.Pipeline) -> None:
         self._native = native
         self._progress_bar_config: dict[str, Any] = {}
+        self._interrupt = False
+        self._num_timesteps = 0
 
     @classmethod
+    @checked
     def from_pretrained(
         cls,
         folder: str | os.PathLike[str],
@@ -90,7 +103,7 @@ class Pipeline:
         vae_precision: Precision = "f32",
         threads: int = 0,
         variant: str = "",
-        keep_parameters_below: int = 100_000_000,
+        keep_parameters_below: Large = 100_000_000,
         text_encoders: bool = True,
     ) -> Pipeline:
         """Opens a folder in diffusers' layout.
@@ -109,7 +122,7 @@ class Pipeline:
         """
         return cls(
             _core.Pipeline.from_pretrained(
-                os.fspath(folder),
+                folder,
                 backend,
                 device,
                 precision,
@@ -125,11 +138,11 @@ class Pipeline:
         self,
         prompt: str | Sequence[str] | None = None,
         *,
-        prompt_2: str | None = None,
-        prompt_3: str | None = None,
-        negative_prompt: str | None = None,
-        negative_prompt_2: str | None = None,
-        negative_prompt_3: str | None = None,
+        prompt_2: str | Sequence[str] | None = None,
+        prompt_3: str | Sequence[str] | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
+        negative_prompt_2: str | Sequence[str] | None = None,
+        negative_prompt_3: str | Sequence[str] | None = None,
         prompt_embeds: numpy.typing.ArrayLike | None = None,
         negative_prompt_embeds: numpy.typing.ArrayLike | None = None,
         pooled_prompt_embeds: numpy.typing.ArrayLike | None = None,
@@ -141,9 +154,10 @@ class Pipeline:
         guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
         skip_guidance_layers: Sequence[int] = (),
-        height: int = 0,
-        width: int = 0,
-        seed: int = 0,
+        height: int | None = None,
+        width: int | None = None,
+        seed: Seed = 0,
+        generator: Any = None,
         num_images_per_prompt: int = 1,
         clip_skip: int | None = None,
         max_sequence_length: int | None = None,
@@ -152,61 +166,91 @@ class Pipeline:
         original_size: tuple[int, int] | None = None,
         crops_coords_top_left: tuple[int, int] = (0, 0),
         target_size: tuple[int, int] | None = None,
-        scheduler: str = "",
+        scheduler: str | None = None,
         guidance_mode: GuidanceMode = "auto",
         latents: numpy.typing.ArrayLike | None = None,
         decode: bool = True,
-        num_frames: int = 0,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        num_frames: int | None = None,
         fps: int = 7,
         motion_bucket_id: int = 127,
         noise_aug_strength: float = 0.02,
         min_guidance_scale: float = 1.0,
         max_guidance_scale: float = 3.0,
-        decode_chunk_size: int = 0,
+        decode_chunk_size: int | None = None,
         fit: Fit = "stretch",
-        callback_on_step_end: Callable[[_core.StepInfo], bool | None] | None = None,
+        callback_on_step_end: Callable[..., Any] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         on_phase: Callable[[str], None] | None = None,
     ) -> Output:
         """Makes pictures, or, of a picture, videos. Names and defaults are diffusers'; what the model cannot honour is
         refused with a ValueError.
 
-        prompt: one, or several at once. prompt_2, prompt_3: for the other text encoders; None: the prompt.
+        prompt: one, or several at once. prompt_2, prompt_3: for the other text encoders; None: the prompt. These and the
+            negative ones: one for all prompts, or a list with one for each.
         prompt_embeds ... negative_prompt_attention_mask: what `encode_prompt` gave, in place of all texts.
         image: what an image-to-video pipeline starts from: Pillow's, uint8 (height, width, 3), or a file.
         num_inference_steps, guidance_scale: None: what the pipeline has in diffusers. Guidance is off at 1 and below.
-        height, width: in pixels; 0: what the model was trained for.
+        height, width: in pixels; None or 0: what the model was trained for.
         seed: of the noise, PyTorch's: the same seed gives diffusers' picture.
+        generator: in its place a fresh `torch.Generator` of the CPU, which stands for its seed. The call uses it up.
         original_size, crops_coords_top_left, target_size: (height, width); None: the picture's.
-        scheduler: a name such as "dpm++2m-karras"; empty: the folder's own.
+        scheduler: a name such as "dpm++2m-karras"; None: the folder's own.
         guidance_mode: both halves of guidance as one batch of two, as two passes, or as a timing decides.
         latents: standard normal noise in place of the seed's, float32 of the shape of `Output.latents`. A contiguous
             array is not copied on its way to the run, which makes its own copy of it.
         decode: False leaves the autoencoder out; `Output.images` is empty.
-        num_frames ... fit: of videos. decode_chunk_size: frames decoded at once, 0: all, or as many as memory allows.
+        output_type: "pil", or "latent", which leaves the autoencoder out and has the latents as `Output.images`.
+            `Output.arrays` has pixels. return_dict: True; a call gives an `Output`.
+        num_frames ... fit: of videos. num_frames None: as many as the model was trained for. decode_chunk_size: frames decoded
+            at once, None: all, or as many as memory allows.
         callback_on_step_end: called after each step with a `StepInfo`. What it raises stops the run and comes out here;
             returning False stops it with `reprise.Cancelled`. So does Ctrl-C, between steps and phases, with
-            KeyboardInterrupt. The pipeline can be used as before afterwards.
+            KeyboardInterrupt. The pipeline can be used as before afterwards. A function of diffusers' form takes (pipe,
+            step, timestep, kwargs) and returns a dict; its "latents", a NumPy array, may be changed or replaced. Setting
+            `pipe._interrupt = True` leaves the remaining steps out.
         on_phase: called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
         """
-        options = call_options(**{name: value for name, value in locals().items() if name in _OPTIONS})
+        arguments = {name: value for name, value in locals().items() if name != "self"}
+        options = call_options(**{name: value for name, value in arguments.items() if name in _OPTIONS})
+        rest = {name: _CHECKS[name](name, value) for name, value in arguments.items() if name not in _OPTIONS}
+        if prompt is None and prompt_embeds is None and not self._native.animates:
+            raise refused("prompt", prompt, "a str or a list of them, or prompt_embeds in its place", ValueError)
+        if output_type not in ("pil", "latent"):
+            raise refused("output_type", output_type, "'pil' or 'latent'; Output.arrays has pixels", ValueError)
+        if not rest["return_dict"]:
+            raise refused("return_dict", return_dict, "True: a call gives an Output", ValueError)
+        options.decode = options.decode and output_type != "latent"
+        then = _step_callback(self, callback_on_step_end, rest["callback_on_step_end_tensor_inputs"])
+        if generator is not None:
+            if seed != 0:
+                raise refused("seed", seed, "none beside a generator", ValueError)
+            options.seed = _seed_of(generator)
+        self._interrupt = False
 
         with _ProgressBar(self._progress_bar_config) as step_done:
 
-            def on_step(info: _core.StepInfo) -> bool | None:
+            def on_step(info: _core.StepInfo) -> Any:
                 step_done(info)
-                return None if callback_on_step_end is None else callback_on_step_end(info)
+                self._num_timesteps = info.num_steps
+                going_on = None if then is None else then(info)
+                if self._interrupt:
+                    info.last = True
+                return going_on
 
-            return Output(self._native(options, on_step, on_phase))
+            return Output(self._native(options, on_step, on_phase), output_type)
 
+    @checked
     def encode_prompt(
         self,
         prompt: str | Sequence[str],
         *,
-        prompt_2: str | None = None,
-        prompt_3: str | None = None,
-        negative_prompt: str | None = None,
-        negative_prompt_2: str | None = None,
-        negative_prompt_3: str | None = None,
+        prompt_2: str | Sequence[str] | None = None,
+        prompt_3: str | Sequence[str] | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
+        negative_prompt_2: str | Sequence[str] | None = None,
+        negative_prompt_3: str | Sequence[str] | None = None,
         clip_skip: int | None = None,
         max_sequence_length: int | None = None,
         clean_caption: bool = True,
@@ -223,7 +267,9 @@ class Pipeline:
         return self._native.encode_prompt(options)
 
     def set_progress_bar_config(self, **config: Any) -> None:
-        """What tqdm's progress bar is made with, as in diffusers: `disable=True` for none."""
+        """What tqdm's progress bar is made with, as in diffusers: `disable=True` for none. TypeError or ValueError for what
+        tqdm does not take."""
+        _check_progress_bar(config)
         self._progress_bar_config = config
 
     @property
@@ -246,6 +292,17 @@ class Pipeline:
         """What the last call reported; empty before the first and after `cachify.reset_status`."""
         return self._native.last_report()
 
+    @property
+    def interrupt(self) -> bool:
+        """Whether the call under way leaves its remaining steps out, as in diffusers; `_interrupt` sets it."""
+        return self._interrupt
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps of the call under way or of the last."""
+        return self._num_timesteps
+
+    @checked
     def modules(self, kind: str | None = None) -> list[tuple[str, str]]:
         """Names and kinds of the denoiser's modules that a configuration can be about, in the order in which they run."""
         everything = _core.modules_of(self._native).all()
@@ -286,34 +343,142 @@ def to_pil(image: _core.Image) -> PIL.Image.Image:
     return PIL.Image.frombytes("RGB", (image.width, image.height), image.array)
 
 
-def to_native(image: ImageLike) -> _core.Image:
+def to_native(image: ImageLike, name: str = "image") -> _core.Image:
     """A picture of Pillow's, an array (height, width, 3) of uint8, or a file. Transparent pixels are laid over white."""
-    if isinstance(image, (str, os.PathLike)):
-        if not os.path.exists(image):
-            raise FileNotFoundError(f"{os.fspath(image)}: there is no such picture")
-        return _core.Image.load(os.fspath(image))
     import PIL.Image
 
+    if isinstance(image, (list, tuple)) and len(image) == 1:  # as diffusers takes them
+        (image,) = image
     if isinstance(image, PIL.Image.Image):
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        width, height = image.size
+        data = _rgb_of(image, name)
+    elif isinstance(image, (str, os.PathLike)):
+        where = path(name, image)
+        if not os.path.exists(where):
+            raise FileNotFoundError(f"{where}: there is no such picture")
+        return _core.Image.load(where)
+    elif str(getattr(image, "dtype", "")) == "uint8" and image.ndim == 3 and image.shape[2] == 3:
+        height, width = image.shape[:2]
+        data = image.tobytes()
+    else:
+        raise refused(name, image, "one picture: Pillow's, uint8 (height, width, 3), or a file's name")
+    try:
+        return _core.Image.from_rgb(width, height, data)
+    except RuntimeError as error:  # of no pixels, or too many
+        raise ValueError(f"{name}: {error}") from None
+
+
+def pictures(images: Sequence[ImageLike], name: str) -> list[_core.Image]:
+    if hasattr(images, "shape") and getattr(images, "ndim", 0) != 4:
+        raise refused(name, images, "a list of pictures")
+    return several(name, images, lambda its_name, image: to_native(image, its_name), "pictures")
+
+
+def _rgb_of(image: PIL.Image.Image, name: str) -> bytes:
+    """The pixels of a picture of any mode: what they are where it was read from a file by the library."""
+    import PIL.Image
+
+    try:
+        if image.mode.startswith("I;16"):
+            import numpy
+
+            # rounded to 8 bits, as PNG files of 16 are
+            values = (numpy.asarray(image).astype(numpy.uint32) * 255 + 32895) >> 16
+            image = PIL.Image.fromarray(values.astype(numpy.uint8))
+        if image.mode in ("I", "F"):
+            words = f"one of 8 or 16 bits a channel: values of mode {image.mode} may go to 1, 255, 65535 or beyond"
+            raise refused(name, image, words)
+        if image.mode == "La":  # multiplied by its transparency
+            image = image.convert("LA")
+        if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
-        return _core.Image.from_rgb(image.width, image.height, image.convert("RGB").tobytes())
-    if getattr(image, "dtype", None) != "uint8" or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {image.shape}" if hasattr(image, "dtype") else type(image).__name__
-        raise TypeError(f"the picture is {found}; expected Pillow's, uint8 (height, width, 3), or a file's name")
-    return _core.Image.from_rgb(image.shape[1], image.shape[0], image.tobytes())
+        return image.convert("RGB").tobytes()
+    except (OSError, SyntaxError, ValueError) as error:  # such as a file that ends early
+        raise ValueError(f"{name} is {found(image)}, which Pillow does not read: {' '.join(str(error).split())}") from None
 
 
-def as_floats(array: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.float32]:
-    """Contiguous; the same array where it is so already."""
-    import numpy
+def _takes(callback: Callable[..., Any], count: int) -> bool | None:
+    """Whether it can be called with so many arguments; None where it does not say."""
+    try:
+        signature = inspect.signature(callback)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
-    return numpy.ascontiguousarray(array, numpy.float32)
+
+def _step_callback(
+    pipe: Pipeline, callback: Callable[..., Any] | None, tensor_inputs: Sequence[str]
+) -> Callable[[_core.StepInfo], Any] | None:
+    """The callback as a function of a StepInfo, where it is one of diffusers' form."""
+    tensor_inputs = getattr(callback, "tensor_inputs", tensor_inputs)
+    for wanted in tensor_inputs:
+        if wanted != "latents":
+            raise refused("callback_on_step_end_tensor_inputs", list(tensor_inputs), "'latents' alone", ValueError)
+    if callback is None or _takes(callback, 1) is not False:
+        return callback
+    if not _takes(callback, 4):
+        forms = "a function of a StepInfo, or of diffusers' (pipe, step, timestep, kwargs)"
+        raise refused("callback_on_step_end", callback, forms)
+
+    def call(info: _core.StepInfo) -> None:
+        kwargs: dict[str, Any] = {}
+        if tensor_inputs and info.latents is not None:
+            kwargs["latents"] = info.latents.copy()
+        changed = callback(pipe, info.step, info.timestep, kwargs)
+        if changed is None:
+            return
+        if not isinstance(changed, Mapping) or not changed.keys() <= {"latents"}:
+            raise refused("what callback_on_step_end returned", changed, "a dict with 'latents' alone")
+        info.latents = changed.get("latents", info.latents)
+
+    return call
 
 
-# Arguments of a call but for those that watch it.
-_OPTIONS = frozenset(inspect.signature(Pipeline.__call__).parameters) - {"self", "callback_on_step_end", "on_phase"}
+def _seed_of(generator: Any) -> int:
+    """Of a torch.Generator that nothing was drawn from yet. Something is then, as a call of diffusers does."""
+    if isinstance(generator, (list, tuple)) and len(generator) == 1:
+        (generator,) = generator
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(generator, torch.Generator):
+        raise refused("generator", generator, "one torch.Generator, for all pictures of the call")
+    if generator.device.type != "cpu":
+        raise ValueError(f"generator is of device {str(generator.device)!r}; expected one of the CPU, whose noise this is")
+    seed: int = generator.initial_seed()
+    if not torch.equal(torch.Generator().manual_seed(seed).get_state(), generator.get_state()):
+        raise ValueError("generator was drawn from before; expected a fresh one, such as torch.Generator().manual_seed(42)")
+    torch.rand(1, generator=generator)
+    return seed
+
+
+def _check_progress_bar(config: dict[str, Any]) -> None:
+    """TypeError or ValueError for what tqdm does not take: makes a bar that nobody sees."""
+    import io
+
+    from tqdm import tqdm
+
+    known = inspect.signature(tqdm.__init__).parameters
+    for name in config:
+        if name not in known or name in ("self", "iterable", "kwargs"):
+            raise TypeError(f"a progress bar has no option {name!r}")
+    try:
+        with tqdm(**{"total": 1} | config | {"file": io.StringIO(), "disable": False, "delay": 0}) as bar:
+            bar.update()
+            bar.refresh()
+    except Exception as error:
+        words = " ".join(str(error).split())
+        raise TypeError(f"set_progress_bar_config: tqdm refuses {found(config)}: {words}") from None
+
+
+# Arguments of a call but for those that are Python's alone.
+_CHECKS = checks_of(Pipeline.__call__)
+_OPTIONS = frozenset(_CHECKS) - {
+    "callback_on_step_end", "callback_on_step_end_tensor_inputs", "on_phase", "generator", "output_type", "return_dict"
+}  # fmt: skip
 _EMBEDDINGS = frozenset(name for name in _OPTIONS if name.endswith(("_embeds", "_attention_mask")))
 
 
@@ -321,27 +486,53 @@ def call_options(**arguments: Any) -> _core.GenerateOptions:
     """The options of a call, by the names of its arguments. TypeError for a name that is none of them."""
     for name in arguments.keys() - _OPTIONS:
         raise TypeError(f"a call has no option {name!r}")
+    given = {name: _CHECKS[name](name, value) for name, value in arguments.items()}
+    given = {name: value for name, value in given.items() if value is not None}
     options, video = _core.GenerateOptions(), _core.AnimateOptions()
-    embeddings = {name: as_floats(arguments[name]) for name in _EMBEDDINGS & set(arguments) if arguments[name] is not None}
+    embeddings = {name: given.pop(name) for name in _EMBEDDINGS & given.keys()}
     if embeddings:
         options.set_embeddings(embeddings)
-    for name, value in arguments.items():
-        if name in _EMBEDDINGS or (value is None and name in ("prompt", "image", "latents")):
-            continue
-        if name == "prompt" and not isinstance(value, str):
-            options.prompts = list(value)
-        elif name == "image":
+    prompt = given.pop("prompt", "")
+    if isinstance(prompt, str):
+        options.prompt = prompt
+    else:
+        options.prompts = prompt
+    options.prompt_texts = _prompt_texts(given, 1 if isinstance(prompt, str) else len(prompt))
+    for name, value in given.items():
+        if name == "image":
             options.image = to_native(value)
         elif name == "latents":
-            options.set_latents(as_floats(value))
-        elif name == "seed":
-            options.seed = value % 2**64
+            options.set_latents(value)
         else:
             setattr(video if hasattr(video, name) else options, name, value)
     options.video = video
     return options
 
 
-def save_video(frames: Sequence[ImageLike], path: str | os.PathLike[str], fps: int = 7) -> None:
+def _prompt_texts(given: dict[str, Any], count: int) -> list[_core.PromptTexts]:
+    """What lists say for each of the prompts. They are taken out of `given`; of a list of one its text is put back."""
+    lists = {name: given.pop(name) for name in list(given) if hasattr(_core.PromptTexts, name) and isinstance(given[name], list)}
+    for name, values in lists.items():
+        if len(values) != count:
+            words = f"one text, or as many as there are prompts: {count}"
+            raise ValueError(f"{name} is a list of {len(values)}; expected {words}")
+    if count == 1:
+        given.update({name: values[0] for name, values in lists.items()})
+        return []
+    result = [_core.PromptTexts() for _ in range(count)] if lists else []
+    for name, values in lists.items():
+        for its, value in zip(result, values, strict=True):
+            setattr(its, name, value)
+    return result
+
+
+@checked
+def save_video(frames: Sequence[ImageLike], path: str | os.PathLike[str], fps: Positive = 7) -> None:
     """Writes frames of one size as .mp4 (H.264) or as animated, lossless .webp. ValueError for another name."""
-    _core.save_video([to_native(frame) for frame in frames], os.fspath(path), fps, [])
+    _core.save_video(pictures(frames, "frames"), path, fps, [])
+
+
+@checked
+def randn(shape: Shape, seed: Seed) -> numpy.typing.NDArray[numpy.float32]:
+    """The noise that torch.randn(shape, generator=torch.Generator().manual_seed(seed)) gives, float32."""
+    return _core.randn(shape, seed)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core, cachify
-from reprise._pipeline import Pipeline, call_options, to_native, to_pil
+from reprise._arguments import Natural, Seed, checked, refused
+from reprise._pipeline import Pipeline, call_options, pictures, to_native, to_pil
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -55,7 +56,8 @@ class Plan:
         """Segments, executions and slots as plain values, as `reprise plan --json` writes them."""
         return cast("dict[str, Any]", json.loads(self._native.to_json()))
 
-    def to_svg(self, most_panels: int = 8) -> str:
+    @checked
+    def to_svg(self, most_panels: Natural = 8) -> str:
         """A drawing of the blocks at each kind of step, at most so many kinds side by side."""
         return self._native.to_svg(self._title, most_panels)
 
@@ -69,6 +71,7 @@ class Plan:
         return f"<reprise.Plan: {self.num_steps} steps, {self.expected_speedup:.2f} times as fast by FLOPs>"
 
 
+@checked
 def plan(
     pipe: Pipeline,
     num_inference_steps: int | None = None,
@@ -86,7 +89,8 @@ class Comparison:
     def __init__(self, native: _core.Comparison) -> None:
         self._native = native
 
-    def grid(self, most_pairs: int = 4) -> PIL.Image.Image:
+    @checked
+    def grid(self, most_pairs: Natural = 4) -> PIL.Image.Image:
         """A row for each of the first pairs of prompt and seed: full, reused, fewer steps. Of videos the middle frame."""
         return to_pil(self._native.contact_sheet(most_pairs))
 
@@ -98,7 +102,8 @@ class Comparison:
         """A line for each way."""
         return self._native.to_csv()
 
-    def save(self, path: str | os.PathLike[str], most_pairs: int = 8) -> None:
+    @checked
+    def save(self, path: str | os.PathLike[str], most_pairs: Natural = 8) -> None:
         """Writes the page that `reprise compare` makes, which carries its pictures and needs nothing from elsewhere."""
         Path(path).write_text(self._native.to_html(most_pairs), encoding="utf-8")
 
@@ -112,14 +117,15 @@ class Comparison:
         return self._native.to_text()
 
 
+@checked
 def compare(
     pipe: Pipeline,
-    prompts: str | Sequence[str] = (),
+    prompts: Sequence[str] = (),
     ways: Mapping[str, str | Sequence[cachify.Entry]] | None = None,
     *,
     images: Sequence[ImageLike] = (),
     num_inference_steps: int | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[Seed] = (0,),
     runs: int | None = None,
     fewer: Sequence[int] | None = None,
     progress: Callable[[str], bool | None] | None = None,
@@ -128,7 +134,7 @@ def compare(
     """Makes the same pictures in full, in each way of reuse, and with fewer steps, as `reprise compare` does: by turns, so
     that a machine which is slower meanwhile is as slow for each. The pipeline's preparation is as before afterwards.
 
-    prompts: what to draw. images: in their place, what to animate. Each with each of the seeds.
+    prompts: what to draw; a str is one. images: in their place, what to animate. Each with each of the seeds.
     ways: configurations, or policies by their names, under names for people; None: the denoiser's default.
     runs: measured, of each way, prompt and seed; None: 3 of a single prompt and seed, 2 of two, else 1.
     fewer: numbers of steps; None: for each way as many as take about its time, and some that make a curve.
@@ -138,20 +144,20 @@ def compare(
     for name in ("prompt", "image", "seed"):
         if name in options:
             raise TypeError(f"{name} differs from run to run: give {name}s")
-    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if bool(prompts) == bool(images):
+    natives = pictures(images, "images")
+    if bool(prompts) == bool(natives):
         raise ValueError("expected prompts to draw or images to animate, one of the two")
     ways = ways if ways is not None else {"default": "default"}
-    configs = [(n, cachify.make_policy(pipe, way) if isinstance(way, str) else list(way)) for n, way in ways.items()]
+    configs = [(n, _config_of(pipe, way, f"ways[{n!r}]")) for n, way in ways.items()]
     native = _core.compare(
         pipe._native,
         call_options(num_inference_steps=num_inference_steps, **options),
-        prompts or [f"picture {number}" for number, _ in enumerate(images, 1)],
-        [to_native(image) for image in images],
+        prompts or [f"picture {number}" for number, _ in enumerate(natives, 1)],
+        natives,
         configs,
-        [seed % 2**64 for seed in seeds],
+        seeds,
         runs,
-        None if fewer is None else list(fewer),
+        fewer,
         progress,
     )
     plain = {name: value for name, value in options.items() if isinstance(value, (str, int, float, tuple))}
@@ -159,13 +165,23 @@ def compare(
     return Comparison(native)
 
 
+def _config_of(pipe: Pipeline, way: str | Sequence[cachify.Entry], name: str) -> list[Any]:
+    if isinstance(way, str):
+        return list(cachify.make_policy(pipe, way))
+    if not isinstance(way, (list, tuple)):
+        raise refused(name, way, "a policy's name or a list of dicts")
+    return list(way)
+
+
+@checked
 def psnr(a: ImageLike, b: ImageLike) -> float:
     """Peak signal-to-noise ratio over all 8-bit values, in dB; infinity for equal pictures. RuntimeError when the sizes
     differ."""
-    return _core.psnr(to_native(a), to_native(b))
+    return _core.psnr(to_native(a, "a"), to_native(b, "b"))
 
 
+@checked
 def ssim(a: ImageLike, b: ImageLike) -> float:
     """Structural similarity (Wang et al. 2004), 1 for equal pictures: Gaussian window of 11x11, sigma 1.5, the mean of
     the channels. RuntimeError when the sizes differ or a side is below 11."""
-    return _core.ssim(to_native(a), to_native(b))
+    return _core.ssim(to_native(a, "a"), to_native(b, "b"))

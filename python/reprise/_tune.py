@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core
-from reprise._pipeline import Pipeline, call_options, to_native
+from reprise._arguments import Natural, Seed, checked
+from reprise._pipeline import Pipeline, call_options, pictures
 
 if TYPE_CHECKING:
     from reprise._pipeline import ImageLike
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
 class Profile:
     """How much a denoiser's parts change from step to step without reuse; what `cachify.block_caching` is made from."""
 
+    @checked
     def __init__(self, json: str, origin: str = "profile") -> None:
         """From its JSON form; `origin` names it in errors (ValueError)."""
         _core.check_profile(json, origin)
         self._json = json
 
     @classmethod
+    @checked
     def load(cls, path: str | os.PathLike[str]) -> Profile:
         return cls(Path(path).read_text(encoding="utf-8"), os.fspath(path))
 
+    @checked
     def save(self, path: str | os.PathLike[str]) -> None:
         Path(path).write_text(self._json, encoding="utf-8")
 
@@ -43,28 +47,30 @@ def _run_options(options: dict[str, Any]) -> _core.GenerateOptions:
     return call_options(**options)
 
 
+@checked
 def calibrate(
     pipe: Pipeline,
     prompts: Sequence[str] = (),
     *,
     images: Sequence[ImageLike] = (),
-    seeds: Sequence[int] = (0, 1),
+    seeds: Sequence[Seed] = (0, 1),
     kinds: Sequence[str] = ("block",),
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Profile:
     """Runs the pipeline without reuse and measures what changes from step to step. Its preparation is as before afterwards.
 
-    prompts: each is drawn with each seed; none: some everyday things. images: likewise, of pipelines that animate them.
+    prompts: each is drawn with each seed, a str is one; none: some everyday things. images: likewise, of pipelines that animate them.
     kinds: of the modules that are measured; blocks always are.
     progress: told before each run which it is, from 0, and of how many. Ctrl-C stops it between steps.
     options: of the calls, such as num_inference_steps, scheduler, negative_prompt, motion_bucket_id.
     """
     native = _run_options(options)
-    pictures = [to_native(image) for image in images]
-    return Profile(_core.calibrate(pipe._native, native, list(prompts), pictures, list(seeds), list(kinds), progress))
+    natives = pictures(images, "images")
+    return Profile(_core.calibrate(pipe._native, native, prompts, natives, seeds, kinds, progress))
 
 
+@checked
 def tune(
     pipe: Pipeline,
     speedups: Sequence[float] | None = None,
@@ -73,9 +79,9 @@ def tune(
     psnr: float = 0,
     prompts: Sequence[str] = (),
     images: Sequence[ImageLike] = (),
-    pairs: int = 6,
-    seed: int = 0,
-    trials: int = 200,
+    pairs: Natural = 6,
+    seed: Seed = 0,
+    trials: Natural = 200,
     minutes: float = 0,
     state: str | os.PathLike[str] = "",
     progress: Callable[[str], bool | None] | None = None,
@@ -96,10 +102,9 @@ def tune(
     by_quality = ssim != 0 or psnr != 0
     if by_quality and speedups is not None:
         raise ValueError("expected speedups, or what pictures are to reach, one of the two")
-    asked = [] if by_quality else [2.0] if speedups is None else [float(speedup) for speedup in speedups]
+    asked = [] if by_quality else [2.0] if speedups is None else speedups
     native = _run_options(options)
-    where = os.fspath(state)
-    pictures = [to_native(image) for image in images]
+    natives = pictures(images, "images")
     return _core.tune(
-        pipe._native, native, list(prompts), pictures, pairs, asked, ssim, psnr, seed, trials, minutes, where, progress
+        pipe._native, native, prompts, natives, pairs, asked, ssim, psnr, seed, trials, minutes, str(state), progress
     )

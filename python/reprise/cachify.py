@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from reprise import _core
+from reprise._arguments import checked
 from reprise._pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -64,10 +65,13 @@ SVD_DEFAULT_CONFIG: Config = _published["SVD_DEFAULT_CONFIG"]
 SD3_DEFAULT_CONFIG: Config = _published["SD3_DEFAULT_CONFIG"]
 
 Pipe = TypeVar("Pipe")
+AnyPipeline = Any
+"""A `reprise.Pipeline`, or a pipeline of diffusers."""
 
 
+@checked
 def prepare(
-    pipe: Any,
+    pipe: AnyPipeline,
     num_inference_steps: int | str | Sequence[Entry] | None = None,
     config: str | Sequence[Entry] | None = None,
     *,
@@ -97,7 +101,8 @@ def prepare(
         _adapter().prepare(pipe, num_inference_steps, list(config), count)
 
 
-def enable(pipe: Any) -> None:
+@checked
+def enable(pipe: AnyPipeline) -> None:
     """Switches a prepared pipeline's reuse on. ValueError when it was not prepared."""
     if isinstance(pipe, Pipeline):
         _core.enable(pipe._native)
@@ -105,7 +110,8 @@ def enable(pipe: Any) -> None:
         _prepared(pipe, "enable").enabled = True
 
 
-def disable(pipe: Any) -> None:
+@checked
+def disable(pipe: AnyPipeline) -> None:
     """Switches it off: everything runs in full. ValueError when the pipeline was not prepared."""
     if isinstance(pipe, Pipeline):
         _core.disable(pipe._native)
@@ -113,7 +119,8 @@ def disable(pipe: Any) -> None:
         _prepared(pipe, "disable").enabled = False
 
 
-def unprepare(pipe: Any) -> None:
+@checked
+def unprepare(pipe: AnyPipeline) -> None:
     """Takes preparation back: the pipeline is as it was before `prepare`."""
     if isinstance(pipe, Pipeline):
         _core.unprepare(pipe._native)
@@ -121,7 +128,8 @@ def unprepare(pipe: Any) -> None:
         _adapter().unprepare(pipe)
 
 
-def reset_status(pipe: Any) -> None:
+@checked
+def reset_status(pipe: AnyPipeline) -> None:
     """Forgets the last generation: what it reported and, on a diffusers pipeline, what was kept. Steps are counted from
     0 at each call in any case."""
     if isinstance(pipe, Pipeline):
@@ -130,6 +138,7 @@ def reset_status(pipe: Any) -> None:
         _prepared(pipe, "reset_status").reset()
 
 
+@checked
 @contextmanager
 def infer(pipe: Pipe) -> Iterator[Pipe]:
     """Reuse within a scope: enabled when it begins, disabled and reset when it ends. Gives the pipeline."""
@@ -141,7 +150,8 @@ def infer(pipe: Pipe) -> Iterator[Pipe]:
         reset_status(pipe)
 
 
-def load_config(path: str | os.PathLike[str], pipe: Any = None) -> Config:
+@checked
+def load_config(path: str | os.PathLike[str], pipe: AnyPipeline | None = None) -> Config:
     """A configuration from a JSON file. One that has {"policy": ...} entries needs the pipeline that it is for.
     FileNotFoundError, or ValueError naming the file and the entry."""
     with open(path, encoding="utf-8") as file:
@@ -149,17 +159,20 @@ def load_config(path: str | os.PathLike[str], pipe: Any = None) -> Config:
     return parse_config(text, os.fspath(path), pipe)
 
 
-def parse_config(json: str, origin: str = "configuration", pipe: Any = None) -> Config:
+@checked
+def parse_config(json: str, origin: str = "configuration", pipe: AnyPipeline | None = None) -> Config:
     """A configuration from its JSON form; `origin` names it in errors."""
     return _core.parse_config(json, origin) if pipe is None else _modules(pipe).parse_config(json, origin)
 
 
+@checked
 def to_json(config: Sequence[Entry]) -> str:
     """The JSON form. ValueError when an entry has a Python function, which has none."""
     return _core.to_json(list(config))
 
 
-def make_policy(pipe: Any, text: str) -> Config:
+@checked
+def make_policy(pipe: AnyPipeline, text: str) -> Config:
     """A policy by its name on the command line: "deepcache:interval=3,branch=0", several joined by "+". ValueError listing
     names or parameters for one that is unknown."""
     return _modules(pipe).make_policy(text)
@@ -170,8 +183,9 @@ def policies() -> list[str]:
     return _core.policy_names()
 
 
+@checked
 def deep_cache(
-    pipe: Any, *, interval: int = 3, branch: int = 0, uniform: bool = True, center: float = 15, power: float = 1.4
+    pipe: AnyPipeline, *, interval: int = 3, branch: int = 0, uniform: bool = True, center: float = 15, power: float = 1.4
 ) -> Config:
     """DeepCache (Ma et al., arXiv 2312.00858): all but a shallow path of the denoiser is reused between full steps.
 
@@ -181,6 +195,7 @@ def deep_cache(
     return _core.deep_cache(_modules(pipe), interval, branch, uniform, center, power)
 
 
+@checked
 def t_gate(
     *, gate: int = 10, warm_up: int = 2, interval: int = 5, interval_after_gate: int = 1, conditional: bool = False
 ) -> Config:
@@ -192,8 +207,9 @@ def t_gate(
     return _core.t_gate(gate, warm_up, interval, interval_after_gate, conditional)
 
 
+@checked
 def attention_broadcast(
-    pipe: Any,
+    pipe: AnyPipeline,
     *,
     self_attention: int = 2,
     cross_attention: int = 0,
@@ -209,6 +225,7 @@ def attention_broadcast(
     )
 
 
+@checked
 def taylor_seer(
     *, interval: int = 5, before: int = 3, after: int = -1, order: int = 1, kinds: Sequence[str] = ("block",)
 ) -> Config:
@@ -217,20 +234,23 @@ def taylor_seer(
     return _core.taylor_seer(interval, before, after, order, list(kinds))
 
 
+@checked
 def guidance_reuse(*, interval: int = 2, before: int = 2) -> Config:
     """The unconditional half of guidance at one step in `interval` only, its difference to the other kept (as in
     FasterCache, Lv et al., arXiv 2410.19355, there by frequency bands)."""
     return _core.guidance_reuse(interval, before)
 
 
+@checked
 def block_caching(profile: Profile, *, threshold: float = 0.2, kinds: Sequence[str] = ("block",)) -> Config:
     """Block Caching (Wimbauer et al., arXiv 2312.03209): each module runs again where its change, summed up since it last
     ran, exceeds the threshold; more is faster. `reprise.calibrate` makes the profile."""
     return _core.block_caching(profile._json, threshold, list(kinds))
 
 
+@checked
 def dual_block_cache(
-    pipe: Pipeline,
+    pipe: AnyPipeline,
     *,
     first: int = 8,
     last: int = 0,
@@ -253,6 +273,7 @@ def dual_block_cache(
     return _core.dual_block_cache(_modules(pipe), first, last, order, running)
 
 
+@checked
 def easy_cache(
     *,
     unet: bool = False,
@@ -272,8 +293,9 @@ def easy_cache(
     return _core.easy_cache(unet, _core.RunningOptions(threshold, warm_up, most_in_a_row, most_in_all, mask))
 
 
+@checked
 def mag_cache(
-    pipe: Pipeline,
+    pipe: AnyPipeline,
     profile: Profile,
     *,
     retention: float = 0.2,
@@ -293,8 +315,9 @@ def mag_cache(
     return _core.mag_cache(_modules(pipe), profile._json, retention, running)
 
 
+@checked
 def tea_cache(
-    pipe: Pipeline,
+    pipe: AnyPipeline,
     profile: Profile,
     *,
     threshold: float = 0.15,
@@ -310,6 +333,7 @@ def tea_cache(
     return _core.tea_cache(_modules(pipe), profile._json, running)
 
 
+@checked
 def replay(config: Sequence[Entry], decisions: Sequence[Sequence[int]]) -> Config:
     """What a run decided, as a configuration that decides the same again, bit for bit: `decisions` is its report's."""
     return _core.replay(list(config), decisions)

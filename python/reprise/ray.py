@@ -1,4 +1,4 @@
-"""Many prompts on many machines: an actor pool of pipelines on Ray Data. Needs `reprise[ray]`.
+"""Many prompts on many machines: an actor pool of pipelines on Ray Data. Needs the packages of the extra `ray`.
 
 Ray does the work of a scheduler: it spreads prompts over actors and nodes, starts anew what dies and runs again what was
 under way there. The driver alone writes results, so nodes need to share nothing but the model's folder. A result's name is
@@ -20,6 +20,9 @@ from typing import Any, Literal, cast
 import ray
 import ray.data
 
+from reprise._arguments import Natural, Positive, Seed, checked, plain, refused
+from reprise._arguments import path as path_of
+
 Row = dict[str, Any]
 
 
@@ -36,10 +39,24 @@ class Job:
     load: dict[str, Any] = field(default_factory=dict)
     """Keywords of Pipeline.from_pretrained, such as precision."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", path_of("model", self.model))
+        if self.cache is not None and not isinstance(self.cache, str) and not isinstance(self.cache, (list, tuple)):
+            raise refused("cache", self.cache, "a policy's name, a list of dicts, or None")
+        for name in ("cache", "settings", "load"):
+            value = getattr(self, name)
+            if name != "cache" and not isinstance(value, dict):
+                raise refused(name, value, "a dict")
+            try:
+                object.__setattr__(self, name, json.loads(json.dumps(value, default=plain)))
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"{name} has something that JSON has not: {error}") from None
+
     def text(self) -> str:
         return json.dumps([self.model, self.cache, self.settings, self.load], sort_keys=True)
 
-    def key(self, prompt: str, seed: int) -> str:
+    @checked
+    def key(self, prompt: str, seed: Seed) -> str:
         """The name of a result."""
         text = json.dumps([self.text(), prompt, seed])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -48,7 +65,8 @@ class Job:
 class Renderer:
     """What an actor of the pool runs: one pipeline, opened once."""
 
-    def __init__(self, job: Job, threads: int) -> None:
+    @checked
+    def __init__(self, job: Job, threads: Natural) -> None:
         from reprise import Pipeline, cachify
 
         self.job = job
@@ -58,7 +76,8 @@ class Renderer:
             steps = job.settings.get("num_inference_steps")
             cachify.prepare(self.pipe, steps, cast(Any, job.cache))
 
-    def render(self, prompt: str, seed: int) -> bytes:
+    @checked
+    def render(self, prompt: str, seed: Seed) -> bytes:
         """The picture as a PNG that says how it was made."""
         from PIL.PngImagePlugin import PngInfo
 
@@ -84,22 +103,23 @@ class Summary:
     """(prompt, seed) whose retries were used up. Another run tries them again."""
 
 
+@checked
 def render(
     prompts: Iterable[str] | os.PathLike[str],
     job: Job,
     out: str | os.PathLike[str],
     *,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[Seed] = (0,),
     format: Literal["png", "parquet"] = "png",
-    actors: int = 1,
-    cpus: int = 1,
-    retries: int = 3,
-    rows_per_file: int = 64,
+    actors: Positive = 1,
+    cpus: Positive = 1,
+    retries: Natural = 3,
+    rows_per_file: Positive = 64,
     renderer: type[Renderer] = Renderer,
 ) -> Summary:
     """Renders each prompt with each seed, on the cluster that `ray.init` connected to (a local one otherwise).
 
-    prompts: or a file with a prompt on each line.
+    prompts: a list, or a `Path` of a file with a prompt on each line.
     out: a folder. "png": a file for each picture, "<key>.png". "parquet": files of up to `rows_per_file` rows with key,
         prompt, seed, settings (JSON) and image (PNG bytes); at most that many pictures are rendered again after a crash.
     actors: pipelines at once, spread over the nodes; each takes `cpus` of a node's CPUs, and computes with so many threads.

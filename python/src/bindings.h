@@ -22,6 +22,11 @@ void bind_report(nb::module_& m);
 /// The tensor's memory as a NumPy array, which keeps it alive. Not copied.
 nb::object numpy_view(const Tensor& tensor, bool writable);
 
+/// The package's own checks of arguments: `reprise._arguments`.
+inline nb::module_ arguments() {
+    return nb::module_::import_("reprise._arguments");
+}
+
 /// A configuration from a Python list of dicts in the original's form. ValueError or TypeError naming the
 /// entry.
 cachify::Config config_of(const nb::handle& entries);

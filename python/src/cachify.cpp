@@ -59,8 +59,9 @@ template <class... Args>
     throw nb::type_error(fmt::format(format, std::forward<Args>(args)...).c_str());
 }
 
-std::string repr_of(const nb::handle& value) {
-    return nb::cast<std::string>(nb::repr(value));
+/// The value in a few words on one line.
+std::string words_for(const nb::handle& value) {
+    return nb::cast<std::string>(arguments().attr("found")(value));
 }
 
 /// A filter that has a function in it, or nothing for one that has a JSON form.
@@ -122,11 +123,12 @@ nb::object from_json(const std::string& text) {
 
 std::string json_of(const nb::object& value) {
     try {
-        return nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(value));
+        return nb::cast<std::string>(
+            nb::module_::import_("json").attr("dumps")(value, "default"_a = arguments().attr("plain")));
     } catch (nb::python_error& error) {
         if (!error.matches(PyExc_TypeError)) throw;
         wrong_type("the cache configuration has something that is neither a function nor of JSON's kinds: {}",
-                   error.what());
+                   nb::cast<std::string>(nb::str(error.value())));
     }
 }
 
@@ -387,7 +389,7 @@ void bind_policies(nb::module_& m) {
 Config config_of(const nb::handle& entries) {
     if (nb::isinstance<nb::str>(entries) || nb::isinstance<nb::dict>(entries) ||
         !nb::isinstance<nb::sequence>(entries))
-        wrong_type("the cache configuration is {}; expected a list of dicts", repr_of(entries));
+        wrong_type("the cache configuration is {}; expected a list of dicts", words_for(entries));
     // All but functions has a JSON form, which the library reads; functions then take their places.
     nb::list plain;
     std::vector<std::optional<ModuleFilter>> filters;
@@ -407,10 +409,7 @@ Config config_of(const nb::handle& entries) {
         }
         if (copy.contains(kSteps)) {
             steps.back() = step_function(copy[kSteps]);
-            if (steps.back())
-                copy[kSteps] = kNever;
-            else if (PyAnySet_Check(nb::object(copy[kSteps]).ptr()) != 0)
-                copy[kSteps] = nb::list(nb::object(copy[kSteps]));
+            if (steps.back()) copy[kSteps] = kNever;
         }
         plain.append(copy);
     }
@@ -447,10 +446,22 @@ cachify::Count count_of(const std::string& name) {
 
 void bind_cachify(nb::module_& m) {
     nb::class_<ModuleFilter>(m, "ModuleFilter", "A function of a module's name, of the library's.")
-        .def("__call__", &ModuleFilter::matches, "name"_a);
+        .def(
+            "__call__",
+            [](const ModuleFilter& filter, const nb::object& name) {
+                return filter.matches(nb::cast<std::string>(arguments().attr("text")("name", name)));
+            },
+            "name"_a, nb::sig("def __call__(self, name: str) -> bool"));
     nb::class_<StepFunction>(m, "StepFunction",
                              "A function of the step and the number of steps, of the library's.")
-        .def("__call__", &StepFunction::operator(), "step"_a, "num_steps"_a);
+        .def(
+            "__call__",
+            [](const StepFunction& function, const nb::object& step, const nb::object& num_steps) {
+                const nb::object integer = arguments().attr("integer");
+                return function(nb::cast<int>(integer("step", step)),
+                                nb::cast<int>(integer("num_steps", num_steps)));
+            },
+            "step"_a, "num_steps"_a, nb::sig("def __call__(self, step: int, num_steps: int) -> bool"));
     bind_modules(m);
     bind_policies(m);
     m.def(

@@ -88,7 +88,13 @@ Pipeline open(const std::filesystem::path& folder, const LoadOptions& options) {
 GenerateOutput generate(const Pipeline& pipe, const GenerateOptions& asked, const nb::object& on_step,
                         const nb::object& on_phase) {
     GenerateOptions options = asked;
-    options.callback_on_step_end = [&](const StepInfo& info) { return goes_on(on_step, info); };
+    options.callback_on_step_end = [&](StepInfo& info) {
+        const nb::gil_scoped_acquire lock;
+        const nb::object seen = nb::cast(info);  // a copy, which may be kept
+        if (!goes_on(on_step, seen)) return false;
+        info = nb::cast<const StepInfo&>(seen);
+        return true;
+    };
     options.on_phase = [&](std::string_view phase) { goes_on(on_phase, phase); };
     const nb::gil_scoped_release unlock;
     return pipe(options);
@@ -168,6 +174,13 @@ void bind_options(nb::module_& m) {
             [](AnimateOptions& options, const std::string& name) {
                 options.fit = named("fit", name, kFits);
             });
+    nb::class_<PromptTexts>(m, "PromptTexts", "What is said for one of several prompts.")
+        .def(nb::init<>())
+        .def_rw("prompt_2", &PromptTexts::prompt_2, nb::arg().none())
+        .def_rw("prompt_3", &PromptTexts::prompt_3, nb::arg().none())
+        .def_rw("negative_prompt", &PromptTexts::negative_prompt, nb::arg().none())
+        .def_rw("negative_prompt_2", &PromptTexts::negative_prompt_2, nb::arg().none())
+        .def_rw("negative_prompt_3", &PromptTexts::negative_prompt_3, nb::arg().none());
     nb::class_<GenerateOptions>(m, "GenerateOptions")
         .def(nb::init<>())
         .def_rw("prompt", &GenerateOptions::prompt)
@@ -177,6 +190,7 @@ void bind_options(nb::module_& m) {
         .def_rw("negative_prompt", &GenerateOptions::negative_prompt, nb::arg().none())
         .def_rw("negative_prompt_2", &GenerateOptions::negative_prompt_2, nb::arg().none())
         .def_rw("negative_prompt_3", &GenerateOptions::negative_prompt_3, nb::arg().none())
+        .def_rw("prompt_texts", &GenerateOptions::prompt_texts)
         .def_rw("image", &GenerateOptions::image)
         .def_rw("video", &GenerateOptions::video)
         .def_rw("num_inference_steps", &GenerateOptions::num_inference_steps, nb::arg().none())
@@ -231,15 +245,27 @@ void bind_results(nb::module_& m) {
         .def_ro("reused_modules", &StepInfo::reused_modules,
                 "Names of the modules, or halves of guidance, that were reused.")
         .def_ro("flops_share", &StepInfo::flops_share, "Of a full step's FLOPs.")
-        .def_prop_ro(
+        .def_ro("timestep", &StepInfo::timestep, "Of the step's first evaluation.")
+        .def_prop_rw(
             "latents",
             [](const StepInfo& info) -> nb::object {
                 return info.latents.defined() ? numpy_view(info.latents, false) : nb::none();
             },
-            nb::sig("def latents(self) -> numpy.typing.NDArray[numpy.float32] | None"),
+            [](StepInfo& info, const nb::object& latents) {
+                const nb::object array = arguments().attr("floats")("latents", latents);
+                info.latents = tensor_over(nb::cast<InputArray>(array)).clone();
+            },
+            nb::for_getter(nb::sig("def latents(self) -> numpy.typing.NDArray[numpy.float32] | None")),
+            nb::for_setter(nb::sig("def latents(self, value: numpy.typing.ArrayLike, /) -> None")),
             "After the step, float32 of the final latents' shape: the run's own memory, read-only, not "
-            "copied. It "
-            "may be kept. None outside a callback.");
+            "copied. It may be kept. A callback may put other latents in its place. None outside a callback.")
+        .def_prop_rw(
+            "last", [](const StepInfo& info) { return info.last; },
+            [](StepInfo& info, const nb::object& last) {
+                info.last = nb::cast<bool>(arguments().attr("boolean")("last", last));
+            },
+            nb::for_setter(nb::sig("def last(self, value: bool, /) -> None")),
+            "A callback sets it to leave the remaining steps out and decode the latents as they are.");
     nb::class_<RunReport>(m, "RunReport", "What happened in a run. Times are in seconds.")
         .def_ro("steps", &RunReport::steps)
         .def_ro("text_seconds", &RunReport::text_seconds)
@@ -323,6 +349,10 @@ void bind_pipeline(nb::module_& m) {
             nb::sig("def encode_prompt(self, options: GenerateOptions) -> "
                     "dict[str, numpy.typing.NDArray[numpy.float32]]"))
         .def_prop_ro("class_name", &Pipeline::class_name)
+        .def_prop_ro(
+            "animates",
+            [](const Pipeline& pipe) { return pipe.implementation().denoiser().model().traits().frames > 0; },
+            "Whether it takes a picture, not prompts.")
         .def_prop_ro("denoiser_class",
                      [](const Pipeline& pipe) { return pipe.implementation().denoiser().class_name(); })
         .def_prop_ro(

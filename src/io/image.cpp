@@ -53,7 +53,7 @@ Image Image::from_chw(const Tensor& tensor) {
 
 Image Image::load(const std::filesystem::path& path) {
     const MappedFile file(path);
-    return decode_image(file.bytes(), path.string()).image;
+    return decode_image(file.bytes(), path.string());
 }
 
 void Image::save(const std::filesystem::path& path, const ImageText& text) const {

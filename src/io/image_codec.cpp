@@ -8,7 +8,7 @@
 
 namespace reprise {
 
-DecodedImage decode_image(std::span<const std::byte> bytes, std::string_view file) {
+Image decode_image(std::span<const std::byte> bytes, std::string_view file) {
     const auto begins_with = [&](std::string_view magic, std::size_t at) {
         return bytes.size() >= at + magic.size() &&
                std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;

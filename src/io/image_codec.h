@@ -11,22 +11,17 @@
 
 namespace reprise {
 
-struct DecodedImage {
-    Image image;
-    ImageText text;  ///< of a PNG
-};
-
-/// Decodes the bytes of a PNG, JPEG or WebP file; `file` names it in errors. See Image::load.
-DecodedImage decode_image(std::span<const std::byte> bytes, std::string_view file);
+/// Decodes the bytes of a PNG, JPEG or WebP file, turned upright where its Exif or XMP data say how; `file`
+/// names it in errors. See Image::load.
+Image decode_image(std::span<const std::byte> bytes, std::string_view file);
 
 /// The file's bytes. `file` names it in errors.
 std::vector<std::byte> encode_png(const Image& image, const ImageText& text, std::string_view file);
 std::vector<std::byte> encode_webp(const Image& image, const ImageText& text, std::string_view file);
 
-DecodedImage decode_png(std::span<const std::byte> bytes, std::string_view file);
-/// Turned upright where its Exif orientation says how.
-DecodedImage decode_jpeg(std::span<const std::byte> bytes, std::string_view file);
-DecodedImage decode_webp(std::span<const std::byte> bytes, std::string_view file);
+Image decode_png(std::span<const std::byte> bytes, std::string_view file);
+Image decode_jpeg(std::span<const std::byte> bytes, std::string_view file);
+Image decode_webp(std::span<const std::byte> bytes, std::string_view file);
 
 /// Usage error unless an Image of that size may exist.
 void check_image_size(std::uint64_t width, std::uint64_t height, std::string_view file);

@@ -8,6 +8,7 @@
 #include <jpeglib.h>
 
 #include "io/image_codec.h"
+#include "io/image_orientation.h"
 #include "io/printable.h"
 #include "reprise/error.h"
 
@@ -105,56 +106,22 @@ class Jpeg {
     jpeg_decompress_struct decoder{};
 };
 
-/// Exif's orientation, 1 to 8; 1, upright, where it is not said or not sensible.
-int orientation(std::span<const std::uint8_t> exif) {
-    constexpr std::size_t kPrefix = 6;
-    constexpr unsigned kOrientation = 0x0112, kShort = 3;
-    if (exif.size() < kPrefix + 8 || std::memcmp(exif.data(), "Exif\0\0", kPrefix) != 0) return 1;
-    const auto tiff = exif.subspan(kPrefix);
-    const bool little = tiff[0] == 'I';
-    const auto number = [&](std::size_t at, std::size_t size) {
-        std::uint32_t value = 0;
-        for (std::size_t i = 0; i < size; ++i) value = value << 8 | tiff[little ? at + size - 1 - i : at + i];
-        return value;
-    };
-    const std::size_t directory = number(4, 4);
-    if (directory > tiff.size() - 2) return 1;
-    const std::size_t entries = number(directory, 2);
-    for (std::size_t i = 0; i < entries; ++i) {
-        const std::size_t entry = directory + 2 + 12 * i;
-        if (entry + 12 > tiff.size()) return 1;
-        if (number(entry, 2) != kOrientation || number(entry + 2, 2) != kShort) continue;
-        const auto value = number(entry + 8, 2);
-        return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+/// The data of the first APP1 segment that begins so; empty where there is none.
+std::span<const std::byte> segment(const jpeg_decompress_struct& decoder, std::string_view begins) {
+    for (auto* marker = decoder.marker_list; marker != nullptr; marker = marker->next) {
+        const auto data = std::as_bytes(std::span(marker->data, marker->data_length));
+        if (marker->marker == JPEG_APP0 + 1 && data.size() >= begins.size() &&
+            std::memcmp(data.data(), begins.data(), begins.size()) == 0)
+            return data;
     }
-    return 1;
+    return {};
 }
 
 int orientation(const jpeg_decompress_struct& decoder) {
-    for (auto* marker = decoder.marker_list; marker != nullptr; marker = marker->next)
-        if (marker->marker == JPEG_APP0 + 1) return orientation({marker->data, marker->data_length});
-    return 1;
-}
-
-/// The picture as a camera that was held that way means it.
-Image upright(const Image& image, int orientation) {
-    if (orientation == 1) return image;
-    const int width = image.width();
-    const int height = image.height();
-    const bool turned = orientation >= 5;
-    Image result(turned ? height : width, turned ? width : height);
-    for (int y = 0; y < result.height(); ++y)
-        for (int x = 0; x < result.width(); ++x) {
-            int from_x = turned ? y : x;
-            int from_y = turned ? x : y;
-            if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8)
-                from_x = width - 1 - from_x;
-            if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7)
-                from_y = height - 1 - from_y;
-            const auto pixel = image.at(from_x, from_y);
-            std::copy(pixel.begin(), pixel.end(), result.at(x, y).begin());
-        }
-    return result;
+    using namespace std::string_view_literals;
+    const auto xmp = segment(decoder, "http://ns.adobe.com/xap/1.0/\0"sv);
+    return orientation_of(segment(decoder, "Exif\0\0"sv),
+                          {reinterpret_cast<const char*>(xmp.data()), xmp.size()});
 }
 
 /// Appends the light that inks leave. Adobe's programs store how little ink there is.
@@ -171,7 +138,7 @@ void append_cmyk(std::span<const std::uint8_t> cmyk, bool inverted, std::vector<
 
 }  // namespace
 
-DecodedImage decode_jpeg(std::span<const std::byte> bytes, std::string_view file) {
+Image decode_jpeg(std::span<const std::byte> bytes, std::string_view file) {
     Jpeg reader(bytes);
     jpeg_decompress_struct& decoder = reader.decoder;
     const auto read = [&](const auto& action) {
@@ -205,8 +172,8 @@ DecodedImage decode_jpeg(std::span<const std::byte> bytes, std::string_view file
         else
             rgb.insert(rgb.end(), row.begin(), row.end());
     }
-    const Image image(static_cast<int>(width), static_cast<int>(height), std::move(rgb));
-    return {upright(image, orientation(decoder)), {}};
+    return upright(Image(static_cast<int>(width), static_cast<int>(height), std::move(rgb)),
+                   orientation(decoder));
 }
 
 }  // namespace reprise

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "io/image_codec.h"
+#include "io/image_orientation.h"
 #include "io/printable.h"
 #include "reprise/error.h"
 
@@ -51,10 +52,8 @@ void on_write(png_structp png, png_bytep source, std::size_t size) {
 
 void on_flush(png_structp) {}
 
-/// libpng asks for a chunk's whole length before it reads it, so what it asks for is bounded here; it takes
-/// null for an answer. The largest that a good file needs is one decompressed text.
-constexpr png_alloc_size_t kMaxChunk = 4 << 20;
-constexpr png_alloc_size_t kMaxAllocation = 2 * kMaxChunk;
+/// What libpng asks for is bounded; it takes null for an answer. A good file needs no more than some rows.
+constexpr png_alloc_size_t kMaxAllocation = 4 << 20;
 
 png_voidp on_allocate(png_structp, png_alloc_size_t size) {
     return size > kMaxAllocation ? nullptr : std::malloc(size);
@@ -114,13 +113,24 @@ class Png {
     usage_error("{}: broken PNG: {}", file, printable(reader.state.message));
 }
 
-ImageText text_of(const Png& reader) {
-    png_textp texts = nullptr;
-    const int count = png_get_text(reader.png(), reader.info(), &texts, nullptr);
-    ImageText result;
-    for (int i = 0; i < count; ++i)
-        result.emplace_back(texts[i].key, texts[i].text == nullptr ? "" : texts[i].text);
-    return result;
+/// How the picture lies, by the chunks that libpng leaves out here.
+int orientation(std::span<const std::byte> file) {
+    using namespace std::string_view_literals;
+    constexpr std::size_t kSignature = 8, kAround = 12;  // a chunk's length, type and checksum
+    constexpr std::string_view kXmp = "XML:com.adobe.xmp\0\0\0"sv;
+    std::span<const std::byte> exif;
+    std::string_view xmp;
+    for (file = file.subspan(kSignature); file.size() >= kAround;) {
+        std::size_t length = 0;
+        for (std::size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<std::size_t>(file[i]);
+        if (length > file.size() - kAround) break;
+        const std::string_view type(reinterpret_cast<const char*>(file.data()) + 4, 4);
+        const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, length);
+        if (type == "eXIf" && exif.empty()) exif = file.subspan(8, length);
+        if (type == "iTXt" && xmp.empty() && text.starts_with(kXmp)) xmp = text;
+        file = file.subspan(kAround + length);
+    }
+    return orientation_of(exif, xmp);
 }
 
 /// Keys of PNG texts: Latin-1 without spaces at the ends or doubled; held to ASCII here.
@@ -134,8 +144,7 @@ void check_key(std::string_view key, std::string_view file) {
 
 }  // namespace
 
-DecodedImage decode_png(std::span<const std::byte> bytes, std::string_view file) {
-    constexpr png_uint_32 kMaxChunks = 32;  // that are kept
+Image decode_png(std::span<const std::byte> bytes, std::string_view file) {
     Png reader(Png::Use::read);
     reader.state.input = bytes;
     const png_structp png = reader.png();
@@ -143,8 +152,9 @@ DecodedImage decode_png(std::span<const std::byte> bytes, std::string_view file)
     const bool has_header = guarded(png, [&] {
         png_set_read_fn(png, &reader.state, on_read);
         png_set_user_limits(png, Image::kMaxSide, Image::kMaxSide);
-        png_set_chunk_malloc_max(png, kMaxChunk);
-        png_set_chunk_cache_max(png, kMaxChunks);
+        // Texts, colour profiles and the like are passed over, whatever their size: no pixel depends on them.
+        png_set_chunk_malloc_max(png, 0);
+        png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
         png_read_info(png, info);
         png_set_expand(png);
         png_set_scale_16(png);
@@ -178,7 +188,8 @@ DecodedImage decode_png(std::span<const std::byte> bytes, std::string_view file)
         }
     }
     if (!guarded(png, [&] { png_read_end(png, info); })) broken(reader, file);
-    return {Image(static_cast<int>(width), static_cast<int>(height), std::move(rgb)), text_of(reader)};
+    return upright(Image(static_cast<int>(width), static_cast<int>(height), std::move(rgb)),
+                   orientation(bytes));
 }
 
 std::vector<std::byte> encode_png(const Image& image, const ImageText& text, std::string_view file) {

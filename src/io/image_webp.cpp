@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "io/image_codec.h"
+#include "io/image_orientation.h"
 #include "io/video.h"
 #include "reprise/error.h"
 
@@ -79,9 +80,21 @@ std::vector<std::byte> with_text(const std::uint8_t* encoded, std::size_t size, 
     return result;
 }
 
+int orientation(const std::uint8_t* file, std::size_t size) {
+    const WebPData whole{file, size};
+    const std::unique_ptr<WebPMux, WebPDeleter> mux(WebPMuxCreate(&whole, 0));
+    const auto chunk = [&](const char* name) -> std::span<const std::byte> {
+        WebPData data{};
+        if (!mux || WebPMuxGetChunk(mux.get(), name, &data) != WEBP_MUX_OK) return {};
+        return {reinterpret_cast<const std::byte*>(data.bytes), data.size};
+    };
+    const auto xmp = chunk("XMP ");
+    return orientation_of(chunk("EXIF"), {reinterpret_cast<const char*>(xmp.data()), xmp.size()});
+}
+
 }  // namespace
 
-DecodedImage decode_webp(std::span<const std::byte> bytes, std::string_view file) {
+Image decode_webp(std::span<const std::byte> bytes, std::string_view file) {
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     WebPBitstreamFeatures features{};
     if (WebPGetFeatures(data, bytes.size(), &features) != VP8_STATUS_OK)
@@ -98,7 +111,7 @@ DecodedImage decode_webp(std::span<const std::byte> bytes, std::string_view file
     std::vector<std::uint8_t> rgb;
     rgb.reserve(pixels * 3);
     append_over_white({rgba.get(), pixels * 4}, rgb);
-    return {Image(width, height, std::move(rgb)), {}};
+    return upright(Image(width, height, std::move(rgb)), orientation(data, bytes.size()));
 }
 
 std::vector<std::byte> encode_webp(const Image& image, const ImageText& text, std::string_view file) {

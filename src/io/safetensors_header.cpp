@@ -167,6 +167,52 @@ class HeaderReader final : public Json::json_sax_t {
     bool has_metadata_ = false;
 };
 
+/// What a file that is not safetensors looks like, and what to do about it; empty where it looks like nothing
+/// that is known.
+std::string_view look_of(std::span<const std::byte> bytes) {
+    using namespace std::string_view_literals;
+    constexpr std::string_view kPickle =
+        "a PyTorch checkpoint (pickle), which may run code when it is read; convert it to safetensors";
+    constexpr std::string_view kPage = "a web page, as a download that needs a login or a licence gives";
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kLooks{{
+        {"version https://git-lfs"sv, "a pointer of Git LFS in the place of the file; run `git lfs pull`"},
+        {"\x89PNG\r\n\x1a\n"sv, "a PNG picture"},
+        {"\xff\xd8\xff"sv, "a JPEG picture"},
+        {"RIFF"sv, "a RIFF file, such as a WebP picture"},
+        {"GIF8"sv, "a GIF picture"},
+        {"PK\x03\x04"sv, "a zip archive, as PyTorch's checkpoints (pickle) are; convert it to safetensors"},
+        {"\x80\x02"sv, kPickle},
+        {"\x80\x03"sv, kPickle},
+        {"\x80\x04"sv, kPickle},
+        {"\x80\x05"sv, kPickle},
+        {"\x93NUMPY"sv, "an array of NumPy's (.npy)"},
+        {"GGUF"sv, "a GGUF file"},
+        {"\x89HDF\r\n\x1a\n"sv, "an HDF5 file"},
+        {"\x1f\x8b"sv, "compressed by gzip"},
+        {"%PDF"sv, "a PDF document"},
+        {"<"sv, kPage},
+        {"{"sv, "JSON text"},
+        {"["sv, "JSON text"},
+    }};
+    std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
+    while (!text.empty() && (text[0] == ' ' || text[0] == '\t' || text[0] == '\r' || text[0] == '\n'))
+        text.remove_prefix(1);
+    for (const auto& [begin, look] : kLooks)
+        if (text.starts_with(begin)) return look;
+    const std::string_view start = text.substr(0, 64);
+    const auto is_text = [](char c) {
+        return static_cast<signed char>(c) >= ' ' || c == '\n' || c == '\r' || c == '\t';
+    };
+    const bool plain = start.size() >= 8 && std::all_of(start.begin(), start.end(), is_text);
+    return plain ? "plain text" : "";
+}
+
+void refuse_other_kinds(std::span<const std::byte> bytes, std::string_view file) {
+    if (const std::string_view look = look_of(bytes); !look.empty())
+        usage_error("{}: not a safetensors file but {}", file, look);
+}
+
 /// Bytes of a tensor; nothing when they overflow or, for types below a byte, do not come out whole.
 std::optional<std::uint64_t> bytes_of(const Shape& shape, unsigned bits) {
     std::uint64_t count = bits;
@@ -221,10 +267,11 @@ void check_tensors(const SafetensorsHeader& header, std::uint64_t data_bytes, st
 }  // namespace
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> bytes, std::string_view file) {
-    if (bytes.size() < 8)
-        usage_error("{}: {} bytes, too short for a safetensors file; it is truncated", file, bytes.size());
     std::uint64_t length = 0;
-    std::memcpy(&length, bytes.data(), sizeof length);
+    if (bytes.size() >= sizeof length) std::memcpy(&length, bytes.data(), sizeof length);
+    if (bytes.size() < sizeof length || length > kMaxSafetensorsHeader) refuse_other_kinds(bytes, file);
+    if (bytes.size() < sizeof length)
+        usage_error("{}: {} bytes, too short for a safetensors file; it is truncated", file, bytes.size());
     if (length > kMaxSafetensorsHeader)
         usage_error("{}: a header of {} bytes, expected at most {}; not a safetensors file, or damaged", file,
                     length, kMaxSafetensorsHeader);
@@ -232,8 +279,10 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> bytes, std
         usage_error("{}: a header of {} bytes in a file of {}; it is truncated", file, length, bytes.size());
     const auto header_bytes = bytes.subspan(8, static_cast<std::size_t>(length));
     const std::string_view text(reinterpret_cast<const char*>(header_bytes.data()), header_bytes.size());
-    if (!text.starts_with('{'))
+    if (!text.starts_with('{')) {
+        refuse_other_kinds(bytes, file);
         usage_error("{}: not a safetensors file: its header does not begin with {{", file);
+    }
     if (const auto zero = text.find('\0'); zero != std::string_view::npos)
         broken_json(text, file, zero + 1, "a zero byte");
     SafetensorsHeader header;

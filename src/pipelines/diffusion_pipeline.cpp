@@ -185,7 +185,9 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     info.num_steps = sampler->num_steps();
     double share = 0;
     int share_count = 0;
+    std::size_t made = 0;  // evaluations
     for (std::size_t e = 0; e < evaluations.size(); ++e) {
+        if (share_count == 0) info.timestep = evaluations[e].timestep;
         const auto halves = run.evaluate(sampler->scale_model_input(latents, static_cast<int>(e)));
         latents = sampler->step(start.guide(halves), static_cast<int>(e), latents, &start.generator);
         share += run.flops_share();
@@ -203,6 +205,13 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
         if (options.callback_on_step_end && !options.callback_on_step_end(info))
             throw Error(ErrorKind::cancelled,
                         fmt::format("stopped after step {} of {}", info.step + 1, info.num_steps));
+        if (info.latents.type() != DType::f32 || info.latents.shape() != latents.shape())
+            usage_error("callback_on_step_end put latents of {} {} in the place of f32 {}",
+                        name_of(info.latents.type()), to_string(info.latents.shape()),
+                        to_string(latents.shape()));
+        latents = info.latents;
+        made = e + 1;
+        if (info.last) break;
         step_begin = Clock::now();
         info.latents = {};
         info.reused = false;
@@ -214,7 +223,7 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     report.denoise_seconds = used.wall;
     report.denoise_cpu_seconds = used.cpu;
     report.denoise_waited_seconds = std::max(0.0, used.waited);
-    describe(run, evaluations.size(), report);
+    describe(run, made, report);
     denoiser().release_larger_than(load_options().keep_parameters_below);
     return latents;
 }

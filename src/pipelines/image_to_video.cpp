@@ -60,7 +60,7 @@ void check_options(const GenerateOptions& options, double default_guidance_scale
     };
     refuse(!options.prompt.empty() || !options.prompts.empty(), "a prompt");
     refuse(options.embeddings.has_value(), "a prompt's embeddings");
-    refuse(options.prompt_2 || options.prompt_3, "another prompt");
+    refuse(options.prompt_2 || options.prompt_3 || !options.prompt_texts.empty(), "another prompt");
     refuse(options.negative_prompt || options.negative_prompt_2 || options.negative_prompt_3,
            "a negative prompt");
     refuse(options.clip_skip.has_value(), "clip_skip");

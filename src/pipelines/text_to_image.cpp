@@ -59,6 +59,22 @@ std::vector<std::string> all_prompts(const GenerateOptions& options) {
     return options.prompts.empty() ? std::vector<std::string>{options.prompt} : options.prompts;
 }
 
+/// The options with what is said for this one of the prompts alone.
+GenerateOptions options_of_prompt(const GenerateOptions& options, std::size_t prompt) {
+    if (options.prompt_texts.empty()) return options;
+    GenerateOptions result = options;
+    const PromptTexts& own = options.prompt_texts[prompt];
+    const auto put = [](const std::optional<std::string>& text, std::optional<std::string>& place) {
+        if (text) place = text;
+    };
+    put(own.prompt_2, result.prompt_2);
+    put(own.prompt_3, result.prompt_3);
+    put(own.negative_prompt, result.negative_prompt);
+    put(own.negative_prompt_2, result.negative_prompt_2);
+    put(own.negative_prompt_3, result.negative_prompt_3);
+    return result;
+}
+
 /// What a denoiser that takes the picture's size is told of it.
 Tensor size_ids(const GenerateOptions& options, PictureSize size, std::int64_t how_many) {
     std::vector<float> ids;
@@ -86,11 +102,16 @@ void TextToImage::check_texts(const GenerateOptions& options) const {
     if (traits.time_ids != models::kSizeAndCropIds &&
         (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0)))
         usage_error("this model does not take sizes and crops as conditions");
+    if (!options.prompt_texts.empty() && options.prompt_texts.size() != options.prompts.size())
+        usage_error("prompt_texts has {} entries for {} prompts; expected one for each",
+                    options.prompt_texts.size(), options.prompts.size());
     if (options.embeddings) {
         check_embeddings(*options.embeddings, traits, *options.guidance_scale > 1);
         check_no_texts(options);
     } else if (conditioner_) {
         conditioner_->check(options);
+        for (std::size_t i = 0; i < options.prompt_texts.size(); ++i)
+            conditioner_->check(options_of_prompt(options, i));
     }
 }
 
@@ -136,7 +157,7 @@ std::vector<GuidedDenoiser::Branches> TextToImage::texts(const GenerateOptions& 
     const std::scoped_lock lock(encoders_mutex_);
     std::vector<GuidedDenoiser::Branches> result;
     for (const std::string& prompt : all_prompts(options))
-        result.push_back(conditioner_->encode(options, prompt, guidance));
+        result.push_back(conditioner_->encode(options_of_prompt(options, result.size()), prompt, guidance));
     conditioner_->release_large();
     return result;
 }

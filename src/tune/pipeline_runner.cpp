@@ -112,7 +112,8 @@ Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std:
         if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
         if (told) told(evaluations[e].step, pipelines::seconds_since(begin));
         begin = std::chrono::steady_clock::now();
-        if (ingredients.options.callback_on_step_end && !ingredients.options.callback_on_step_end({}))
+        StepInfo nothing;
+        if (ingredients.options.callback_on_step_end && !ingredients.options.callback_on_step_end(nothing))
             throw Error(ErrorKind::cancelled, "stopped while tuning");
     }
     return latents;

@@ -56,7 +56,7 @@ TEST(Jpeg, LyingHeadersAreRefused) {
 
 TEST(Jpeg, OrientationsThatMakeNoSenseAreIgnored) {
     const std::string upright = bytes_of_file("turned_1");
-    const Image image = decode_image(bytes_of(upright), "a.jpg").image;
+    const Image image = decode_image(bytes_of(upright), "a.jpg");
     const auto exif = upright.find("Exif");
     ASSERT_NE(exif, std::string::npos);
     // Whatever byte of the Exif data is broken, the picture is read, upright or turned.
@@ -64,7 +64,7 @@ TEST(Jpeg, OrientationsThatMakeNoSenseAreIgnored) {
         for (const char value : {'\0', '\x7f', '\xff'}) {
             std::string broken = upright;
             broken[at] = value;
-            const Image read = decode_image(bytes_of(broken), "a.jpg").image;
+            const Image read = decode_image(bytes_of(broken), "a.jpg");
             EXPECT_EQ(read.pixels().size(), image.pixels().size());
         }
 }

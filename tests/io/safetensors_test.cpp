@@ -166,6 +166,31 @@ TEST(Safetensors, RefusesTruncatedAndLyingLengths) {
     EXPECT_THAT(with_length(0), HasSubstr("does not begin with {"));
 }
 
+TEST(Safetensors, SaysWhatAnotherFileLooksLike) {
+    using namespace std::string_literals;
+    const std::pair<std::string, std::string> files[] = {
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS"},
+        {"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"s, "a PNG picture"},
+        {"\xff\xd8\xff\xe0\0\x10JFIF\0"s, "a JPEG picture"},
+        {"RIFF\x10\0\0\0WEBPVP8 "s, "WebP"},
+        {"PK\x03\x04\x14\0\0\0\x08\0"s, "a zip archive"},
+        {"\x80\x02}q\0X\x05\0\0\0tensor"s, "pickle"},
+        {"\x80\x02\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "pickle"},
+        {"<!DOCTYPE html>\n<html>", "a web page"},
+        {"\xef\xbb\xbf\n <html lang=\"en\">", "a web page"},
+        {"{\"weights\": 1}\n", "JSON text"},
+        {"Entry not found\n", "plain text"},
+        {"\x93NUMPY\x01\0v\0{'descr'"s, "NumPy"},
+        {"GGUF\x03\0\0\0\x10\0\0\0"s, "GGUF"},
+        {"\x1f\x8b\x08\0\x12\x34\x56\x78\0\x03"s, "gzip"},
+    };
+    for (const auto& [content, look] : files) {
+        const std::string message = error_of([&, &text = content] { open(text); });
+        EXPECT_THAT(message, HasSubstr("x.safetensors: not a safetensors file but ")) << look;
+        EXPECT_THAT(message, HasSubstr(look));
+    }
+}
+
 TEST(Safetensors, RefusesOffsetsThatLie) {
     const auto one = [](const std::string& rest) { return "{\"a\":{" + rest + "}}"; };
     EXPECT_THAT(error_for(one(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])"), 4),

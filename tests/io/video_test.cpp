@@ -108,7 +108,7 @@ TEST(Video, WebPHasEveryFrameToTheLastBit) {
     ASSERT_EQ(WebPMuxGetFrame(mux, 1, &first), WEBP_MUX_OK);
     EXPECT_EQ(first.duration, 125);
     const std::span picture(reinterpret_cast<const std::byte*>(first.bitstream.bytes), first.bitstream.size);
-    EXPECT_EQ(decode_webp(picture, "a.webp").image, frames[0]);
+    EXPECT_EQ(decode_webp(picture, "a.webp"), frames[0]);
     WebPDataClear(&first.bitstream);
     WebPMuxAnimParams params{};
     ASSERT_EQ(WebPMuxGetAnimationParams(mux, &params), WEBP_MUX_OK);
