@@ -175,6 +175,9 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     }
     report.denoise_seconds = seconds_since(begin);
     describe(run, evaluations.size(), report);
+    if (run.reuse())
+        if (const auto advice = cachify::advice_after(run.plan().schedule, report.decisions); !advice.empty())
+            denoiser().advise(advice);
     denoiser().release_larger_than(load_options().keep_parameters_below);
     return latents;
 }
