@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "bindings.h"
 #include "cachify/analysis.h"
@@ -171,6 +172,11 @@ class Modules {
         folder_ = pipeline.folder().path();
     }
 
+    /// Logs a warning, once.
+    void advise(const std::string& text) const {
+        if (advised_.insert(text).second) spdlog::warn("{}", text);
+    }
+
     std::vector<std::pair<std::string, std::string>> list() const {
         std::vector<std::pair<std::string, std::string>> modules;
         for (std::size_t m = 1; m < graph_.modules.size(); ++m)
@@ -183,6 +189,7 @@ class Modules {
     graph::Graph graph_;
     std::function<cachify::DenoiserIdentity()> identity_;
     std::filesystem::path folder_;
+    mutable std::set<std::string> advised_;
 };
 
 /// What a configuration decides for a list of modules and the evaluations of a run.
@@ -225,7 +232,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
                                                          : static_cast<int>(steps_of_evaluations.size());
     cachify::Schedule schedule = cachify::make_schedule(modules.graph(), config, decisions, 1, count);
     if (const std::string advice = cachify::advice_on(config, schedule); !advice.empty())
-        spdlog::warn("{}", advice);
+        modules.advise(advice);
     Decisions result;
     result.num_decisions = decisions;
     for (auto& rule : schedule.rules) {

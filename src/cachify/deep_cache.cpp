@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <memory>
+#include <mutex>
+#include <numeric>
 #include <set>
 #include <string>
 
@@ -15,15 +18,24 @@ namespace {
 const std::vector<ModuleKind> kPathKinds = {ModuleKind::block, ModuleKind::resnet, ModuleKind::transformer,
                                             ModuleKind::sampler};
 
-/// The modules that a path of this depth leaves out.
+/// What the up blocks hand over a skip to, from the outside in: the number of layers of each, or 1 where its
+/// layers share one skip (K blocks, which list no resnets).
+std::vector<int> layers_from_the_outside(const graph::Graph& graph) {
+    std::vector<int> layers;
+    for (int k = count_modules(graph, "up_blocks"); k-- > 0;)
+        layers.push_back(std::max(1, count_modules(graph, fmt::format("up_blocks.{}.resnets", k))));
+    return layers;
+}
+
+/// The modules of a UNet that a path of this depth leaves out.
 std::vector<std::string> beyond_the_path(const graph::Graph& graph, int branch) {
-    const int ups = count_modules(graph, "up_blocks");
-    const int layers = count_modules(graph, fmt::format("up_blocks.{}.resnets", ups - 1));
-    const int block = branch / layers;
-    const int layer = branch % layers;
-    if (block >= ups)
-        usage_error("deepcache: branch is {}; this denoiser has {} up blocks of {} layers, expected 0 to {}",
-                    branch, ups, layers, ups * layers - 1);
+    const auto layers = layers_from_the_outside(graph);
+    const auto ups = static_cast<int>(layers.size());
+    int block = 0;
+    int layer = branch;  // within the block
+    while (layer >= layers[static_cast<std::size_t>(block)])
+        layer -= layers[static_cast<std::size_t>(block++)];
+
     std::vector<std::string> names;
     const auto add = [&](const std::string& name) {
         if (graph.find_module(name) >= 0) names.push_back(name);
@@ -35,12 +47,14 @@ std::vector<std::string> beyond_the_path(const graph::Graph& graph, int branch) 
     }
     const std::string down = fmt::format("down_blocks.{}", block);
     const std::string up = fmt::format("up_blocks.{}", ups - 1 - block);
+    add(down + ".downsamplers.0");
+    if (count_modules(graph, up + ".resnets") == 0) return names;  // its one skip comes after all layers
     for (const char* part : {"resnets", "attentions"}) {
         for (int j = layer; j < count_modules(graph, fmt::format("{}.{}", down, part)); ++j)
             add(fmt::format("{}.{}.{}", down, part, j));
-        for (int j = 0; j < layers - 1 - layer; ++j) add(fmt::format("{}.{}.{}", up, part, j));
+        for (int j = 0; j < layers[static_cast<std::size_t>(block)] - 1 - layer; ++j)
+            add(fmt::format("{}.{}.{}", up, part, j));
     }
-    add(down + ".downsamplers.0");
     return names;
 }
 
@@ -57,9 +71,19 @@ void check(const DeepCacheOptions& options) {
 StepFunction steps_of(const DeepCacheOptions& options) {
     check(options);
     if (options.uniform) return fmt::format("step % {} != 0", options.interval);
-    return [options](int step, int num_steps) {
-        const auto full = non_uniform_full_steps(num_steps, options);
-        return !std::binary_search(full.begin(), full.end(), step);
+    // A plan asks for each step of one number of steps in turn; the search for them is made once.
+    struct Found {
+        std::mutex mutex;
+        int num_steps = 0;
+        std::vector<int> full;
+    };
+    return [options, found = std::make_shared<Found>()](int step, int num_steps) {
+        const std::scoped_lock lock(found->mutex);
+        if (found->num_steps != num_steps) {
+            found->full = non_uniform_full_steps(num_steps, options);
+            found->num_steps = num_steps;
+        }
+        return !std::binary_search(found->full.begin(), found->full.end(), step);
     };
 }
 
@@ -92,19 +116,32 @@ std::vector<int> non_uniform_full_steps(int num_steps, const DeepCacheOptions& o
         wanted, num_steps, options.center, options.power);
 }
 
+int count_paths(const graph::Graph& graph) {
+    // Without skips a path is some blocks at each end, of which some have to be left between.
+    if (const auto blocks = blocks_in_a_row(graph); !blocks.empty())
+        return std::max(0, static_cast<int>(blocks.size()) - 1) / 2;
+    const auto layers = layers_from_the_outside(graph);
+    int paths = std::accumulate(layers.begin(), layers.end(), 0);
+    while (paths > 0 && beyond_the_path(graph, paths - 1).empty()) --paths;  // those leave nothing out
+    return paths;
+}
+
 Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options) {
-    if (options.branch < 0) usage_error("deepcache: branch is {}; expected at least 0", options.branch);
-    if (options.interval == 1) return {};
+    const int paths = count_paths(context.graph);
+    if (paths == 0)
+        usage_error(
+            "deepcache: this denoiser has no blocks to leave out: expected up blocks, or three blocks or "
+            "more "
+            "in a row");
+    if (options.branch < 0 || options.branch >= paths)
+        usage_error("deepcache: branch is {}; expected 0 to {} on this denoiser", options.branch, paths - 1);
     const StepFunction steps = steps_of(options);
-    const int depth = count_modules(context.graph, "transformer_blocks");
-    if (depth == 0) return {of_names(beyond_the_path(context.graph, options.branch), steps, kPathKinds)};
+    if (options.interval == 1) return {};
+    const auto blocks = blocks_in_a_row(context.graph);
+    if (blocks.empty()) return {of_names(beyond_the_path(context.graph, options.branch), steps, kPathKinds)};
     const int outer = options.branch + 1;
-    if (2 * outer >= depth)
-        usage_error("deepcache: branch is {}; this denoiser has {} blocks, expected 0 to {}", options.branch,
-                    depth, (depth - 1) / 2 - 1);
-    std::vector<std::string> inner;
-    for (int k = outer; k < depth - outer; ++k) inner.push_back(fmt::format("transformer_blocks.{}", k));
-    return {of_names(inner, steps, {ModuleKind::block}, {Store::Rule::delta})};
+    return {of_names({blocks.begin() + outer, blocks.end() - outer}, steps, {ModuleKind::block},
+                     {Store::Rule::delta})};
 }
 
 }  // namespace reprise::cachify

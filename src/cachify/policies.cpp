@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -154,8 +155,12 @@ RunningOptions running(const PolicyValues& values) {
 }
 
 Profile profile_for(const PolicyContext& context, const PolicyValues& values) {
-    Profile profile = load_profile(values.text("profile"));
-    check_identity(profile.model, context, values.text("profile"));
+    constexpr std::size_t kLongestPath = 4096;
+    const std::string& path = values.text("profile");
+    if (path != printable(path, kLongestPath))
+        usage_error("profile is '{}'; expected the path of a file", printable(path));
+    Profile profile = load_profile(path);
+    check_identity(profile.model, context, path);
     return profile;
 }
 
@@ -284,6 +289,22 @@ std::size_t end_of_policy(std::string_view text) {
     return text.size();
 }
 
+/// What one policy makes; whatever it refuses is refused in its name.
+Config made_by(const NamedPolicy& policy, const PolicyContext& context, std::string_view text) try {
+    const auto colon = text.find(':');
+    const PolicyValues values(std::string(policy.name), policy.parameters,
+                              colon == std::string_view::npos ? "" : text.substr(colon + 1));
+    Config made = policy.make(context, values);
+    check_matches(context.graph, made);
+    if (const std::string& type = values.optional_text("kept_in"); !type.empty())
+        for (Entry& entry : made) entry.store.kept_in = kept_in_from(type);
+    return made;
+} catch (const Error& error) {
+    const std::string name = fmt::format("{}: ", policy.name);
+    if (error.kind() != ErrorKind::usage || std::string_view(error.what()).starts_with(name)) throw;
+    usage_error("{}{}", name, error.what());
+}
+
 }  // namespace
 
 Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
@@ -292,7 +313,7 @@ Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
     for (const std::string& name : names) {
         std::string& text = escaped.emplace_back();
         for (const char c : name) {
-            if (c == '.') text += '\\';
+            if (std::ispunct(static_cast<unsigned char>(c)) != 0 && c != '_') text += '\\';
             text += c;
         }
     }
@@ -393,13 +414,7 @@ Config make_policy(const PolicyContext& context, std::string_view text) {
             for (const auto& entry : kPolicies) known.push_back(entry.name);
             usage_error("'{}' is no policy; there are {}", printable(one), fmt::join(known, ", "));
         }
-        const auto colon = one.find(':');
-        const PolicyValues values(std::string(policy->name), policy->parameters,
-                                  colon == std::string_view::npos ? "" : one.substr(colon + 1));
-        Config made = policy->make(context, values);
-        if (const std::string& type = values.optional_text("kept_in"); !type.empty())
-            for (Entry& entry : made) entry.store.kept_in = kept_in_from(type);
-        config = config + std::move(made);
+        config = config + made_by(*policy, context, one);
     }
     return config;
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "graph/graph.h"
 #include "reprise/policies.h"
@@ -65,8 +66,14 @@ std::span<const Preset> presets_of(std::string_view denoiser_class);
 
 /// How many modules "<prefix>.0", "<prefix>.1", ... there are.
 int count_modules(const graph::Graph& graph, std::string_view prefix);
-/// Whether its blocks are those of a transformer, one after the other; else they are a UNet's.
+/// The names of blocks that follow one another, each called by its number in a list ("blocks.0", "blocks.1",
+/// ...), lists in the order in which they run. Empty for a UNet, whose down and up blocks are joined by
+/// skips.
+std::vector<std::string> blocks_in_a_row(const graph::Graph& graph);
+/// Whether its blocks follow one another, as a transformer's do; else they are a UNet's.
 bool is_transformer(const graph::Graph& graph);
+/// How many paths DeepCache has there: the values of its branch.
+int count_paths(const graph::Graph& graph);
 
 /// A parameter of a policy on the command line.
 struct PolicyParameter {

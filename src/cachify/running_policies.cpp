@@ -2,6 +2,7 @@
 #include "reprise/running_policies.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "cachify/policies.h"
 #include "cachify/schedule.h"
@@ -24,8 +25,8 @@ StepFunction allowed(const RunningOptions& options) {
 }
 
 void check(const char* policy, const RunningOptions& options) {
-    if (!(options.threshold >= 0))
-        usage_error("{}: threshold is {}; expected 0 or more", policy, options.threshold);
+    if (!(options.threshold >= 0 && std::isfinite(options.threshold)))
+        usage_error("{}: threshold is {}; expected a number from 0 on", policy, options.threshold);
     if (options.warm_up < 0 || options.most_in_a_row < 0 || options.most_in_all < 0)
         usage_error("{}: warm_up is {}, most_in_a_row {}, most_in_all {}; expected none below 0", policy,
                     options.warm_up, options.most_in_a_row, options.most_in_all);
@@ -54,8 +55,11 @@ Entry whole_denoiser(const RunningOptions& options, Decision decision) {
 /// All blocks of a transformer as one; of a UNet the whole denoiser.
 Entry all_blocks(const graph::Graph& graph, const RunningOptions& options, Decision decision) {
     if (!is_transformer(graph)) return whole_denoiser(options, std::move(decision));
-    return {"transformer_blocks.*", allowed(options), {ModuleKind::block}, {Store::Rule::delta}, true,
-            std::move(decision)};
+    Entry entry =
+        of_names(blocks_in_a_row(graph), allowed(options), {ModuleKind::block}, {Store::Rule::delta});
+    entry.as_one = true;
+    entry.decide = std::move(decision);
+    return entry;
 }
 
 }  // namespace
@@ -70,7 +74,7 @@ Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOption
     const bool transformer = is_transformer(context.graph);
     // A UNet's last block gives the result: without it a reused step would not see its latents.
     const int last = transformer ? options.last : std::max(1, options.last);
-    if (options.first < 1 || options.last < 0 || options.first + last >= count)
+    if (options.first < 1 || options.last < 0 || last >= count || options.first >= count - last)
         usage_error(
             "{}: first is {} and last {}; this denoiser has {} blocks, expected at least 1 and 0, and one "
             "between",

@@ -36,6 +36,13 @@ std::string candidates(const Graph& graph, const Entry& entry) {
     return fmt::format("there are {}{}", fmt::join(names, ", "), more ? ", ..." : "");
 }
 
+/// That an entry matches nothing, for a message about it.
+std::string no_match(const Graph& graph, const Entry& entry) {
+    return fmt::format("({}) matches no module of kind {} in the {}; {}",
+                       entry.wildcard_or_filter_func.text(), kinds_text(entry.kinds), graph.name,
+                       candidates(graph, entry));
+}
+
 constexpr std::string_view kBranches[] = {"unconditional", "conditional"};
 
 /// Fills a schedule entry by entry.
@@ -91,10 +98,7 @@ class Scheduler {
                             module.name);
             chosen_[static_cast<ModuleId>(m)] = &entry;
         }
-        if (!matched)
-            usage_error("cache entry {} ({}) matches no module of kind {} in the {}; {}", number,
-                        entry.wildcard_or_filter_func.text(), kinds_text(entry.kinds), graph_.name,
-                        candidates(graph_, entry));
+        if (!matched) usage_error("cache entry {} {}", number, no_match(graph_, entry));
     }
 
     /// Notes what an entry says of the halves of guidance; whether it matched one.
@@ -246,6 +250,19 @@ bool matches(const Entry& entry, const Module& module) {
     return is_about(entry, module.kind) && entry.wildcard_or_filter_func.matches(module.name);
 }
 
+void check_matches(const Graph& graph, const Config& config) {
+    for (const Entry& entry : config) {
+        const auto is_in_no_graph = [&](ModuleKind kind) {
+            return kind == ModuleKind::guidance || kind == ModuleKind::denoiser || kind == ModuleKind::chain;
+        };
+        if (std::any_of(entry.kinds.begin(), entry.kinds.end(), is_in_no_graph)) continue;
+        bool matched = false;
+        for (std::size_t m = 1; m < graph.modules.size(); ++m)
+            matched = matched || (!graph.modules[m].outputs.empty() && matches(entry, graph.modules[m]));
+        if (!matched) usage_error("its entry {}", no_match(graph, entry));
+    }
+}
+
 Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, int num_branches,
                        Count count) {
     Scheduler scheduler(graph, num_steps, num_branches, count);
@@ -254,10 +271,52 @@ Schedule make_schedule(const Graph& graph, const Config& config, int num_steps, 
     return scheduler.take();
 }
 
+namespace {
+
+/// Whether something is reused at some step whatever is decided while running.
+bool reuses_in_any_case(const Schedule& schedule) {
+    const auto holds = [](const auto& rule) { return rule.holds(0); };
+    return std::any_of(schedule.rules.begin(), schedule.rules.end(), holds) ||
+           std::any_of(schedule.branch_rules.begin(), schedule.branch_rules.end(), holds);
+}
+
+/// Whether a decision while running has a step that it could let reuse.
+bool may_decide_to_reuse(const Schedule& schedule) {
+    if (!schedule.decision) return false;
+    const Decision& decision = *schedule.decision;
+    const auto has_steps = [](const std::vector<int>& steps) { return !steps.empty(); };
+    if (!decision.replay.empty())
+        return std::any_of(decision.replay.begin(), decision.replay.end(), has_steps);
+    if (decision.threshold == 0) return false;
+    for (int step = std::max(1, decision.warm_up); step < schedule.num_steps - decision.cool_down; ++step)
+        if (schedule.modes_at(step).size() > 1) return true;
+    return false;
+}
+
+std::string reuses_nothing(std::string_view why) {
+    return fmt::format("the cache configuration reuses nothing, every step runs in full: {}", why);
+}
+
+}  // namespace
+
 std::string advice_on(const Config& config, const Schedule& schedule) {
-    if (config.empty() || !schedule.rules.empty() || !schedule.branch_rules.empty()) return "";
-    return fmt::format("the cache configuration reuses nothing in {} steps: every step runs in full",
-                       schedule.num_steps);
+    if (reuses_in_any_case(schedule) || may_decide_to_reuse(schedule)) return "";
+    const auto about_guidance = [](const Entry& entry) { return is_about(entry, ModuleKind::guidance); };
+    if (config.empty()) return reuses_nothing("it has no entry");
+    if (schedule.num_branches == 1 && std::any_of(config.begin(), config.end(), about_guidance))
+        return reuses_nothing("it is about halves of guidance, and this run has no guidance");
+    if (schedule.decision && schedule.decision->threshold == 0 && schedule.decision->replay.empty())
+        return reuses_nothing("its threshold is 0");
+    return reuses_nothing(fmt::format("it allows reuse at none of {} steps", schedule.num_steps));
+}
+
+std::string advice_after(const Schedule& schedule, const std::vector<std::vector<int>>& decisions) {
+    const auto is_empty = [](const std::vector<int>& steps) { return steps.empty(); };
+    if (reuses_in_any_case(schedule) || !may_decide_to_reuse(schedule) ||
+        !std::all_of(decisions.begin(), decisions.end(), is_empty))
+        return "";
+    return reuses_nothing(fmt::format("no change was small enough for its threshold of {} in this run",
+                                      schedule.decision->threshold));
 }
 
 Schedule make_schedule_of_modes(const Graph& graph, const std::vector<Config>& modes, int num_steps,
@@ -277,8 +336,23 @@ int count_modules(const Graph& graph, std::string_view prefix) {
     return count;
 }
 
+std::vector<std::string> blocks_in_a_row(const Graph& graph) {
+    if (count_modules(graph, "up_blocks") > 0) return {};
+    std::vector<std::string> names;
+    std::map<std::string, std::size_t, std::less<>> lengths;  // of the lists found so far
+    for (const Module& module : graph.modules) {
+        const auto dot = module.name.rfind('.');
+        if (module.kind != ModuleKind::block || dot == std::string::npos) continue;
+        auto& length = lengths[module.name.substr(0, dot)];
+        if (module.name.substr(dot + 1) != std::to_string(length)) continue;
+        names.push_back(module.name);
+        ++length;
+    }
+    return names;
+}
+
 bool is_transformer(const Graph& graph) {
-    return count_modules(graph, "transformer_blocks") > 0;
+    return !blocks_in_a_row(graph).empty();
 }
 
 namespace {

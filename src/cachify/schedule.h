@@ -54,14 +54,20 @@ bool is_about(const Entry& entry, ModuleKind kind);
 /// Whether it is about that module.
 bool matches(const Entry& entry, const graph::Module& module);
 
+/// Error (usage) for an entry about modules that the graph has none of.
+void check_matches(const graph::Graph& graph, const Config& config);
+
 /// Resolves a configuration on a graph's modules. `num_steps` is the number of decisions: sampler steps, or
 /// evaluations with Count::evaluations. Error (usage) naming the entry when a filter matches no module of
 /// its kinds, matches one that is invoked twice, or asks of guidance what it cannot give.
 Schedule make_schedule(const graph::Graph& graph, const Config& config, int num_steps, int num_branches,
                        Count count = Count::steps);
 
-/// What is odd about what came of a configuration, in words: it reuses nothing at all. Empty: nothing is.
+/// The warning that a configuration reuses nothing, whatever is decided while running, and why. `config` is
+/// what was asked for, with entries about guidance in a run without it. Empty where something may be reused.
 std::string advice_on(const Config& config, const Schedule& schedule);
+/// The same after a run: all was decided while running, and for no picture was a step reused.
+std::string advice_after(const Schedule& schedule, const std::vector<std::vector<int>>& decisions);
 
 /// A schedule with a mode for each configuration, whose steps say where the mode may be chosen. A module has
 /// one store rule in all of them. Error (usage) as above.

@@ -1,5 +1,6 @@
 // Policies that say when, and of which kinds, whatever the denoiser's blocks are called.
 #include <cmath>
+#include <cstdint>
 
 #include "cachify/policies.h"
 #include "reprise/error.h"
@@ -79,7 +80,7 @@ Config taylor_seer(const TaylorSeerOptions& options) {
         usage_error("taylorseer: order is {}; expected 1 or 2", options.order);
     if (options.interval == 1) return {};
     std::string steps = fmt::format("step >= {} and (step - {}) % {} != 0", options.before,
-                                    options.before + 1, options.interval);
+                                    std::int64_t{options.before} + 1, options.interval);
     if (options.after >= 0) steps += fmt::format(" and step < {}", options.after);
     return {{"*", steps, options.kinds, {Store::Rule::forecast, options.order}}};
 }

@@ -224,6 +224,9 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     report.denoise_cpu_seconds = used.cpu;
     report.denoise_waited_seconds = std::max(0.0, used.waited);
     describe(run, made, report);
+    if (run.reuse())
+        if (const auto advice = cachify::advice_after(run.plan().schedule, report.decisions); !advice.empty())
+            denoiser().advise(advice);
     denoiser().release_larger_than(load_options().keep_parameters_below);
     return latents;
 }

@@ -158,7 +158,9 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     }
     const auto schedule =
         cachify::make_schedule(graph, units ? units->config : config, num_steps, branches, count);
-    if (const std::string advice = cachify::advice_on(config, schedule); !advice.empty()) advise(advice);
+    if (preparation)
+        if (const auto advice = cachify::advice_on(preparation->config, schedule); !advice.empty())
+            advise(advice);
     return planned(graph, schedule);
 }
 

@@ -29,14 +29,15 @@ std::vector<int> branches(const graph::Graph& graph) {
         if (branch >= 0 && branch < end && std::find(result.begin(), result.end(), branch) == result.end())
             result.push_back(branch);
     };
-    const int depth = cachify::count_modules(graph, "transformer_blocks");
-    if (depth > 0) {  // so many blocks run at each end, of which some have to be left between
-        for (const int outer : {1, depth / 8, depth / 4}) add(outer - 1, (depth - 1) / 2);
+    const int paths = cachify::count_paths(graph);
+    if (cachify::is_transformer(graph)) {  // so many blocks run at each end
+        const auto depth = static_cast<int>(cachify::blocks_in_a_row(graph).size());
+        for (const int outer : {1, depth / 8, depth / 4}) add(outer - 1, paths);
         return result;
     }
     const int ups = cachify::count_modules(graph, "up_blocks");
     const int layers = cachify::count_modules(graph, fmt::format("up_blocks.{}.resnets", ups - 1));
-    for (const int branch : {0, layers - 1, 2 * layers - 1}) add(branch, ups * layers);
+    for (const int branch : {0, layers - 1, 2 * layers - 1}) add(branch, paths);
     return result;
 }
 
@@ -48,9 +49,11 @@ Entry unconditional(const Store& store) {
     return {"unconditional", kAfterTheFirst, {ModuleKind::guidance}, store};
 }
 
-Entry blocks(const std::vector<int>& indices, const Store& store) {
+/// Those of the blocks in a row that have these places.
+Entry blocks(const graph::Graph& graph, const std::vector<int>& indices, const Store& store) {
+    const auto row = cachify::blocks_in_a_row(graph);
     std::vector<std::string> names;
-    for (const int index : indices) names.push_back(fmt::format("transformer_blocks.{}", index));
+    for (const int index : indices) names.push_back(row.at(static_cast<std::size_t>(index)));
     return cachify::of_names(names, kAfterTheFirst, {ModuleKind::block}, store);
 }
 
@@ -64,8 +67,10 @@ bool stands_alone(const Entry& entry) {
 
 std::vector<Rung> single_blocks(const cachify::PolicyContext& context, const Store& store) {
     std::vector<Rung> rungs;
-    for (int block = 0; block < cachify::count_modules(context.graph, "transformer_blocks"); ++block)
-        rungs.push_back({fmt::format("all but block {}", block), {blocks({block}, store)}, false});
+    const auto depth = static_cast<int>(cachify::blocks_in_a_row(context.graph).size());
+    for (int block = 0; block < depth; ++block)
+        rungs.push_back(
+            {fmt::format("all but block {}", block), {blocks(context.graph, {block}, store)}, false});
     return rungs;
 }
 
@@ -88,7 +93,8 @@ std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Choic
         if (running == 0) continue;
         const std::vector<int> reused(choices.order.begin(),
                                       choices.order.end() - static_cast<std::ptrdiff_t>(running));
-        paths.push_back({fmt::format("sparse {}", running), {blocks(reused, choices.path)}, false});
+        paths.push_back(
+            {fmt::format("sparse {}", running), {blocks(context.graph, reused, choices.path)}, false});
     }
     ladder.push_back({"whole", {whole(choices.whole)}, false});
     for (const Rung& path : paths) {
@@ -123,13 +129,13 @@ std::string to_string(const Choices& choices) {
 }
 
 bool parse_choices(std::string_view text, const cachify::PolicyContext& context, Choices& choices) {
-    const int depth = cachify::count_modules(context.graph, "transformer_blocks");
+    const auto depth = cachify::blocks_in_a_row(context.graph).size();
     std::vector<int> order;
     constexpr std::string_view kBlocks = ", blocks ";
     if (const auto at = text.find(kBlocks); at != std::string_view::npos) {
         std::istringstream list(std::string(text.substr(at + kBlocks.size())));
         for (int block = 0; list >> block;) order.push_back(block);
-        std::vector<int> all(static_cast<std::size_t>(depth));
+        std::vector<int> all(depth);
         std::iota(all.begin(), all.end(), 0);
         if (!std::is_permutation(order.begin(), order.end(), all.begin(), all.end())) return false;
     }

@@ -73,9 +73,10 @@ void expect_residual(const graph::Graph& graph, const std::string& name, const N
         ASSERT_EQ(probe.span<float>()[i], out.span<float>()[i] - in.span<float>()[i]) << "probe of " << name;
 }
 
-/// Runs plan and oracle side by side, each step in a mode drawn for it.
+/// Runs plan and oracle side by side, each step in a mode drawn for it; `given` are the outputs.
 void expect_equal(const Case& test, const Plan& plan, const Schedule& schedule, bool reuse,
-                  const backends::Backend& backend, const std::shared_ptr<const Executor>& executor) {
+                  const backends::Backend& backend, const std::shared_ptr<const Executor>& executor,
+                  std::vector<Tensor>& given) {
     std::mt19937 random(7);
     Generation generation(executor, reuse);
     Naive naive(test.graph, schedule, backend);
@@ -112,7 +113,16 @@ void expect_equal(const Case& test, const Plan& plan, const Schedule& schedule, 
             ASSERT_TRUE(same_bits(outputs[i], expected[i]))
                 << "output " << i << " of evaluation " << execution.evaluation << ", branch "
                 << execution.branch;
+        for (std::size_t i = 0; i < expected.size(); ++i) given.push_back(outputs[i].clone());
     }
+}
+
+/// Whether reuse moved a run's outputs, where it has as many.
+bool moved(const std::vector<Tensor>& reused, const std::vector<Tensor>& full) {
+    if (reused.size() != full.size()) return true;
+    for (std::size_t i = 0; i < full.size(); ++i)
+        if (!same_bits(reused[i], full[i])) return true;
+    return false;
 }
 
 /// A segment never runs where one of its modules is reused, and never reads a slot that it writes.
@@ -136,6 +146,7 @@ class PlanProperty : public ::testing::TestWithParam<unsigned> {};
 TEST_P(PlanProperty, EqualsTheWrappedModules) {
     const auto backend = backends::create("reference");
     constexpr unsigned kCases = 150;
+    unsigned has_moved = 0;
     for (unsigned i = 0; i < kCases; ++i) {
         const unsigned seed = GetParam() * kCases + i;
         SCOPED_TRACE(fmt::format("seed {}", seed));
@@ -151,16 +162,20 @@ TEST_P(PlanProperty, EqualsTheWrappedModules) {
         const auto plan = std::make_shared<const Plan>(std::move(*made));
         expect_sound(*plan);
         const auto executor = std::make_shared<const Executor>(plan, *backend, backends::CompileOptions{});
-        expect_equal(test, *plan, test.schedule, true, *backend, executor);
-        expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor);
+        std::vector<Tensor> reused, full;
+        expect_equal(test, *plan, test.schedule, true, *backend, executor, reused);
+        expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor, full);
         if (HasFatalFailure()) return;
+        has_moved += moved(reused, full) ? 1 : 0;
     }
+    EXPECT_GT(has_moved, kCases / 3);  // else equality says nothing
 }
 
 TEST_P(PlanProperty, EqualsTheWrappedModulesInEveryMode) {
     const auto backend = backends::create("reference");
     constexpr unsigned kCases = 100;
     unsigned run = 0;
+    unsigned has_moved = 0;
     for (unsigned i = 0; i < kCases; ++i) {
         const unsigned seed = 1'000'000 + GetParam() * kCases + i;
         SCOPED_TRACE(fmt::format("seed {}", seed));
@@ -180,11 +195,14 @@ TEST_P(PlanProperty, EqualsTheWrappedModulesInEveryMode) {
         const auto plan = std::make_shared<const Plan>(std::move(*made));
         expect_sound(*plan);
         const auto executor = std::make_shared<const Executor>(plan, *backend, backends::CompileOptions{});
-        expect_equal(test, *plan, test.schedule, true, *backend, executor);
-        expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor);
+        std::vector<Tensor> reused, full;
+        expect_equal(test, *plan, test.schedule, true, *backend, executor, reused);
+        expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor, full);
         if (HasFatalFailure()) return;
+        has_moved += moved(reused, full) ? 1 : 0;
     }
     EXPECT_GT(run, kCases / 2);
+    EXPECT_GT(has_moved, kCases / 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, PlanProperty, ::testing::Range(0U, 20U));

@@ -7,9 +7,9 @@
 #include <cmath>
 
 #include "cachify/branch_memory.h"
+#include "cachify/denoisers.h"
 #include "cachify/schedule.h"
 #include "cachify/support.h"
-#include "graph/builder.h"
 #include "io/atomic_file.h"
 
 namespace reprise::cachify {
@@ -17,8 +17,12 @@ namespace {
 
 using reprise::testing::error_of;
 using ::testing::ElementsAre;
+using testing::graph_of;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::stack;
+using testing::transformer;
+using testing::unet;
 
 std::vector<int> steps_reused(const Entry& entry, int num_steps) {
     std::vector<int> steps;
@@ -32,26 +36,6 @@ std::vector<int> steps_run(const Entry& entry, int num_steps) {
     for (int step = 0; step < num_steps; ++step)
         if (!entry.select_cache_step_func(step, num_steps)) steps.push_back(step);
     return steps;
-}
-
-/// A stack of blocks with these names, each adding to its input.
-graph::Graph graph_of(const std::vector<std::pair<std::string, ModuleKind>>& modules) {
-    graph::Builder b("denoiser", DType::f32, nullptr);
-    graph::Value x = b.input("sample", {1, 4});
-    for (const auto& [name, kind] : modules) {
-        auto scope = b.module(name, kind);
-        scope.takes({x});
-        x = scope.returns(x * 2.0F);
-    }
-    b.output("sample", x);
-    return b.finish();
-}
-
-graph::Graph transformer(int depth) {
-    std::vector<std::pair<std::string, ModuleKind>> modules;
-    for (int i = 0; i < depth; ++i)
-        modules.emplace_back("transformer_blocks." + std::to_string(i), ModuleKind::block);
-    return graph_of(modules);
 }
 
 std::vector<std::string> matched(const graph::Graph& graph, const Entry& entry) {
@@ -104,6 +88,51 @@ TEST(DeepCache, TransformersKeepTheirOuterBlocks) {
     EXPECT_THAT(error_of([&] { make_policy(context, "deepcache:branch=2"); }), HasSubstr("expected 0 to 1"));
 }
 
+// Where a stack has another name, or there are two, what counts is the distance from both ends.
+TEST(DeepCache, BlocksInARowHaveAnyName) {
+    const auto wan = graph_of(stack("blocks", 5));
+    EXPECT_THAT(matched(wan, make_policy({"WanTransformer3DModel", wan}, "deepcache")[0]),
+                ElementsAre("blocks.1", "blocks.2", "blocks.3"));
+    auto two = stack("transformer_blocks", 2);
+    for (const auto& module : stack("single_transformer_blocks", 3)) two.push_back(module);
+    const auto flux = graph_of(two);
+    EXPECT_THAT(
+        matched(flux, make_policy({"FluxTransformer2DModel", flux}, "deepcache")[0]),
+        ElementsAre("transformer_blocks.1", "single_transformer_blocks.0", "single_transformer_blocks.1"));
+    const auto few = transformer(2);
+    EXPECT_THAT(error_of([&] {
+                    make_policy({"PixArtTransformer2DModel", few}, "deepcache");
+                }),
+                HasSubstr("three blocks or more"));
+}
+
+// UNets whose blocks have unequal numbers of layers, and K blocks, whose layers share one skip.
+TEST(DeepCache, PathsOfEveryUNet) {
+    const auto paths = [](const graph::Graph& graph) {
+        const PolicyContext context = {"UNet2DConditionModel", graph};
+        std::vector<std::vector<std::string>> left_out;
+        for (int branch = 0; branch < count_paths(graph); ++branch)
+            left_out.push_back(matched(graph, deep_cache(context, {.branch = branch})[0]));
+        return left_out;
+    };
+    const auto uneven = paths(graph_of(unet({1, 2})));
+    ASSERT_EQ(uneven.size(), 5U);  // two layers of the outer up block, three of the inner
+    EXPECT_THAT(uneven[0], ElementsAre("down_blocks.0.resnets.0", "down_blocks.0.downsamplers.0",
+                                       "down_blocks.1", "mid_block", "up_blocks.0", "up_blocks.1.resnets.0"));
+    EXPECT_THAT(uneven[1],
+                ElementsAre("down_blocks.0.downsamplers.0", "down_blocks.1", "mid_block", "up_blocks.0"));
+    EXPECT_THAT(uneven[2], ElementsAre("down_blocks.1.resnets.0", "down_blocks.1.resnets.1",
+                                       "down_blocks.1.downsamplers.0", "mid_block", "up_blocks.0.resnets.0",
+                                       "up_blocks.0.resnets.1"));
+    EXPECT_THAT(uneven[4], ElementsAre("down_blocks.1.downsamplers.0", "mid_block"));
+    // each path does more than the one before
+    for (std::size_t i = 1; i < uneven.size(); ++i) EXPECT_NE(uneven[i], uneven[i - 1]);
+    EXPECT_THAT(paths(graph_of(unet({0, 0, 0}, false))),
+                ElementsAre(ElementsAre("down_blocks.1", "down_blocks.2", "up_blocks.0", "up_blocks.1"),
+                            ElementsAre("down_blocks.2", "up_blocks.0")));
+    EXPECT_THAT(paths(graph_of(unet({0}, false))), IsEmpty());
+}
+
 // tgate/tgate_utils.py with SDXL's parameters, 25 steps
 TEST(TGate, FreezesCrossAttentionAndDropsGuidance) {
     const auto config = t_gate({});
@@ -120,7 +149,8 @@ TEST(TGate, FreezesCrossAttentionAndDropsGuidance) {
 
 // tgate/SVD.py: the picture's half goes on; tgate/SDXL.py, PixArt_Alpha.py: the unconditional one.
 TEST(TGate, KeepsTheHalfThatSeesThePicture) {
-    const auto graph = transformer(4);
+    const auto graph =
+        graph_of({{"a.attn1", ModuleKind::self_attention}, {"a.attn2", ModuleKind::cross_attention}});
     for (const auto& [denoiser, dropped] : {std::pair("UNetSpatioTemporalConditionModel", "unconditional"),
                                             std::pair("UNet2DConditionModel", "conditional")}) {
         const auto config = make_policy({denoiser, graph}, "tgate");

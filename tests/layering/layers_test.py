@@ -43,6 +43,11 @@ class LayersTest(unittest.TestCase):
             ("src/backends/a.cpp", '"nn/attention.h"'),
             ("src/cachify/a.cpp", '"pipelines/text_to_image.h"'),
             ("src/cachify/a.cpp", '"reprise/pipeline.h"'),
+            ("src/io/a.cpp", '"reprise/policies.h"'),
+            ("src/cachify/a.cpp", '"reprise/embeddings.h"'),
+            ("src/report/a.cpp", '"reprise/newcomer.h"'),
+            ("include/reprise/reprise.h", '"reprise/newcomer.h"'),
+            ("apps/reprise/main.cpp", "<reprise/newcomer.h>"),
             ("src/pipelines/a.cpp", '"report/comparison.h"'),
             ("src/core/a.cpp", '"reprise/reprise.h"'),
             ("src/io/a.cpp", '"json.h"'),
@@ -65,6 +70,10 @@ class LayersTest(unittest.TestCase):
         self.assertEqual(violations_of("src/backends/a.cpp", "int clip, unit;\n"), [])
         self.assertEqual(violations_of("src/backends/a.cpp", "// aggregates, propagates\n"), [])
         self.assertEqual(violations_of("src/models/a.cpp", "int sdxl;\n"), [])
+
+    def test_lists_every_public_header(self):
+        headers = Path(layers.__file__).resolve().parents[2] / "include" / "reprise"
+        self.assertEqual(set(layers.PUBLIC_OWNER), {path.name for path in headers.iterdir()})
 
     def test_exit_status(self):
         with tempfile.TemporaryDirectory() as folder:
