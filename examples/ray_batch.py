@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--format", choices=["png", "parquet"], default="png")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cache", default="default", help="a policy's name, or 'off'")
+    parser.add_argument("--cache", default="auto", help="a policy's name, or 'off'")
     parser.add_argument("--precision", choices=["f32", "bf16", "f16"])
     parser.add_argument("--address", help="of a cluster, 'auto' for the one that this machine is in; none: this machine")
     parser.add_argument("--actors", type=int, default=1, help="pipelines at once")

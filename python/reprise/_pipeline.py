@@ -305,7 +305,7 @@ class Pipeline:
     @checked
     def modules(self, kind: str | None = None) -> list[tuple[str, str]]:
         """Names and kinds of the denoiser's modules that a configuration can be about, in the order in which they run."""
-        everything = _core.modules_of(self._native).all()
+        everything = _core.modules_of(self._native, _core.GenerateOptions()).all()
         return [(name, its) for name, its in everything if (its == kind if kind else its != "other")]
 
     def __repr__(self) -> str:

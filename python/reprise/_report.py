@@ -135,7 +135,7 @@ def compare(
     that a machine which is slower meanwhile is as slow for each. The pipeline's preparation is as before afterwards.
 
     prompts: what to draw; a str is one. images: in their place, what to animate. Each with each of the seeds.
-    ways: configurations, or policies by their names, under names for people; None: the denoiser's default.
+    ways: configurations, or policies by their names, under names for people; None: "auto".
     runs: measured, of each way, prompt and seed; None: 3 of a single prompt and seed, 2 of two, else 1.
     fewer: numbers of steps; None: for each way as many as take about its time, and some that make a curve.
     progress: told before each run what it is; returning False stops it with `reprise.Cancelled`.
@@ -147,8 +147,8 @@ def compare(
     natives = pictures(images, "images")
     if bool(prompts) == bool(natives):
         raise ValueError("expected prompts to draw or images to animate, one of the two")
-    ways = ways if ways is not None else {"default": "default"}
-    configs = [(n, _config_of(pipe, way, f"ways[{n!r}]")) for n, way in ways.items()]
+    ways = ways if ways is not None else {"auto": "auto"}
+    configs = [(n, _config_of(pipe, way, f"ways[{n!r}]", num_inference_steps, options)) for n, way in ways.items()]
     native = _core.compare(
         pipe._native,
         call_options(num_inference_steps=num_inference_steps, **options),
@@ -165,9 +165,14 @@ def compare(
     return Comparison(native)
 
 
-def _config_of(pipe: Pipeline, way: str | Sequence[cachify.Entry], name: str) -> list[Any]:
+def _config_of(
+    pipe: Pipeline, way: str | Sequence[cachify.Entry], name: str, steps: int | None, options: dict[str, Any]
+) -> list[Any]:
     if isinstance(way, str):
-        return list(cachify.make_policy(pipe, way))
+        config, said = cachify.policy_and_choice(pipe, way, steps, options)
+        if said and not config:
+            raise ValueError(f"{name}: {said[-1]}; what is compared has to reuse something")
+        return list(config)
     if not isinstance(way, (list, tuple)):
         raise refused(name, way, "a policy's name or a list of dicts")
     return list(way)

@@ -20,14 +20,16 @@ Functions are called when a plan is made, not while it runs.
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from reprise import _core
 from reprise._arguments import checked
-from reprise._pipeline import Pipeline
+from reprise._pipeline import Pipeline, call_options
 
 if TYPE_CHECKING:
     from reprise._tune import Profile
@@ -76,14 +78,19 @@ def prepare(
     config: str | Sequence[Entry] | None = None,
     *,
     count: Count = "steps",
+    **options: Any,
 ) -> None:
     """Makes the pipeline reuse modules by this configuration from its next call on; replaces an earlier one.
 
     pipe: a `reprise.Pipeline`, or a pipeline of diffusers.
-    num_inference_steps: what the configuration is checked for; run with another number, the pipeline plans anew. It may
+    num_inference_steps: what the configuration is checked for; a call with another number is planned for that. It may
         be left out: `prepare(pipe, config)`.
-    config: a list of dicts, or a policy's name ("deepcache:interval=3"); None: the denoiser's default.
+    config: a list of dicts, or a policy's name ("deepcache:interval=3"). None: "auto", which is what was tuned for this
+        model and number of steps, else a preset that is ahead of fewer steps for its class of denoiser, else nothing; a
+        line says which, where the pipeline has a progress bar.
     count: what `step` counts: the sampler's steps, or calls of the denoiser, as the original does.
+    options: of the calls that are to come, such as height or scheduler, on a `reprise.Pipeline`: the configuration is
+        checked for these.
 
     ValueError naming the entry for a filter that matches nothing, and naming module and step for reuse of what never
     ran; then the pipeline is as it was.
@@ -92,11 +99,17 @@ def prepare(
         if config is not None:
             raise TypeError(f"the number of steps is {num_inference_steps!r}; expected an int")
         num_inference_steps, config = None, num_inference_steps
+    if options and not isinstance(pipe, Pipeline):
+        raise TypeError(f"{next(iter(options))} is an option of a call; on a pipeline of diffusers the call alone takes it")
     if config is None or isinstance(config, str):
-        config = make_policy(pipe, config or "default")
+        config, said = policy_and_choice(pipe, config or "auto", num_inference_steps, options)
+        if not getattr(pipe, "_progress_bar_config", {}).get("disable"):
+            for line in said:
+                print(line, file=sys.stderr)
     if isinstance(pipe, Pipeline):
         steps = num_inference_steps or pipe._native.num_inference_steps
-        _core.prepare(pipe._native, steps, config, count)
+        run = call_options(num_inference_steps=steps, **options) if options else steps
+        _core.prepare(pipe._native, run, list(config), count)
     else:
         _adapter().prepare(pipe, num_inference_steps, list(config), count)
 
@@ -172,10 +185,17 @@ def to_json(config: Sequence[Entry]) -> str:
 
 
 @checked
-def make_policy(pipe: AnyPipeline, text: str) -> Config:
+def make_policy(pipe: AnyPipeline, text: str, num_inference_steps: int | None = None, **options: Any) -> Config:
     """A policy by its name on the command line: "deepcache:interval=3,branch=0", several joined by "+". ValueError listing
-    names or parameters for one that is unknown."""
-    return _modules(pipe).make_policy(text)
+    names or parameters for one that is unknown.
+
+    num_inference_steps, options: of the calls that it is for: "auto" takes what was tuned for these. What it chose is
+    logged as information by the logger "reprise".
+    """
+    config, said = policy_and_choice(pipe, text, num_inference_steps, options)
+    for line in said:
+        logging.getLogger("reprise").info(line)
+    return config
 
 
 def policies() -> list[str]:
@@ -350,8 +370,13 @@ def _prepared(pipe: Any, what: str) -> Reuse:
     return reuse
 
 
-def _modules(pipe: Any) -> _core.Modules:
+def policy_and_choice(pipe: Any, text: str, steps: int | None, options: dict[str, Any]) -> tuple[Config, list[str]]:
+    """The configuration, and in lines what "auto" chose."""
+    return _modules(pipe, num_inference_steps=steps, **options).make_policy(text, steps or 0)
+
+
+def _modules(pipe: Any, **options: Any) -> _core.Modules:
     if isinstance(pipe, Pipeline):
-        return _core.modules_of(pipe._native)
+        return _core.modules_of(pipe._native, call_options(**options))
     modules: _core.Modules = _adapter().modules_of(pipe)
     return modules

@@ -32,7 +32,7 @@ class Job:
 
     model: str
     """Folder in diffusers' layout, at the same place on every node."""
-    cache: str | list[dict[str, Any]] | None = "default"
+    cache: str | list[dict[str, Any]] | None = "auto"
     """A policy's name, or a configuration in its JSON form; None: nothing is reused."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Keywords of the pipeline's call, such as num_inference_steps; values that JSON has."""
@@ -73,8 +73,8 @@ class Renderer:
         self.pipe = Pipeline.from_pretrained(job.model, threads=threads, **job.load)
         self.pipe.set_progress_bar_config(disable=True)
         if job.cache is not None:
-            steps = job.settings.get("num_inference_steps")
-            cachify.prepare(self.pipe, steps, cast(Any, job.cache))
+            calls = dict(job.settings)
+            cachify.prepare(self.pipe, calls.pop("num_inference_steps", None), cast(Any, job.cache), **calls)
 
     @checked
     def render(self, prompt: str, seed: Seed) -> bytes:

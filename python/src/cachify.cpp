@@ -17,7 +17,7 @@
 #include "cachify/program.h"
 #include "cachify/schedule.h"
 #include "io/json.h"
-#include "pipelines/diffusion_pipeline.h"
+#include "pipelines/policy_view.h"
 #include "reprise/error.h"
 #include "reprise/policies.h"
 #include "reprise/running_policies.h"
@@ -160,16 +160,18 @@ class Modules {
             graph_.modules.push_back(std::move(module));
         }
     }
-    /// Of one of Reprise's own.
-    Modules(std::string denoiser_class, graph::Graph structure)
-        : class_name_(std::move(denoiser_class)), graph_(std::move(structure)) {}
+    /// Of one of Reprise's own pipelines, for a call with these options.
+    Modules(const pipelines::DiffusionPipeline& pipeline, const GenerateOptions& options)
+        : view_(std::make_shared<pipelines::PolicyView>(pipeline, options)) {}
 
-    const graph::Graph& graph() const { return graph_; }
-    cachify::PolicyContext context() const { return {class_name_, graph_, identity_, folder_}; }
-    /// Of what model these are: for files that say what they are for.
-    void belong_to(const pipelines::DiffusionPipeline& pipeline) {
-        identity_ = [&pipeline] { return pipeline.identity(); };
-        folder_ = pipeline.folder().path();
+    const graph::Graph& graph() const { return view_ ? view_->context().graph : graph_; }
+    /// What policies may look at; `num_inference_steps` is 0 where it is not known.
+    cachify::PolicyContext context(int num_inference_steps = 0) const {
+        if (view_) return view_->context();
+        cachify::PolicyContext context{class_name_, graph_};
+        context.decides_while_running = false;
+        context.run.num_inference_steps = num_inference_steps;
+        return context;
     }
 
     /// Logs a warning, once.
@@ -179,16 +181,15 @@ class Modules {
 
     std::vector<std::pair<std::string, std::string>> list() const {
         std::vector<std::pair<std::string, std::string>> modules;
-        for (std::size_t m = 1; m < graph_.modules.size(); ++m)
-            modules.emplace_back(graph_.modules[m].name, name_of(graph_.modules[m].kind));
+        for (std::size_t m = 1; m < graph().modules.size(); ++m)
+            modules.emplace_back(graph().modules[m].name, name_of(graph().modules[m].kind));
         return modules;
     }
 
   private:
     std::string class_name_;
     graph::Graph graph_;
-    std::function<cachify::DenoiserIdentity()> identity_;
-    std::filesystem::path folder_;
+    std::shared_ptr<const pipelines::PolicyView> view_;  ///< of Reprise's own pipelines, or none
     mutable std::set<std::string> advised_;
 };
 
@@ -266,10 +267,13 @@ void bind_modules(nb::module_& m) {
              "Which module is reused at which step. ValueError as for Reprise's own pipelines.")
         .def(
             "make_policy",
-            [](const Modules& modules, std::string_view text) {
-                return entries_of(cachify::make_policy(modules.context(), text));
+            [](const Modules& modules, std::string_view text, int num_inference_steps) {
+                cachify::PolicyContext context = modules.context(num_inference_steps);
+                std::vector<std::string> said;
+                context.say = [&](const std::string& line) { said.push_back(line); };
+                return std::pair(entries_of(cachify::make_policy(context, text)), said);
             },
-            "text"_a)
+            "text"_a, "num_inference_steps"_a, "The configuration, and in lines what \"auto\" chose.")
         .def(
             "parse_config",
             [](const Modules& modules, std::string_view json, std::string_view origin) {
@@ -278,15 +282,11 @@ void bind_modules(nb::module_& m) {
             "json"_a, "origin"_a);
     m.def(
         "modules_of",
-        [](const Pipeline& pipe) {
+        [](const Pipeline& pipe, const GenerateOptions& options) {
             const nb::gil_scoped_release unlock;
-            const auto& implementation = pipe.implementation();
-            const auto& denoiser = implementation.denoiser();
-            Modules result(denoiser.class_name(), denoiser.structure(implementation.outlook({}).shape));
-            result.belong_to(implementation);
-            return result;
+            return Modules(pipe.implementation(), options);
         },
-        "pipe"_a, nb::keep_alive<0, 1>());
+        "pipe"_a, "options"_a, nb::keep_alive<0, 1>(), "Those of a call with these options.");
     m.def(
         "kind_of_class", [](std::string_view name) { return name_of(kind_of_class(name)); },
         "diffusers_class"_a);
@@ -473,13 +473,23 @@ void bind_cachify(nb::module_& m) {
     bind_policies(m);
     m.def(
         "prepare",
-        [](Pipeline& pipe, int num_inference_steps, const nb::object& config, const std::string& count) {
+        [](Pipeline& pipe, const nb::object& run, const nb::object& config, const std::string& count) {
             Config entries = config_of(config);
             const cachify::Count counted = count_of(count);
-            const nb::gil_scoped_release unlock;
-            cachify::prepare(pipe, num_inference_steps, std::move(entries), counted);
+            if (nb::isinstance<nb::int_>(run)) {
+                const int num_inference_steps = nb::cast<int>(run);
+                const nb::gil_scoped_release unlock;
+                cachify::prepare(pipe, num_inference_steps, std::move(entries), counted);
+            } else {
+                const GenerateOptions& options = nb::cast<const GenerateOptions&>(run);
+                const nb::gil_scoped_release unlock;
+                cachify::prepare(pipe, options, std::move(entries), counted);
+            }
         },
-        "pipe"_a, "num_inference_steps"_a, "config"_a, "count"_a);
+        "pipe"_a, "run"_a, "config"_a, "count"_a,
+        nb::sig(
+            "def prepare(pipe: Pipeline, run: int | GenerateOptions, config: object, count: str) -> None"),
+        "run: a number of steps, or the options of a call.");
     // `cachify` functions change the pipeline at once: they wait for nothing and keep the interpreter's lock.
     m.def("enable", &cachify::enable, "pipe"_a);
     m.def("disable", &cachify::disable, "pipe"_a);

@@ -126,10 +126,39 @@ def test_the_last_entry_holds_and_kinds_and_stores_count(pipe):
 def test_steps_are_left_out_or_the_policy_is_named(pipe):
     cachify.prepare(pipe, STEPS, cachify.SDXL_DEFAULT_CONFIG)
     expected = latents(pipe)
-    for arguments in ((cachify.SDXL_DEFAULT_CONFIG,), (STEPS,), ("default",), (), (STEPS, "default")):
+    for arguments in ((cachify.SDXL_DEFAULT_CONFIG,), ("modelopt",), (STEPS, "modelopt"), (STEPS, "default")):
         cachify.unprepare(pipe)
         cachify.prepare(pipe, *arguments)
         assert numpy.array_equal(latents(pipe), expected), arguments
+
+
+def test_without_a_configuration_it_is_auto_and_a_line_says_what_that_is(pipe, capsys):
+    eight = {"num_inference_steps": 8, "seed": 1, "decode": False, "guidance_mode": "batched"}
+    cachify.prepare(pipe, 8, "taylorseer:interval=2")  # the preset of UNets that is ahead of fewer steps
+    expected = pipe("red apple", **eight).latents
+    pipe.set_progress_bar_config()
+    try:
+        for arguments in ((8,), (8, "auto"), (8, None)):
+            cachify.unprepare(pipe)
+            cachify.prepare(pipe, *arguments)
+            said = capsys.readouterr().err
+            assert said.startswith("auto: ") and "taylorseer:interval=2" in said and said.count("\n") == 1
+        pipe.set_progress_bar_config(disable=True)
+        assert numpy.array_equal(pipe("red apple", **eight).latents, expected)
+        cachify.prepare(pipe, 8, scheduler="euler_a")  # adds noise: nothing is known to be ahead
+        assert cachify.make_policy(pipe, "auto", 8, scheduler="euler_a") == []
+        assert capsys.readouterr().err == ""
+    finally:
+        pipe.set_progress_bar_config(disable=True)
+
+
+def test_a_configuration_is_checked_for_the_calls_own_options(pipe):
+    config = [{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [12]}]
+    cachify.prepare(pipe, 7, config, scheduler="heun", count="evaluations")  # 13 evaluations
+    with pytest.raises(ValueError, match="height"):
+        cachify.prepare(pipe, 7, config, height=63)
+    with pytest.raises(ValueError, match="num_frames"):
+        cachify.prepare(pipe, 7, config, num_frames=3)
 
 
 def test_evaluations_are_counted_on_request(pipe):

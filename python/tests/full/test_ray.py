@@ -19,6 +19,7 @@ from reprise.ray import Job, Renderer, render  # noqa: E402
 
 JOB = Job(
     model=str(PIPELINES / "tiny-sdxl"),
+    cache="modelopt",
     settings={"num_inference_steps": 4, "guidance_mode": "batched"},
     load={"precision": "f32"},
 )
@@ -44,7 +45,7 @@ def cluster():
 def expected():
     """What one pipeline makes of each prompt and seed."""
     pipe = quiet(reprise.Pipeline.from_pretrained(JOB.model, threads=1, **JOB.load))
-    cachify.prepare(pipe, 4)
+    cachify.prepare(pipe, 4, "modelopt")
     return {(p, s): pipe(p, seed=s, **JOB.settings).arrays[0] for p in PROMPTS for s in (0, 1)}
 
 
