@@ -6,27 +6,28 @@
 
 namespace reprise::cachify {
 
-/// How reuse is decided while running: at each step where an entry allows it, a change is measured and, with
-/// what has gathered since the last full step, held against a budget. One decision a step and picture, for
-/// all entries and both halves of guidance; the unconditional half's values are looked at where both run,
-/// else those of the half that does, compared with what was seen of it.
+/// How reuse is decided while running. At each step where an entry allows reuse, a change is measured. It is
+/// added to the changes since the last full step, if `accumulate` says so, and compared with a threshold.
+/// There is one decision for each step and picture. It holds for all entries and both halves of guidance.
+/// Where both halves run, the unconditional half is measured. Otherwise the half that runs is measured, and
+/// compared with earlier values of the same half.
 struct Decision {
     enum class Probe {
         residual,   ///< what the modules `first` to `last` add to their stream (first-block cache, DBCache)
-        modulated,  ///< the input of `first` as the timestep modulates it (TeaCache)
-        latents,    ///< the denoiser's input, times how its output has followed (EasyCache)
-        latents_unet,  ///< the same as stable-diffusion.cpp weighs it for UNets (UCache)
-        table,         ///< nothing is looked at: change comes from `table` (MagCache)
+        modulated,  ///< the input of `first` after modulation by the timestep (TeaCache)
+        latents,    ///< the denoiser's input, times the rate at which its output followed it (EasyCache)
+        latents_unet,  ///< the same with stable-diffusion.cpp's weights for UNets (UCache)
+        table,         ///< nothing is measured: the change comes from `table` (MagCache)
     };
     Probe probe = Probe::residual;
-    std::string first, last;  ///< modules; empty: the denoiser's first block
+    std::string first, last;  ///< names of modules; empty: the denoiser's first block
 
-    /// Reuse while the change, relative to the mean magnitude, is below this.
+    /// A step is reused while the change, relative to the mean magnitude, is below this.
     double threshold = 0.05;
-    /// Whether changes add up until the next full step, each from the step before; otherwise the one change
-    /// since the last full step counts.
+    /// True: each step's change from the step before is added up until the next full step. False: the change
+    /// since the last full step is compared.
     bool accumulate = false;
-    std::vector<double> polynomial;  ///< of the change, highest power first, before it is added up; empty: x
+    std::vector<double> polynomial;  ///< of the change, before it is added; highest power first; empty: x
     std::vector<double> table;  ///< MagCache: magnitude ratios between steps, stretched to the run's steps
 
     int warm_up = 1;        ///< steps at the beginning that run in full, at least 1
@@ -34,7 +35,8 @@ struct Decision {
     int most_in_a_row = 0;  ///< reused steps in a row; 0: no limit
     int most_in_all = 0;    ///< reused steps of a generation; 0: no limit
 
-    /// A record to follow instead: for each picture the steps that are reused (RunReport::decisions).
+    /// A record to follow instead of measuring: for each picture the steps that are reused, in the form of
+    /// RunReport::decisions. Empty: measure.
     std::vector<std::vector<int>> replay;
 
     friend bool operator==(const Decision&, const Decision&) = default;
@@ -42,7 +44,7 @@ struct Decision {
 
 /// "residual", "modulated", "latents", "latents_unet", "table".
 std::string_view name_of(Decision::Probe probe);
-/// The probe of that name; Error (usage) listing the names otherwise.
+/// The probe of that name. Error (usage) with the list of names for an unknown one.
 Decision::Probe decision_probe(std::string_view name);
 
 }  // namespace reprise::cachify
