@@ -8,24 +8,24 @@
 
 namespace reprise {
 
-/// What text encoders make of prompts, to be kept and used again: a model then needs none of them. Names and
-/// shapes are those of diffusers' `encode_prompt`, with a row for each prompt; f32. Undefined where the model
-/// has no such input.
+/// The outputs of the text encoders for some prompts. They can be stored and used again, so that a call needs
+/// no text encoder. Names and shapes are those of diffusers' `encode_prompt`, with a row for each prompt;
+/// f32. A tensor is undefined where the model has no such input.
 struct PromptEmbeddings {
     Tensor prompt_embeds;                   ///< (prompts, tokens, width)
-    Tensor negative_prompt_embeds;          ///< the same of what to keep away from; guidance needs it
+    Tensor negative_prompt_embeds;          ///< the same shape, of the negative prompts; guidance needs it
     Tensor pooled_prompt_embeds;            ///< (prompts, pooled width)
-    Tensor negative_pooled_prompt_embeds;   ///< the same
-    Tensor prompt_attention_mask;           ///< (prompts, tokens) of 1 and 0: PixArt
-    Tensor negative_prompt_attention_mask;  ///< the same
-    std::vector<std::string> prompts = {};  ///< what was encoded, if known
+    Tensor negative_pooled_prompt_embeds;   ///< the same shape
+    Tensor prompt_attention_mask;           ///< (prompts, tokens) of 1 and 0; PixArt
+    Tensor negative_prompt_attention_mask;  ///< the same shape
+    std::vector<std::string> prompts = {};  ///< the texts, if known
 };
 
-/// From a safetensors file with tensors of these names, of any floating or whole type; as `save_embeddings`
-/// writes, or safetensors' `save_file` of what diffusers' `encode_prompt` gave. Error (usage) naming the file
-/// for another.
+/// Reads a safetensors file with tensors of these names, of a floating type, i64, i32, u8 or boolean.
+/// `save_embeddings` writes such a file, and so does safetensors' `save_file` with the results of diffusers'
+/// `encode_prompt`. Error (usage) that names the file when it is not one.
 PromptEmbeddings load_embeddings(const std::filesystem::path& path);
-/// The file appears whole or not at all.
+/// Writes such a file. The file is complete or does not exist.
 void save_embeddings(const PromptEmbeddings& embeddings, const std::filesystem::path& path);
 
 }  // namespace reprise
