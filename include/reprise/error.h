@@ -8,15 +8,15 @@
 
 namespace reprise {
 
-/// What the command's exit status says about an error.
+/// Who or what caused an error. The command's exit status follows from it.
 enum class ErrorKind {
-    usage,      ///< a mistake of the user's: a bad option, file, configuration (exit status 2)
-    failure,    ///< something failed that the user did not ask for: disk full, engine error (exit status 1)
+    usage,      ///< the user's mistake: a bad option, file or configuration (exit status 2)
+    failure,    ///< something else failed: the disk is full, the engine reports an error (exit status 1)
     cancelled,  ///< the run was interrupted (exit status 130)
 };
 
-/// The one exception type of Reprise. `what()` is one line: what is wrong, what was found and what was
-/// expected, and how to mend it.
+/// The only exception type of Reprise. `what()` is one line. It says what is wrong, what was found, what was
+/// expected and how to correct it.
 class Error : public std::runtime_error {
   public:
     Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
