@@ -12,8 +12,8 @@
 
 namespace reprise {
 
-/// Texts that a picture file carries, in order: such as {"prompt", "red apple"}. Keys are 1 to 79 printable
-/// ASCII characters; values are UTF-8.
+/// The texts in a picture file, in order, such as {"prompt", "red apple"}. A key has 1 to 79 printable ASCII
+/// characters. A value is UTF-8.
 using ImageText = std::vector<std::pair<std::string, std::string>>;
 
 /// A picture of 8-bit RGB pixels, row by row from the top left.
@@ -21,22 +21,22 @@ class Image {
   public:
     /// No picture: `empty()` is true.
     Image() = default;
-    /// A black picture. Failure unless both sides are 1 to 16384 and it has at most kMaxPixels.
+    /// A black picture. Error (failure) unless both sides are 1 to 16384 and it has at most kMaxPixels.
     Image(int width, int height);
-    /// A picture of these height * width * 3 values. Failure as above, and for another count.
+    /// A picture of these height * width * 3 values. Error (failure) as above, and for another count.
     Image(int width, int height, std::vector<std::uint8_t> pixels);
-    /// A picture from the autoencoder: f32 of shape (3, height, width), -1 to 1, as diffusers converts it:
-    /// x / 2 + 0.5 cut to 0..1, times 255, rounded to nearest even. NaN becomes 0. Failure for another shape
-    /// or type.
+    /// A picture from the autoencoder's output: f32 of shape (3, height, width), -1 to 1. The conversion is
+    /// diffusers': x / 2 + 0.5, limited to 0..1, times 255, rounded to nearest even. NaN becomes 0. Error
+    /// (failure) for another shape or type.
     static Image from_chw(const Tensor& tensor);
-    /// Reads a PNG or JPEG of any kind or a WebP, known by its content, and turns it upright where its Exif or
-    /// XMP data say how; transparent pixels are laid over white.
-    /// Usage error naming the file when it is absent, broken or larger than the constructor allows.
+    /// Reads a PNG or JPEG of any kind, or a WebP. The content decides, not the extension. The picture is
+    /// turned upright as its Exif or XMP data say. Transparent pixels are drawn on white.
+    /// Error (usage) that names the file when it is absent, broken or larger than the constructor allows.
     static Image load(const std::filesystem::path& path);
 
-    /// Writes a .png or a (lossless) .webp, which appears whole or not at all; texts go into PNG text
-    /// chunks, or into WebP's XMP description as "key: value" lines. Usage error for another extension or a
-    /// place that cannot be written, failure for a full disk.
+    /// Writes a .png or a lossless .webp. The file is complete or does not exist. The texts go into PNG text
+    /// chunks, or into WebP's XMP description as "key: value" lines. Error (usage) for another extension or a
+    /// place that cannot be written; Error (failure) for a full disk.
     void save(const std::filesystem::path& path, const ImageText& text = {}) const;
 
     bool empty() const { return pixels_.empty(); }
@@ -45,7 +45,7 @@ class Image {
     /// height * width * 3 values.
     std::span<std::uint8_t> pixels() { return pixels_; }
     std::span<const std::uint8_t> pixels() const { return pixels_; }
-    /// Red, green, blue of the pixel in column x of row y.
+    /// Red, green and blue of the pixel in column x of row y.
     std::span<std::uint8_t> at(int x, int y) { return pixels().subspan(offset(x, y), 3); }
     std::span<const std::uint8_t> at(int x, int y) const { return pixels().subspan(offset(x, y), 3); }
 
@@ -66,14 +66,15 @@ class Image {
     std::vector<std::uint8_t> pixels_;
 };
 
-/// How `montage` lays pictures out.
+/// How `montage` places the pictures.
 struct MontageOptions {
     int columns = 0;  ///< pictures in a row; 0: all in one row
     int gap = 8;      ///< pixels between pictures
 };
 
-/// A white contact sheet with the pictures side by side, row by row, each in the middle of a cell as large
-/// as the largest of them. Failure without pictures or when the sheet would be too large for an Image.
+/// One white picture with all pictures on it, row by row. Each is in the middle of a cell. All cells have the
+/// size of the largest picture. Error (failure) without pictures, or when the result is too large for an
+/// Image.
 Image montage(std::span<const Image> images, const MontageOptions& options = {});
 
 }  // namespace reprise
