@@ -5,7 +5,7 @@
 
 namespace reprise {
 
-/// What a module is; the entries of a configuration select by it.
+/// What a module is. Entries of a configuration select modules by kind.
 enum class ModuleKind : std::uint8_t {
     other,  ///< not a unit of reuse: conv_in, time_embedding, ...
     block,
@@ -21,15 +21,15 @@ enum class ModuleKind : std::uint8_t {
     temporal_transformer_block,
     temporal_self_attention,
     temporal_cross_attention,
-    chain,     ///< modules that are reused as one (Entry::as_one)
-    denoiser,  ///< all of it: "denoiser"
-    guidance,  ///< no module but a half of guidance: "unconditional", "conditional"
+    chain,     ///< several modules that are reused as one (Entry::as_one)
+    denoiser,  ///< the whole denoiser; its name is "denoiser"
+    guidance,  ///< a half of guidance, not a module; the names are "unconditional" and "conditional"
 };
 
 std::string_view name_of(ModuleKind kind);
-/// The kind of that name; Error (usage) listing the names otherwise.
+/// The kind of that name. Error (usage) with the list of names for an unknown one.
 ModuleKind module_kind(std::string_view name);
-/// The kind of modules of a diffusers class such as "CrossAttnDownBlock2D"; `other` for unknown ones.
+/// The kind of modules of a diffusers class such as "CrossAttnDownBlock2D"; `other` for an unknown class.
 ModuleKind kind_of_class(std::string_view diffusers_class);
 
 }  // namespace reprise
