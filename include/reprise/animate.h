@@ -16,10 +16,9 @@ struct AnimateOptions {
     int fps = 7;                       ///< frames a second, 1 to 1000; the model's input is fps - 1
     int motion_bucket_id = 127;        ///< a larger number means more motion
     double noise_aug_strength = 0.02;  ///< noise on the picture; with more, the video follows it less
-    double min_guidance_scale = 1.0;   ///< guidance scale at the first frame
-    double max_guidance_scale =
-        3.0;                    ///< guidance scale at the last frame; no guidance where both are 1 or less
-    int decode_chunk_size = 0;  ///< frames decoded at once; 0: all, or as many as memory allows
+    double min_guidance_scale = 1.0;   ///< at the first frame
+    double max_guidance_scale = 3.0;   ///< at the last frame; no guidance where both are 1 or less
+    int decode_chunk_size = 0;         ///< frames decoded at once; 0: all, or as many as memory allows
     Fit fit = Fit::stretch;
 
     friend bool operator==(const AnimateOptions&, const AnimateOptions&) = default;
