@@ -98,7 +98,6 @@ Evidence parse_evidence(std::string_view json, std::string_view origin);
 struct BlockCachingOptions {
     double threshold = 0.2;  ///< a larger threshold is faster; 0 reuses nothing
     /// The kinds of module that get a schedule. The paper uses transformers; the default here is blocks.
-    /// here.
     std::vector<ModuleKind> kinds = {ModuleKind::block};
     friend bool operator==(const BlockCachingOptions&, const BlockCachingOptions&) = default;
 };
