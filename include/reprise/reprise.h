@@ -1,6 +1,6 @@
 #pragma once
 
-/// Everything that users of the library need.
+/// All headers that users of the library need.
 #include "reprise/cachify.h"
 #include "reprise/dtype.h"
 #include "reprise/embeddings.h"
