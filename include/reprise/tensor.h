@@ -19,16 +19,17 @@ std::int64_t element_count(const Shape& shape);
 /// "(1, 4, 16, 16)".
 std::string to_string(const Shape& shape);
 
-/// A dense row-major array: a cheap handle on shared memory. Copying the handle shares the elements;
-/// `clone` copies them. Memory that Tensor allocates is 64-byte aligned. Not synchronised.
+/// A dense row-major array. A Tensor is a cheap handle on shared memory: a copy of the handle shares the
+/// elements, and `clone` copies them. Memory that Tensor allocates is 64-byte aligned. Access is not
+/// synchronised.
 class Tensor {
   public:
     /// No tensor at all: `defined()` is false.
     Tensor() = default;
     /// Allocates zeroed memory.
     Tensor(DType type, Shape shape);
-    /// A view of memory that `owner` keeps alive, such as a mapped file. Never written through `data()`
-    /// unless the owner allows it.
+    /// A view of memory that `owner` keeps alive, such as a mapped file. Do not write through `data()` unless
+    /// the owner allows it.
     static Tensor view(DType type, Shape shape, void* data, std::shared_ptr<void> owner);
     /// An f32 tensor with these values. Error (failure) when the count differs from the shape's.
     static Tensor from(Shape shape, std::span<const float> values);
@@ -59,11 +60,11 @@ class Tensor {
 
     /// A copy of the elements in memory of its own.
     Tensor clone() const;
-    /// A copy in another floating type (rounding to nearest even); the same handle when the type is equal.
+    /// A copy in another floating type (rounded to nearest even). The same handle when the type is equal.
     Tensor to(DType type) const;
-    /// The same elements under another shape. Error (failure) when the counts differ.
+    /// The same elements with another shape, in the same memory. Error (failure) when the counts differ.
     Tensor reshaped(Shape shape) const;
-    /// Rows [begin, end) of the first dimension, sharing the memory.
+    /// Rows [begin, end) of the first dimension, in the same memory.
     Tensor rows(std::int64_t begin, std::int64_t end) const;
 
   private:
