@@ -19,7 +19,7 @@ struct RunningOptions {
 /// DBCache (vipshop/cache-dit). The first and last blocks run at every step. The change of what the first
 /// blocks add decides. The blocks between are reused: in transformers as one, by what they add; in UNets one
 /// by one, by their outputs. With first = 1 and last = 0 this is first-block cache (chengzeyi/ParaAttention).
-/// In a UNet the last block always runs.
+/// In a UNet the last block always runs, also with last = 0.
 struct DualBlockCacheOptions {
     int first = 8;  ///< blocks at the beginning that always run, at least 1
     int last = 0;   ///< blocks at the end that always run
