@@ -81,8 +81,8 @@ class DiffusionPipeline {
 
   protected:
     std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
-    /// The engine in another precision than the denoiser's.
-    Engine engine(DType precision) const;
+    /// The engine in the autoencoder's precision.
+    Engine vae_engine() const;
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
     /// Checks what every pipeline is asked.
     static void check_common(const GenerateOptions& options);
@@ -94,7 +94,7 @@ class DiffusionPipeline {
     }
 
   private:
-    /// The final latents, with the report of how they were made. Lets go of a large denoiser.
+    /// The final latents, finite, with the report of how they were made. Frees a large denoiser.
     Tensor denoise(Ingredients& start, RunReport& report) const;
     void keep_report(const RunReport& report);
 
