@@ -44,7 +44,7 @@ _reprise() {{
         --scheduler) COMPREPLY=($(compgen -W "{}" -- "$current")); return ;;
         --cache) COMPREPLY=($(compgen -W "{}" -- "$current") $(compgen -f -- "$current")); return ;;
         --precision) COMPREPLY=($(compgen -W "auto f32 bf16 f16" -- "$current")); return ;;
-        --vae-precision) COMPREPLY=($(compgen -W "f32 bf16 f16" -- "$current")); return ;;
+        --vae-precision) COMPREPLY=($(compgen -W "auto f32 bf16 f16" -- "$current")); return ;;
         --guidance-mode) COMPREPLY=($(compgen -W "auto batched split" -- "$current")); return ;;
         --count) COMPREPLY=($(compgen -W "steps evaluations" -- "$current")); return ;;
         --model) COMPREPLY=($(compgen -d -- "$current")); return ;;

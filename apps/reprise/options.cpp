@@ -63,7 +63,7 @@ LoadOptions ModelOptions::load_options() const {
     options.backend = backend;
     options.device = device;
     if (precision != "auto") options.precision = dtype(precision);
-    options.vae_precision = dtype(vae_precision);
+    if (vae_precision != "auto") options.vae_precision = dtype(vae_precision);
     options.threads = threads;
     options.variant = variant;
     options.text_encoders = text_encoders;
@@ -182,8 +182,10 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
               "Of the denoiser and text encoders; auto: bf16 where it is native and the faster, else f32"))
         ->check(one_of({"auto", "f32", "bf16", "f16"}))
         ->capture_default_str();
-    group(command.add_option("--vae-precision", options.vae_precision, "Of the autoencoder"))
-        ->check(one_of({"f32", "bf16", "f16"}))
+    group(command.add_option(
+              "--vae-precision", options.vae_precision,
+              "Of the autoencoder, likewise; what is not finite in 16 bits is done again in f32"))
+        ->check(one_of({"auto", "f32", "bf16", "f16"}))
         ->capture_default_str();
     group(command.add_option("--threads", options.threads, "Worker threads; 0: one for each core"))
         ->check(at_least(0))

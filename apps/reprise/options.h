@@ -22,7 +22,7 @@ struct Context {
 struct ModelOptions {
     std::string model;
     std::string backend, device = "CPU";
-    std::string precision = "auto", vae_precision = "f32", variant;
+    std::string precision = "auto", vae_precision = "auto", variant;
     int threads = 0;
 
     bool keep = false;          ///< large components stay in memory between runs

@@ -100,7 +100,7 @@ class Pipeline:
         backend: str = "",
         device: str = "CPU",
         precision: Precision | None = None,
-        vae_precision: Precision = "f32",
+        vae_precision: Precision | Literal["auto"] = "auto",
         threads: int = 0,
         variant: str = "",
         keep_parameters_below: Large = 100_000_000,
@@ -112,7 +112,9 @@ class Pipeline:
         device: any of the backend's.
         precision: of the denoiser and the text encoders; None: bf16 where the device has it and is faster in it,
             else f32.
-        threads: 0: one per core.
+        vae_precision: of the autoencoder; "auto": likewise. A picture that is not finite in 16 bits is decoded again in
+            f32, with a warning.
+        threads: 0: one per core that the control group allows.
         variant: of the weight files, such as "fp16".
         keep_parameters_below: components of more weights than this are let go after their turn, and compiled again
             by the next call.
@@ -126,7 +128,7 @@ class Pipeline:
                 backend,
                 device,
                 precision,
-                vae_precision,
+                None if vae_precision == "auto" else vae_precision,
                 threads,
                 variant,
                 keep_parameters_below,

@@ -318,13 +318,15 @@ void bind_pipeline(nb::module_& m) {
         .def_static(
             "from_pretrained",
             [](const std::filesystem::path& folder, const std::string& backend, const std::string& device,
-               const std::optional<std::string>& precision, const std::string& vae_precision, int threads,
-               const std::string& variant, std::int64_t keep_parameters_below, bool text_encoders) {
+               const std::optional<std::string>& precision, const std::optional<std::string>& vae_precision,
+               int threads, const std::string& variant, std::int64_t keep_parameters_below,
+               bool text_encoders) {
                 LoadOptions options;
                 options.backend = backend;
                 options.device = device;
                 if (precision) options.precision = named("precision", *precision, kPrecisions);
-                options.vae_precision = named("vae_precision", vae_precision, kPrecisions);
+                if (vae_precision)
+                    options.vae_precision = named("vae_precision", *vae_precision, kPrecisions);
                 options.threads = threads;
                 options.variant = variant;
                 options.keep_parameters_below = keep_parameters_below;
@@ -332,7 +334,7 @@ void bind_pipeline(nb::module_& m) {
                 const nb::gil_scoped_release unlock;
                 return open(folder, options);
             },
-            "folder"_a, "backend"_a, "device"_a, "precision"_a.none(), "vae_precision"_a, "threads"_a,
+            "folder"_a, "backend"_a, "device"_a, "precision"_a.none(), "vae_precision"_a.none(), "threads"_a,
             "variant"_a, "keep_parameters_below"_a, "text_encoders"_a)
         .def("__call__", &generate, "options"_a, "on_step"_a.none(), "on_phase"_a.none())
         .def(

@@ -6,13 +6,14 @@
 #include <string_view>
 #include <vector>
 
+#include "backends/footprint.h"
 #include "graph/graph.h"
 
 namespace reprise::backends {
 
 struct CompileOptions {
-    std::string device = "CPU";    ///< a device name of the backend's, e.g. OpenVINO's "CPU", "GPU.0", "NPU"
-    int threads = 0;               ///< worker threads of one run; 0: as many as the machine has cores
+    std::string device = "CPU";  ///< a device name of the backend's, e.g. OpenVINO's "CPU", "GPU.0", "NPU"
+    int threads = 0;             ///< worker threads of one run; 0: as many as there are cores for the process
     DType precision = DType::f32;  ///< of the arithmetic; the graph is built in it already
 };
 
@@ -41,7 +42,7 @@ class Executable {
     virtual ~Executable() = default;
 
     virtual std::unique_ptr<Request> request() const = 0;
-    /// Gives back scratch memory that the engine holds between runs. No request may be running.
+    /// Frees scratch memory that the engine holds between runs. No request may be running.
     virtual void release_memory() const = 0;
 };
 
@@ -60,6 +61,8 @@ class Backend {
     virtual DType preferred_precision(std::string_view device) const = 0;
     /// Error (usage) when the device does not compute natively in the precision, naming what it can.
     virtual void check_precision(std::string_view device, DType precision) const = 0;
+    /// About what the graph takes while it is compiled.
+    virtual Footprint footprint(const graph::Graph& graph) const = 0;
     /// The graph's inputs and outputs are bound with the types and shapes of its nodes. Constants are not
     /// copied where their type is already the graph's. Error (usage) for an unknown device.
     virtual std::unique_ptr<Executable> compile(const graph::Graph& graph,

@@ -7,16 +7,19 @@
 #include <future>
 #include <numeric>
 
+#include "backends/working_memory.h"
+#include "core/finite.h"
 #include "core/half.h"
 #include "core/machine.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
 
-Executor::Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
-                   const backends::CompileOptions& options,
-                   const std::function<void(std::size_t, std::size_t)>& progress)
-    : plan_(std::move(plan)), executables_(plan_->segments.size()) {
+Pieces::Pieces(const Plan& plan, const backends::Backend& backend, const backends::CompileOptions& options,
+               const std::function<void(std::size_t, std::size_t)>& progress)
+    : executables_(plan.segments.size()) {
+    for (const Segment& segment : plan.segments)
+        has_large_scratch_.push_back(backends::working_bytes(segment.graph) >= backends::kSmallScratch);
     // An engine compiles mostly on one thread, and what it needs meanwhile is needed for each.
     constexpr std::size_t kMostAtOnce = 4;
     const std::size_t cores =
@@ -26,7 +29,7 @@ Executor::Executor(std::shared_ptr<const Plan> plan, const backends::Backend& ba
     std::vector<std::size_t> order(count);  // heavy ones first
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return plan_->segments[a].cost.weight_bytes > plan_->segments[b].cost.weight_bytes;
+        return plan.segments[a].cost.weight_bytes > plan.segments[b].cost.weight_bytes;
     });
     std::vector<std::future<std::unique_ptr<backends::Executable>>> running(count);
     const auto finish = [&](std::size_t i) {
@@ -36,17 +39,41 @@ Executor::Executor(std::shared_ptr<const Plan> plan, const backends::Backend& ba
     for (std::size_t i = 0; i < count; ++i) {
         if (i >= at_once) finish(i - at_once);
         running[i] = std::async(std::launch::async, [&, segment = order[i]] {
-            return backend.compile(plan_->segments[segment].graph, options);
+            return backend.compile(plan.segments[segment].graph, options);
         });
     }
     for (std::size_t i = count - std::min(count, at_once); i < count; ++i) finish(i);
 }
 
-Executor::Executor(std::shared_ptr<const Plan> plan, const Executor& same_cut)
-    : plan_(std::move(plan)), executables_(same_cut.executables_) {}
+backends::Footprint Pieces::footprint(const Plan& plan, const backends::Backend& backend) {
+    backends::Footprint sum;
+    for (const Segment& segment : plan.segments) sum += backend.footprint(segment.graph);
+    return sum;
+}
 
-void Executor::release_memory() const {
-    for (const auto& executable : executables_) executable->release_memory();
+void Pieces::enter() const {
+    const std::scoped_lock lock(mutex_);
+    ++users_;
+}
+
+void Pieces::leave() const {
+    const std::scoped_lock lock(mutex_);
+    if (--users_ > 0) return;
+    for (std::size_t s = 0; s < executables_.size(); ++s)
+        if (has_large_scratch_[s]) executables_[s]->release_memory();
+}
+
+Executor::Executor(std::shared_ptr<const Plan> plan, std::shared_ptr<const Pieces> pieces)
+    : plan_(std::move(plan)), pieces_(std::move(pieces)) {
+    pieces_->enter();
+}
+
+Executor::~Executor() {
+    try {
+        pieces_->leave();
+    } catch (const std::exception& error) {  // it stays held until the pieces go
+        spdlog::debug("scratch memory was not freed: {}", error.what());
+    }
 }
 
 Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
@@ -56,8 +83,8 @@ Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
       host_(program_->prologues.size(), std::vector<Tensor>(executor_->plan().extended.graph.inputs.size())) {
     if (reuse && executor_->plan().schedule.num_modes > 1) write_anew();
     allocate();
-    for (std::size_t s = 0; s < executor_->size(); ++s)
-        requests_.push_back(executor_->executable(s).request());
+    for (std::size_t s = 0; s < executor_->pieces().size(); ++s)
+        requests_.push_back(executor_->pieces()[s].request());
 }
 
 Generation::~Generation() = default;
@@ -187,27 +214,6 @@ void combine(Tensor& target, const std::vector<std::pair<Tensor, float>>& terms)
             break;
         default:
             failure("cannot combine values of {}", name_of(target.type()));
-    }
-}
-
-/// Whether any element is NaN, by the bits: a sum of "exponent all ones, fraction not zero".
-template <class Word, Word kMagnitude, Word kInfinity>
-bool any_nan(std::span<const Word> words) {
-    bool found = false;
-    for (const Word word : words) found |= static_cast<Word>(word & kMagnitude) > kInfinity;
-    return found;
-}
-
-bool has_nan(const Tensor& tensor) {
-    switch (tensor.type()) {
-        case DType::f32:
-            return any_nan<std::uint32_t, 0x7fffffffU, 0x7f800000U>(tensor.span<std::uint32_t>());
-        case DType::bf16:
-            return any_nan<std::uint16_t, 0x7fff, 0x7f80>(tensor.span<std::uint16_t>());
-        case DType::f16:
-            return any_nan<std::uint16_t, 0x7fff, 0x7c00>(tensor.span<std::uint16_t>());
-        default:
-            return false;
     }
 }
 

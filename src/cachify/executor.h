@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -10,26 +11,48 @@
 
 namespace reprise::cachify {
 
-/// A plan with its segments compiled: immutable, shared by generations and threads.
-class Executor {
+/// The segments of a cut, compiled: immutable, shared by all plans with that cut, by generations and threads.
+class Pieces {
   public:
     /// Compiles segments side by side. `progress` is told, on this thread, how many of how many are done.
-    Executor(std::shared_ptr<const Plan> plan, const backends::Backend& backend,
-             const backends::CompileOptions& options,
-             const std::function<void(std::size_t, std::size_t)>& progress = {});
+    Pieces(const Plan& plan, const backends::Backend& backend, const backends::CompileOptions& options,
+           const std::function<void(std::size_t, std::size_t)>& progress = {});
+    static backends::Footprint footprint(const Plan& plan, const backends::Backend& backend);
 
-    /// Another plan over the compiled pieces of one with the same cut.
-    Executor(std::shared_ptr<const Plan> plan, const Executor& same_cut);
+    const backends::Executable& operator[](std::size_t segment) const { return *executables_[segment]; }
+    std::size_t size() const { return executables_.size(); }
+
+  private:
+    friend class Executor;
+    void enter() const;
+    void leave() const;
+
+    std::vector<std::unique_ptr<const backends::Executable>> executables_;
+    std::vector<bool> has_large_scratch_;
+    mutable std::mutex mutex_;  ///< guards `users_`, and that nobody begins while scratch memory is freed
+    mutable int users_ = 0;
+};
+
+/// A plan with its compiled pieces: immutable, shared by generations. When the last executor of some pieces
+/// goes, so does the engine's scratch memory where it is large.
+class Executor {
+  public:
+    /// `pieces` are of a plan with the same cut.
+    Executor(std::shared_ptr<const Plan> plan, std::shared_ptr<const Pieces> pieces);
+    /// Over pieces of its own.
+    Executor(const std::shared_ptr<const Plan>& plan, const backends::Backend& backend,
+             const backends::CompileOptions& options)
+        : Executor(plan, std::make_shared<const Pieces>(*plan, backend, options)) {}
+    Executor(const Executor&) = delete;
+    Executor& operator=(const Executor&) = delete;
+    ~Executor();
 
     const Plan& plan() const { return *plan_; }
-    const backends::Executable& executable(std::size_t segment) const { return *executables_[segment]; }
-    std::size_t size() const { return executables_.size(); }
-    /// Gives back the scratch memory of the segments. No generation may be running.
-    void release_memory() const;
+    const Pieces& pieces() const { return *pieces_; }
 
   private:
     std::shared_ptr<const Plan> plan_;
-    std::vector<std::shared_ptr<const backends::Executable>> executables_;
+    std::shared_ptr<const Pieces> pieces_;
 };
 
 /// One pass through a plan's sequence: owns the slots and the position in it. Used by one thread at a time.

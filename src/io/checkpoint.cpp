@@ -1,9 +1,12 @@
 #include "io/checkpoint.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <system_error>
 
+#include "core/fingerprint.h"
 #include "io/json.h"
 #include "io/printable.h"
 #include "reprise/error.h"
@@ -69,6 +72,29 @@ bool is_file(const fs::path& path) {
                 fmt::join(file_names(options.variant), ", "));
 }
 
+std::int64_t nanoseconds(const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+/// A fingerprint of what the header says of all tensors and of a few bytes of some: for file systems that
+/// keep no time of change. Little of the file is read.
+std::string sample_of(const SafetensorsFile& file) {
+    constexpr std::size_t kTensors = 64, kBytes = 64;
+    Fingerprint fingerprint;
+    std::vector<std::string_view> names;
+    for (const auto& [name, entry] : file.entries()) {
+        fingerprint.add(fmt::format("{}:{}:{}-{}\n", name, entry.dtype, entry.begin, entry.end));
+        names.push_back(name);
+    }
+    const std::size_t count = std::min(kTensors, names.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto bytes = file.raw(names[i * names.size() / count]);
+        const auto some = bytes.subspan(bytes.size() / 2, std::min(kBytes, bytes.size() - bytes.size() / 2));
+        fingerprint.add(some.data(), some.size());
+    }
+    return fingerprint.text();
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(const fs::path& folder, const CheckpointOptions& options) : folder_(folder) {
@@ -93,9 +119,14 @@ void Checkpoint::open(const fs::path& path) {
     std::error_code error;
     const fs::path real = fs::canonical(path, error);
     if (error) usage_error("{}: no such file", path.string());
-    const auto changed = fs::last_write_time(real, error).time_since_epoch().count();
+    // Looked at before it is opened: if it is replaced in between, the next one to open it finds another
+    // identity.
+    struct stat status {};
+    if (::stat(real.c_str(), &status) != 0) usage_error("{}: no such file", path.string());
     files_.emplace_back(path);
-    identity_ += fmt::format("{}:{}:{}\n", real.string(), fs::file_size(real, error), changed);
+    // The inode has no part in it: some network file systems number their files anew with each mount.
+    identity_ += fmt::format("{}:{}:{}:{}:{}\n", real.string(), status.st_size, nanoseconds(status.st_mtim),
+                             nanoseconds(status.st_ctim), sample_of(files_.back()));
     paths_.push_back(real);
 }
 

@@ -39,8 +39,10 @@ class Checkpoint final : public WeightSource {
     std::span<const std::byte> raw(std::string_view name) const;
     /// Bytes of all tensors.
     std::uint64_t total_bytes() const;
-    /// The files and what they were when opened (real path, bytes and time of the last change of each, a
-    /// line per file): equal for equal weights, for keys of caches.
+    /// The files and what they were when opened: of each, in a line, its real path, its size, when its
+    /// content and when anything about it was changed last, and a fingerprint of its header and a sample of
+    /// its values. For keys of caches: whoever replaces a file, even with its old time, makes another
+    /// identity.
     const std::string& identity() const { return identity_; }
     /// The real paths of the weight files.
     const std::vector<std::filesystem::path>& files() const { return paths_; }

@@ -43,19 +43,7 @@ void ClipEncoder::check_clip_skip(int clip_skip) const {
 }
 
 void ClipEncoder::release_large() {
-    if (parameters_ > keep_parameters_below_) compiled_.reset();
-}
-
-void ClipEncoder::compile(int clip_skip) {
-    const DType precision = engine_.options.precision;
-    const auto weights = open_weights(folder_, variant_, precision);
-    const models::ClipTextOutputs outputs = {wanted_.hidden_state + clip_skip, wanted_.final_norm,
-                                             wanted_.pooled};
-    const auto graph = models::build_clip_text(config_, {1, tokens()}, outputs, precision, weights.get());
-    compiled_ = std::make_unique<CompiledGraph>(graph, engine_);
-    compiled_skip_ = clip_skip;
-    parameters_ = graph::parameter_count(graph, 0);
-    weights->release_pages();
+    if (parameters_ > keep_parameters_below_) compiled_.clear();
 }
 
 ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_skip) {
@@ -64,10 +52,21 @@ ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_s
         spdlog::warn("the prompt is longer than {} tokens; this part was cut: \"{}\"", tokens(),
                      encoded.lost);
     const Tensor ids = Tensor::from({1, tokens()}, std::span<const std::int64_t>(encoded.ids));
-    if (!compiled_ || compiled_skip_ != clip_skip) compile(clip_skip);
+    const DType precision = engine_.options.precision;
+    std::shared_ptr<const WeightSource> weights;
+    const auto compiled = compiled_.get(clip_skip, engine_, [&] {
+        weights = open_weights(folder_, variant_, precision);
+        auto graph = models::build_clip_text(
+            config_, {1, tokens()}, {wanted_.hidden_state + clip_skip, wanted_.final_norm, wanted_.pooled},
+            precision, weights.get());
+        parameters_ = graph::parameter_count(graph, 0);
+        return graph;
+    });
+    if (weights) weights->release_pages();
     std::vector<Tensor> inputs = {ids};
     if (wanted_.pooled) inputs.push_back(models::pooled_index(ids, config_.eos_token_id));
-    const auto outputs = (*compiled_)(inputs);
+    const auto outputs = (*compiled)(inputs);
+    for (const Tensor& output : outputs) check_finite(output, "the result of " + name_);
     return {outputs[0], wanted_.pooled ? outputs[1] : Tensor()};
 }
 

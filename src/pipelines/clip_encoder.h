@@ -37,15 +37,13 @@ class ClipEncoder {
 
     /// Usage error when the encoder has too few layers for it.
     void check_clip_skip(int clip_skip) const;
-    /// Lets go of what was compiled if it has more parameters than what is kept.
+    /// Frees what was compiled if it has more parameters than what is kept.
     void release_large();
     std::int64_t tokens() const { return tokenizer_.max_length(); }
     const models::ClipTextConfig& config() const { return config_; }
     const std::filesystem::path& folder() const { return folder_; }
 
   private:
-    void compile(int clip_skip);
-
     std::string name_;  ///< the component's: "text_encoder_2"
     Wanted wanted_;
     Engine engine_;
@@ -54,8 +52,7 @@ class ClipEncoder {
     std::filesystem::path folder_;
     models::ClipTextConfig config_;
     ClipTokenizer tokenizer_;
-    std::unique_ptr<CompiledGraph> compiled_;
-    int compiled_skip_ = -1;
+    CompiledGraphs<int> compiled_;  ///< by clip_skip
     std::int64_t parameters_ = 0;
 };
 

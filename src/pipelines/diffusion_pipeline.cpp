@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "cachify/policies.h"
+#include "core/finite.h"
 #include "core/process_time.h"
+#include "pipelines/component.h"
 #include "pipelines/identity.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
@@ -24,10 +26,8 @@ cachify::DenoiserIdentity DiffusionPipeline::identity() const {
     return denoiser_identity(folder(), load_options().variant);
 }
 
-Engine DiffusionPipeline::engine(DType precision) const {
-    Engine engine = parts_.engine;
-    engine.options.precision = precision;
-    return engine;
+Engine DiffusionPipeline::vae_engine() const {
+    return in_precision(parts_.engine, load_options().vae_precision);
 }
 
 GenerateOptions DiffusionPipeline::with_defaults(GenerateOptions options) const {
@@ -99,6 +99,7 @@ Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& sha
                     shape.size() == 5 ? "videos, frames, channels" : "pictures, channels");
     if (!is_floating(options.latents.type()))
         usage_error("the latents given hold {}, expected f32", name_of(options.latents.type()));
+    if (!is_finite(options.latents)) usage_error("the latents given have values that are not finite");
     return options.latents.to(DType::f32).clone();
 }
 
@@ -131,6 +132,25 @@ void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport
     report.decisions = run.decisions();
     report.complaints = run.complaints();
     report.summary = summary(report, plan);
+}
+
+}  // namespace
+
+namespace {
+
+std::string prediction_of(std::size_t halves, std::size_t half) {
+    if (halves == 1) return "the denoiser's prediction";
+    return fmt::format("the denoiser's {} prediction", half == 0 ? "unconditional" : "conditional");
+}
+
+/// Says what is not finite at a step, counted from 0, and what was seen before.
+[[noreturn]] void refuse(const Tensor& tensor, const std::string& what, int step, int num_steps,
+                         const GuidedDenoiser::Run& run) {
+    const auto complaints = run.complaints();
+    check_finite(tensor,
+                 fmt::format("{}{} at step {} of {}", complaints.empty() ? "" : complaints.front() + "; ",
+                             what, step, num_steps));
+    failure("{} at step {} is not finite", what, step);  // not reached
 }
 
 }  // namespace
@@ -189,7 +209,13 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     for (std::size_t e = 0; e < evaluations.size(); ++e) {
         if (share_count == 0) info.timestep = evaluations[e].timestep;
         const auto halves = run.evaluate(sampler->scale_model_input(latents, static_cast<int>(e)));
+        for (std::size_t h = 0; h < halves.size(); ++h)
+            if (!is_finite(halves[h]))
+                refuse(halves[h], prediction_of(halves.size(), h), evaluations[e].step, info.num_steps, run);
         latents = sampler->step(start.guide(halves), static_cast<int>(e), latents, &start.generator);
+        if (!is_finite(latents))
+            refuse(latents, fmt::format("what {} made of the denoiser's prediction", chosen.name()),
+                   evaluations[e].step, info.num_steps, run);
         share += run.flops_share();
         ++share_count;
         if (run.reused()) {

@@ -92,8 +92,8 @@ class DiffusionPipeline {
 
   protected:
     std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
-    /// The engine in another precision than the denoiser's.
-    Engine engine(DType precision) const;
+    /// The engine in the autoencoder's precision.
+    Engine vae_engine() const;
     /// Usage error for options that this pipeline cannot honour.
     virtual void check(const GenerateOptions& options) const = 0;
     /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
@@ -106,7 +106,7 @@ class DiffusionPipeline {
   private:
     /// Checks what every pipeline is asked.
     static void check_common(const GenerateOptions& options);
-    /// The final latents, with the report of how they were made. Lets go of a large denoiser.
+    /// The final latents, finite, with the report of how they were made. Frees a large denoiser.
     Tensor denoise(Ingredients& start, RunReport& report) const;
     void keep_report(const RunReport& report);
 

@@ -94,12 +94,29 @@ graph::Graph GuidedDenoiser::structure(const RunShape& shape) const {
                             engine_.options.precision, nullptr);
 }
 
-const graph::Graph& GuidedDenoiser::graph(const DenoiserShape& shape) const {
-    for (const auto& built : graphs_)
-        if (built->shape == shape) return built->graph;
-    graphs_.push_back(std::make_unique<BuiltGraph>(
-        BuiltGraph{shape, denoiser_->build(shape, engine_.options.precision, weights_.get())}));
-    return graphs_.back()->graph;
+std::shared_ptr<const graph::Graph> GuidedDenoiser::graph(const DenoiserShape& shape) const {
+    const auto known = std::find_if(graphs_.begin(), graphs_.end(),
+                                    [&](const BuiltGraph& built) { return built.shape == shape; });
+    if (known != graphs_.end()) {
+        std::rotate(known, known + 1, graphs_.end());
+        return graphs_.back().graph;
+    }
+    forget_freed();
+    graphs_.push_back({shape, std::make_shared<const graph::Graph>(
+                                  denoiser_->build(shape, engine_.options.precision, weights_.get()))});
+    return graphs_.back().graph;
+}
+
+/// Forgets what was compiled and is held no more, and graphs that nothing is compiled of but the one used
+/// last.
+void GuidedDenoiser::forget_freed() const {
+    std::erase_if(compiled_, [](const Compiled& known) { return known.pieces.expired(); });
+    if (graphs_.empty()) return;
+    const auto is_idle = [&](const BuiltGraph& built) {
+        return std::none_of(compiled_.begin(), compiled_.end(),
+                            [&](const Compiled& known) { return known.shape == built.shape; });
+    };
+    graphs_.erase(std::remove_if(graphs_.begin(), graphs_.end() - 1, is_idle), graphs_.end() - 1);
 }
 
 namespace {
@@ -127,10 +144,11 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     RunShape shape = asked;
     if (shape.mode == GuidanceMode::automatic && wants_two_passes()) shape.mode = GuidanceMode::split;
     const DenoiserShape wanted = graph_shape(shape);
+    const auto built = structure_only ? nullptr : this->graph(wanted);
     const graph::Graph made = structure_only ? denoiser_->build(wanted, engine_.options.precision, nullptr)
-                              : watch ? WatchPoints(this->graph(wanted), *watch).exposed(this->graph(wanted))
-                                      : graph::Graph{};
-    const graph::Graph& own = structure_only || watch ? made : this->graph(wanted);
+                              : watch        ? WatchPoints(*built, *watch).exposed(*built)
+                                             : graph::Graph{};
+    const graph::Graph& own = structure_only || watch ? made : *built;
     const int branches = shape.guidance && shape.mode == GuidanceMode::split ? 2 : 1;
     cachify::PlanRequest request;
     request.varying_inputs.assign(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs));
@@ -177,52 +195,46 @@ void GuidedDenoiser::advise_anew() const {
 std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(
     const RunShape& shape, const std::vector<Evaluation>& evaluations,
     const std::function<void(std::string_view)>& on_phase) const {
-    // Beyond this many bytes of weights in all, only the executor in use is kept.
-    constexpr double kKeptBytes = 1e9;
     const std::scoped_lock lock(mutex_);
     const DenoiserShape wanted = graph_shape(shape);
     auto made = plan(shape, evaluations, false);
-    for (auto& known : compiled_) {
-        if (!(known.shape == wanted) || !cachify::same_cut(known.executor->plan(), *made)) continue;
-        auto executor = std::make_shared<const cachify::Executor>(std::move(made), *known.executor);
-        std::rotate(compiled_.begin() + (&known - compiled_.data()),
-                    compiled_.begin() + (&known - compiled_.data()) + 1, compiled_.end());
-        return executor;
-    }
-    const double bytes = weight_bytes(*made);
-    double total = bytes;
-    for (const auto& known : compiled_) total += known.weight_bytes;
-    while (!compiled_.empty() && total > kKeptBytes) {
-        total -= compiled_.front().weight_bytes;
-        compiled_.erase(compiled_.begin());
+    for (const auto& known : compiled_) {
+        auto pieces = known.pieces.lock();
+        if (!pieces || !(known.shape == wanted) || !cachify::same_cut(*known.plan, *made)) continue;
+        store_.use(pieces);
+        return std::make_shared<const cachify::Executor>(std::move(made), std::move(pieces));
     }
     const auto progress = [&](std::size_t done, std::size_t all) {
         weights_->release_pages();
         if (on_phase && done < all) on_phase(fmt::format("compile {}/{}", done + 1, all));
     };
-    if (on_phase) on_phase(fmt::format("compile 1/{}", made->segments.size()));
-    auto executor = std::make_shared<const cachify::Executor>(std::move(made), *engine_.backend,
-                                                              engine_.options, progress);
-    compiled_.push_back({wanted, executor, bytes});
-    return executor;
+    const auto pieces =
+        store_.keep<cachify::Pieces>(cachify::Pieces::footprint(*made, *engine_.backend), [&] {
+            if (on_phase) on_phase(fmt::format("compile 1/{}", made->segments.size()));
+            return std::make_shared<const cachify::Pieces>(*made, *engine_.backend, engine_.options,
+                                                           progress);
+        });
+    forget_freed();
+    compiled_.push_back({wanted, made, pieces, weight_bytes(*made)});
+    return std::make_shared<const cachify::Executor>(std::move(made), pieces);
 }
 
 void GuidedDenoiser::release_larger_than(std::int64_t parameters) const {
     const std::scoped_lock lock(mutex_);
     const double bytes =
         static_cast<double>(parameters) * static_cast<double>(size_of(engine_.options.precision));
+    forget_freed();
     if (std::none_of(compiled_.begin(), compiled_.end(),
                      [&](const Compiled& known) { return known.weight_bytes > bytes; }))
         return;
+    store_.clear();
     compiled_.clear();
     graphs_.clear();
 }
 
-double GuidedDenoiser::time_mode(RunShape shape, const std::vector<Evaluation>& evaluations,
-                                 GuidanceMode mode,
-                                 const std::function<void(std::string_view)>& on_phase) const {
-    shape.mode = mode;
-    const auto made = executor(shape, evaluations, on_phase);
+/// Seconds of an evaluation in the shape's mode.
+double GuidedDenoiser::time_mode(const std::shared_ptr<const cachify::Executor>& made, GuidanceMode mode,
+                                 std::size_t evaluations) const {
     cachify::Generation generation(made, false);
     const graph::Graph& graph = made->plan().extended.graph;
     const int branches = mode == GuidanceMode::split ? 2 : 1;
@@ -237,7 +249,7 @@ double GuidedDenoiser::time_mode(RunShape shape, const std::vector<Evaluation>& 
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
     double best = one_evaluation();  // the first also warms up
-    for (std::size_t e = 1; e < std::min<std::size_t>(evaluations.size(), 4); ++e)
+    for (std::size_t e = 1; e < std::min<std::size_t>(evaluations, 4); ++e)
         best = std::min(best, one_evaluation());
     return best;
 }
@@ -257,9 +269,14 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
     GuidanceMode mode = GuidanceMode::split;
     if (weight_bytes(*plan(split, evaluations, true)) <= kTimedBytes) {
         if (on_phase) on_phase("time guidance");
-        const double batched = time_mode(shape, evaluations, GuidanceMode::batched, on_phase);
-        const double passes = time_mode(shape, evaluations, GuidanceMode::split, on_phase);
+        RunShape whole = shape;
+        whole.mode = GuidanceMode::batched;
+        const auto one = executor(whole, evaluations, on_phase);
+        const auto two = executor(split, evaluations, on_phase);
+        const double batched = time_mode(one, GuidanceMode::batched, evaluations.size());
+        const double passes = time_mode(two, GuidanceMode::split, evaluations.size());
         mode = batched <= passes ? GuidanceMode::batched : GuidanceMode::split;
+        store_.drop(mode == GuidanceMode::batched ? &two->pieces() : &one->pieces());
         spdlog::debug("guidance as one batch {:.2f} ms, as two passes {:.2f} ms", batched * 1e3,
                       passes * 1e3);
     }
@@ -279,7 +296,7 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     run.evaluations_ = evaluations;
     run.mode_ = resolved.mode;
     run.reuse_ = reuses();
-    if (watch) run.watched_.emplace(this->graph(graph_shape(resolved)), *watch);
+    if (watch) run.watched_.emplace(*this->graph(graph_shape(resolved)), *watch);
     run.full_flops_ = run.plan().cost_of_full().flops;
     run.modes_.assign(pictures.size(), 0);
     const models::DenoiserTraits traits = denoiser_->traits();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backends/backend.h"
+#include "backends/store.h"
 #include "cachify/branch_memory.h"
 #include "cachify/decider.h"
 #include "cachify/executor.h"
@@ -144,20 +145,23 @@ class GuidedDenoiser {
     void advise(const std::string& text) const;
     void advise_anew() const;
 
-    /// Lets go of compiled pieces of more parameters than that; runs under way keep theirs.
+    /// Frees compiled pieces of more parameters than that; runs under way keep theirs.
     void release_larger_than(std::int64_t parameters) const;
+    /// What is held for later calls.
+    backends::Store::Held held() const { return store_.held(); }
 
   private:
     /// Whether the prepared configuration needs the halves of guidance as two passes.
     bool wants_two_passes() const;
     GuidanceMode resolve(const RunShape& shape, const std::vector<Evaluation>& evaluations,
                          const std::function<void(std::string_view)>& on_phase) const;
-    double time_mode(RunShape shape, const std::vector<Evaluation>& evaluations, GuidanceMode mode,
-                     const std::function<void(std::string_view)>& on_phase) const;
+    double time_mode(const std::shared_ptr<const cachify::Executor>& executor, GuidanceMode mode,
+                     std::size_t evaluations) const;
     std::shared_ptr<const cachify::Executor> executor(
         const RunShape& shape, const std::vector<Evaluation>& evaluations,
         const std::function<void(std::string_view)>& on_phase) const;
-    const graph::Graph& graph(const models::DenoiserShape& shape) const;
+    std::shared_ptr<const graph::Graph> graph(const models::DenoiserShape& shape) const;
+    void forget_freed() const;
 
     std::string class_name_;
     std::unique_ptr<models::Denoiser> denoiser_;
@@ -167,15 +171,17 @@ class GuidedDenoiser {
     mutable std::recursive_mutex mutex_;  ///< guards what follows
     struct BuiltGraph {
         models::DenoiserShape shape;
-        graph::Graph graph;
+        std::shared_ptr<const graph::Graph> graph;
     };
-    mutable std::vector<std::unique_ptr<BuiltGraph>> graphs_;
+    mutable std::vector<BuiltGraph> graphs_;  ///< most recently used last
     struct Compiled {
         models::DenoiserShape shape;
-        std::shared_ptr<const cachify::Executor> executor;
+        std::shared_ptr<const cachify::Plan> plan;  ///< that they were compiled for
+        std::weak_ptr<const cachify::Pieces> pieces;
         double weight_bytes = 0;
     };
-    mutable std::vector<Compiled> compiled_;  ///< most recently used last
+    mutable std::vector<Compiled> compiled_;  ///< that are held, or were
+    mutable backends::Store::Share store_;
     struct Timed {
         models::DenoiserShape shape;
         GuidanceMode mode;

@@ -28,21 +28,31 @@ std::vector<float> channel_values(const Config& config, std::string_view key,
     return values;
 }
 
+/// As diffusers: an autoencoder that overflows in f16 decodes in it all the same, but does not encode.
+Engine without_overflow(Engine engine, bool overflows) {
+    if (overflows && engine.options.precision == DType::f16) engine.options.precision = DType::f32;
+    return engine;
+}
+
 }  // namespace
 
-ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engine,
+ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engine, Engine vae_engine,
                                    const LoadOptions& options)
     : engine_(engine),
-      vae_engine_(engine),
       variant_(options.variant),
       keep_parameters_below_(options.keep_parameters_below),
       clip_path_(path_of(folder, "image_encoder", models::Role::image_encoder)),
       vae_path_(path_of(folder, "vae", models::Role::video_autoencoder)),
       clip_(models::ClipVisionConfig::from(folder.config("image_encoder"))),
-      vae_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))) {
-    // As diffusers: an autoencoder that overflows in f16 decodes in it all the same, but does not encode.
-    const bool overflows = options.vae_precision == DType::f16 && vae_.pictures.force_upcast;
-    vae_engine_.options.precision = overflows ? DType::f32 : options.vae_precision;
+      vae_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
+      encode_("encoding the picture", vae_path_, options.variant,
+              without_overflow(std::move(vae_engine), vae_.pictures.force_upcast),
+              [this](const Shape& picture, DType precision, const WeightSource* weights) {
+                  auto graph = models::build_autoencoder_kl_encoder(
+                      vae_.pictures, {picture[0], picture[2], picture[3]}, precision, weights);
+                  vae_parameters_ = graph::parameter_count(graph, 0);
+                  return graph;
+              }) {
     if (clip_.image_size != kClipSide || clip_.num_channels != 3)
         usage_error(
             "{}: the image encoder takes {} channels of {}x{} pixels; the pipeline gives it 3 of {}x{}",
@@ -58,11 +68,6 @@ ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engi
         usage_error("{}: \"image_std\" has an entry that is not positive", extractor.file);
 }
 
-ImageConditioner::Compiled ImageConditioner::compile(const graph::Graph& graph, const Engine& engine) const {
-    return {std::make_unique<CompiledGraph>(graph, engine), graph::parameter_count(graph, 0),
-            graph[graph.inputs.front()].shape};
-}
-
 Tensor ImageConditioner::normalized(const Tensor& picture) const {
     Tensor result(DType::f32, {1, 3, picture.dim(1), picture.dim(2)});
     const auto plane = static_cast<std::size_t>(picture.dim(1) * picture.dim(2));
@@ -74,27 +79,23 @@ Tensor ImageConditioner::normalized(const Tensor& picture) const {
 }
 
 Tensor ImageConditioner::embed(const Image& image) {
-    const Tensor small = resize_antialiased(to_chw(image), {kClipSide, kClipSide});
-    if (!clip_compiled_.run) {
-        const DType precision = engine_.options.precision;
-        const auto weights = open_weights(clip_path_, variant_, precision);
-        clip_compiled_ = compile(models::build_clip_vision(clip_, 1, precision, weights.get()), engine_);
-        weights->release_pages();
-    }
-    return (*clip_compiled_.run)({normalized(small)}).front().reshaped({1, 1, width()});
+    const Tensor small = normalized(resize_antialiased(to_chw(image), {kClipSide, kClipSide}));
+    const DType precision = engine_.options.precision;
+    std::shared_ptr<const WeightSource> weights;
+    const auto compiled = clip_compiled_.get(small.shape(), engine_, [&] {
+        weights = open_weights(clip_path_, variant_, precision);
+        auto graph = models::build_clip_vision(clip_, 1, precision, weights.get());
+        clip_parameters_ = graph::parameter_count(graph, 0);
+        return graph;
+    });
+    if (weights) weights->release_pages();
+    const Tensor embedding = (*compiled)({small}).front();
+    check_finite(embedding, "the result of image_encoder");
+    return embedding.reshaped({1, 1, width()});
 }
 
 Tensor ImageConditioner::latents(const Tensor& picture) {
-    if (!vae_compiled_.run || vae_compiled_.input != picture.shape()) {
-        const DType precision = vae_engine_.options.precision;
-        const auto weights = open_weights(vae_path_, variant_, precision);
-        const models::PictureShape shape = {picture.dim(0), picture.dim(2), picture.dim(3)};
-        vae_compiled_ =
-            compile(models::build_autoencoder_kl_encoder(vae_.pictures, shape, precision, weights.get()),
-                    vae_engine_);
-        weights->release_pages();
-    }
-    const Tensor moments = (*vae_compiled_.run)({picture}).front();
+    const Tensor moments = encode_(picture);
     Shape shape = moments.shape();
     shape[1] = vae_.pictures.latent_channels;
     Tensor mode(DType::f32, shape);  // of one picture: the means lie first
@@ -103,8 +104,8 @@ Tensor ImageConditioner::latents(const Tensor& picture) {
 }
 
 void ImageConditioner::release_large() {
-    for (Compiled* compiled : {&clip_compiled_, &vae_compiled_})
-        if (compiled->parameters > keep_parameters_below_) *compiled = {};
+    if (clip_parameters_ > keep_parameters_below_) clip_compiled_.clear();
+    if (vae_parameters_ > keep_parameters_below_) encode_.clear();
 }
 
 }  // namespace reprise::pipelines

@@ -18,8 +18,9 @@ namespace reprise::pipelines {
 /// and the autoencoder's latents. Both are compiled when first needed. Not thread-safe.
 class ImageConditioner {
   public:
-    /// `engine` is the denoiser's and the image encoder's.
-    ImageConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
+    /// `engine` is the denoiser's and the image encoder's, `vae_engine` the autoencoder's.
+    ImageConditioner(const ModelFolder& folder, const Engine& engine, Engine vae_engine,
+                     const LoadOptions& options);
 
     /// (1, 1, width): of the whole picture, stretched to the square that the encoder sees.
     Tensor embed(const Image& image);
@@ -28,26 +29,22 @@ class ImageConditioner {
     /// picture (1, 3, H, W) f32 around -1 to 1.
     Tensor latents(const Tensor& picture);
     const models::AutoencoderKLTemporalDecoderConfig& vae() const { return vae_; }
-    /// Lets go of what is larger than what is kept.
+    /// Frees what is larger than what is kept.
     void release_large();
 
   private:
-    struct Compiled {
-        std::unique_ptr<CompiledGraph> run;
-        std::int64_t parameters = 0;
-        Shape input;
-    };
-    Compiled compile(const graph::Graph& graph, const Engine& engine) const;
     Tensor normalized(const Tensor& picture) const;
 
-    Engine engine_, vae_engine_;
+    Engine engine_;
     std::string variant_;
     std::int64_t keep_parameters_below_;
     std::filesystem::path clip_path_, vae_path_;
     models::ClipVisionConfig clip_;
     models::AutoencoderKLTemporalDecoderConfig vae_;
     std::vector<float> mean_, deviation_;  ///< of each channel, from the feature extractor
-    Compiled clip_compiled_, vae_compiled_;
+    std::int64_t clip_parameters_ = 0, vae_parameters_ = 0;
+    CompiledGraphs<Shape> clip_compiled_;
+    AutoencoderHalf encode_;
 };
 
 }  // namespace reprise::pipelines

@@ -11,8 +11,8 @@ namespace reprise::pipelines {
 
 ImageToVideo::ImageToVideo(PipelineParts parts)
     : DiffusionPipeline(std::move(parts)),
-      conditioner_(folder(), engine(), load_options()),
-      decoder_(folder(), engine(load_options().vae_precision), load_options().variant) {
+      conditioner_(folder(), engine(), vae_engine(), load_options()),
+      decoder_(folder(), vae_engine(), load_options().variant) {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const auto latent_channels = conditioner_.vae().pictures.latent_channels;
     const std::string where = folder().path().string();

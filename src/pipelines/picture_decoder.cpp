@@ -5,20 +5,22 @@
 #include <algorithm>
 #include <string>
 
+#include "backends/working_memory.h"
 #include "core/machine.h"
-#include "pipelines/working_memory.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
 
 PictureDecoder::PictureDecoder(const ModelFolder& folder, Engine engine, std::string variant)
     : config_(models::AutoencoderKLConfig::from(folder.config("vae"))),
-      engine_(std::move(engine)),
-      path_(folder.path("vae")),
-      variant_(std::move(variant)) {
+      run_("decoding", folder.path("vae"), std::move(variant), std::move(engine),
+           [config = config_](const Shape& latents, DType precision, const WeightSource* weights) {
+               return models::build_autoencoder_kl_decoder(config, {latents[0], latents[2], latents[3]},
+                                                           precision, weights);
+           }) {
     if (config_.out_channels != 3)
-        usage_error("{}: its pictures have {} channels; Reprise makes pictures of 3", path_.string(),
-                    config_.out_channels);
+        usage_error("{}: its pictures have {} channels; Reprise makes pictures of 3",
+                    folder.path("vae").string(), config_.out_channels);
 }
 
 Tensor PictureDecoder::unscaled(const Tensor& latents) const {
@@ -37,23 +39,10 @@ Tensor PictureDecoder::unscaled(const Tensor& latents) const {
     return result;
 }
 
-Tensor PictureDecoder::run(const Tensor& latents) {
-    if (!compiled_ || compiled_for_ != latents.shape()) {
-        const auto weights = open_weights(path_, variant_, engine_.options.precision);
-        compiled_ = std::make_unique<CompiledGraph>(
-            models::build_autoencoder_kl_decoder(config_, {latents.dim(0), latents.dim(2), latents.dim(3)},
-                                                 engine_.options.precision, weights.get()),
-            engine_);
-        compiled_for_ = latents.shape();
-        weights->release_pages();
-    }
-    return (*compiled_)({latents}).front();
-}
-
 Tensor PictureDecoder::decode(const Tensor& latents) {
     const auto structure = models::build_autoencoder_kl_decoder(config_, {1, latents.dim(2), latents.dim(3)},
-                                                                engine_.options.precision, nullptr);
-    const double needed = working_bytes(structure);
+                                                                run_.precision(), nullptr);
+    const double needed = backends::working_bytes(structure);
     const auto available = machine::available_bytes();
     if (available && needed > *available) {
         spdlog::warn(
@@ -63,7 +52,7 @@ Tensor PictureDecoder::decode(const Tensor& latents) {
             *available / 1e9);
         return decode_tiled(latents);
     }
-    return run(unscaled(latents));
+    return run_(unscaled(latents));
 }
 
 namespace {
@@ -123,7 +112,7 @@ Tensor PictureDecoder::decode_tiled(const Tensor& latents) {
     for (std::int64_t y = 0; y < source.dim(2); y += step) {
         auto& row = rows.emplace_back();
         for (std::int64_t x = 0; x < source.dim(3); x += step)
-            row.push_back({run(cropped(source, y, x, tile_latents))});
+            row.push_back({run_(cropped(source, y, x, tile_latents))});
     }
     Tensor picture(DType::f32, {1, 3, source.dim(2) * config_.scale(), source.dim(3) * config_.scale()});
     Tile whole{picture};

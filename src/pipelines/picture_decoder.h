@@ -25,18 +25,12 @@ class PictureDecoder {
     Tensor decode(const Tensor& latents);
     /// Decodes in tiles whatever the memory.
     Tensor decode_tiled(const Tensor& latents);
-    void release() { compiled_.reset(); }
 
   private:
     Tensor unscaled(const Tensor& latents) const;
-    Tensor run(const Tensor& unscaled_latents);
 
     models::AutoencoderKLConfig config_;
-    Engine engine_;
-    std::filesystem::path path_;
-    std::string variant_;
-    std::unique_ptr<CompiledGraph> compiled_;
-    Shape compiled_for_;
+    AutoencoderHalf run_;  ///< unscaled latents to a picture
 };
 
 }  // namespace reprise::pipelines

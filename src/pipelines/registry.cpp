@@ -81,10 +81,9 @@ Engine make_engine(const LoadOptions& options) {
     engine.backend = backends::create(options.backend);
     engine.options.device = options.device;
     engine.options.threads = options.threads;
-    if (options.precision) engine.backend->check_precision(options.device, *options.precision);
-    engine.options.precision =
-        options.precision ? *options.precision : engine.backend->preferred_precision(options.device);
-    return engine;
+    for (const auto& precision : {options.precision, options.vae_precision})
+        if (precision) engine.backend->check_precision(options.device, *precision);
+    return in_precision(engine, options.precision);
 }
 
 const PipelineClass& class_of(const ModelFolder& folder) {

@@ -55,30 +55,28 @@ T5Text::T5Text(const ModelFolder& folder, const std::string& suffix, Engine engi
             folder_.string(), tokenizer_.vocab_size() - 1, config_.vocab_size);
     is_large_ = config_.num_layers * config_.layer_parameters() > options.keep_parameters_below;
     keeps_ = parts_.size() == 1 || !is_large_;
-    compiled_.resize(parts_.size());
 }
 
 void T5Text::release_large() {
-    if (is_large_)
-        for (auto& part : compiled_) part.reset();
+    if (is_large_) compiled_.clear();
 }
 
 void T5Text::run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
                       const WeightSource& weights) {
-    auto& compiled = compiled_[part];
-    if (!compiled) {
-        const auto graph = models::build_t5_encoder(config_, {1, wanted.tokens, wanted.masked}, parts_[part],
-                                                    engine_.options.precision, &weights);
+    auto compiled = compiled_.get({part, wanted.tokens, wanted.masked}, engine_, [&] {
+        auto graph = models::build_t5_encoder(config_, {1, wanted.tokens, wanted.masked}, parts_[part],
+                                              engine_.options.precision, &weights);
         weights.release_pages();  // what had to be converted was read and is held by the graph
-        compiled = std::make_unique<CompiledGraph>(graph, engine_);
-        weights.release_pages();
-    }
+        return graph;
+    });
+    weights.release_pages();
     for (Encoded& text : texts) {
         std::vector<Tensor> inputs = {text.hidden_states};
         if (wanted.masked) inputs.push_back(text.mask);
         text.hidden_states = (*compiled)(inputs)[0];
     }
-    if (!keeps_) compiled.reset();
+    compiled.reset();
+    if (!keeps_) compiled_.clear();
 }
 
 std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted) {
@@ -93,10 +91,9 @@ std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& 
         result.push_back({models::t5_token_embeddings(config_, ids, *weights),
                           Tensor::from({1, wanted.tokens}, std::span<const float>(encoded.mask))});
     }
-    if (compiled_for_.tokens != wanted.tokens || compiled_for_.masked != wanted.masked)
-        for (auto& part : compiled_) part.reset();
-    compiled_for_ = wanted;
     for (std::size_t part = 0; part < parts_.size(); ++part) run_part(part, result, wanted, *weights);
+    for (const Encoded& text : result)
+        check_finite(text.hidden_states, "the result of " + folder_.filename().string());
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "io/model_folder.h"
@@ -14,7 +15,7 @@
 namespace reprise::pipelines {
 
 /// A T5 text encoder of a pipeline folder, with its tokenizer. One whose weights are more than a budget (by
-/// default 800 MB in the precision that it runs in) is compiled, run and let go a few layers at a time, so
+/// default 800 MB in the precision that it runs in) is compiled, run and freed a few layers at a time, so
 /// that T5-XXL needs less than 2 GB; a smaller one stays compiled. Not thread-safe.
 class T5Text {
   public:
@@ -38,7 +39,7 @@ class T5Text {
     /// All texts together, so that each part is compiled once. Warns, quoting, where one is cut.
     std::vector<Encoded> operator()(const std::vector<std::string>& texts, const Wanted& wanted);
 
-    /// Lets go of what was compiled if it has more parameters than what is kept.
+    /// Frees what was compiled if it has more parameters than what is kept.
     void release_large();
     std::int64_t width() const { return config_.d_model; }
     const models::T5EncoderConfig& config() const { return config_; }
@@ -57,8 +58,8 @@ class T5Text {
     std::vector<models::T5Part> parts_;
     bool keeps_ = false;  ///< whether parts stay compiled until release_large
     bool is_large_ = false;
-    std::vector<std::unique_ptr<CompiledGraph>> compiled_;  ///< by part
-    Wanted compiled_for_;
+    /// By part, number of tokens and whether padding is hidden.
+    CompiledGraphs<std::tuple<std::size_t, std::int64_t, bool>> compiled_;
 };
 
 }  // namespace reprise::pipelines

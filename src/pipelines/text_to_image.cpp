@@ -11,7 +11,7 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
     : DiffusionPipeline(std::move(parts)),
       conditioner_(std::move(conditioner)),
       binning_(binning),
-      decoder_(folder(), engine(load_options().vae_precision), load_options().variant) {
+      decoder_(folder(), vae_engine(), load_options().variant) {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const std::string where = folder().path().string();
     if (traits.in_channels != decoder_.config().latent_channels || traits.out_channels != traits.in_channels)

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "backends/working_memory.h"
 #include "core/machine.h"
-#include "pipelines/working_memory.h"
 
 namespace reprise::pipelines {
 
@@ -20,32 +20,21 @@ models::VideoShape one_video(const Shape& latents, std::int64_t frames) {
 
 VideoDecoder::VideoDecoder(const ModelFolder& folder, Engine engine, std::string variant)
     : config_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
-      engine_(std::move(engine)),
-      path_(folder.path("vae")),
-      variant_(std::move(variant)) {}
+      run_("decoding", folder.path("vae"), std::move(variant), std::move(engine),
+           [config = config_](const Shape& latents, DType precision, const WeightSource* weights) {
+               return models::build_temporal_decoder(config, one_video(latents, latents[0]), precision,
+                                                     weights);
+           }) {}
 
 std::int64_t VideoDecoder::largest_chunk(const Shape& latents, std::optional<double> available) const {
     const std::int64_t frames = latents[0];
     for (std::int64_t parts = 1; parts < frames; ++parts) {
         const std::int64_t chunk = (frames + parts - 1) / parts;
-        const auto structure = models::build_temporal_decoder(config_, one_video(latents, chunk),
-                                                              engine_.options.precision, nullptr);
-        if (!available || working_bytes(structure) <= *available) return chunk;
+        const auto structure =
+            models::build_temporal_decoder(config_, one_video(latents, chunk), run_.precision(), nullptr);
+        if (!available || backends::working_bytes(structure) <= *available) return chunk;
     }
     return 1;
-}
-
-Tensor VideoDecoder::run(const Tensor& latents) {
-    if (!compiled_ || compiled_for_ != latents.shape()) {
-        const auto weights = open_weights(path_, variant_, engine_.options.precision);
-        compiled_ = std::make_unique<CompiledGraph>(
-            models::build_temporal_decoder(config_, one_video(latents.shape(), latents.dim(0)),
-                                           engine_.options.precision, weights.get()),
-            engine_);
-        compiled_for_ = latents.shape();
-        weights->release_pages();
-    }
-    return (*compiled_)({latents}).front();
 }
 
 std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk) {
@@ -60,7 +49,7 @@ std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk) {
     for (float& value : unscaled.span<float>()) value *= 1 / config_.pictures.scaling_factor;
     std::vector<Image> images;
     for (std::int64_t begin = 0; begin < frames; begin += at_once) {
-        const Tensor pixels = run(unscaled.rows(begin, std::min(frames, begin + at_once)).clone());
+        const Tensor pixels = run_(unscaled.rows(begin, std::min(frames, begin + at_once)).clone());
         for (std::int64_t i = 0; i < pixels.dim(0); ++i)
             images.push_back(Image::from_chw(
                 pixels.rows(i, i + 1).reshaped({pixels.dim(1), pixels.dim(2), pixels.dim(3)})));

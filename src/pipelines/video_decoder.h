@@ -28,14 +28,8 @@ class VideoDecoder {
     std::int64_t largest_chunk(const Shape& latents, std::optional<double> available) const;
 
   private:
-    Tensor run(const Tensor& unscaled_latents);
-
     models::AutoencoderKLTemporalDecoderConfig config_;
-    Engine engine_;
-    std::filesystem::path path_;
-    std::string variant_;
-    std::unique_ptr<CompiledGraph> compiled_;
-    Shape compiled_for_;
+    AutoencoderHalf run_;  ///< unscaled latents to frames
 };
 
 }  // namespace reprise::pipelines

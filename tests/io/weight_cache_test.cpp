@@ -9,6 +9,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <sstream>
 #include <thread>
 
@@ -155,6 +156,72 @@ TEST(WeightCache, ReplacesWhatIsOutdatedOrDamaged) {
     const auto metadata = SafetensorsFile(file).metadata();
     write_safetensors(file, {{"large", Tensor(DType::bf16, {2})}}, metadata);
     expect_equal(*cache.open(changed, DType::bf16), DType::bf16);
+}
+
+/// Other values, of the same names and shapes.
+std::vector<std::pair<std::string, Tensor>> other_tensors() {
+    auto tensors = tensors_of(DType::f32);
+    for (auto& [name, tensor] : tensors)
+        if (tensor.type() == DType::f32)
+            for (float& value : tensor.span<float>()) value = 1 - value;
+    return tensors;
+}
+
+TEST(WeightCache, AReplacedFileIsConvertedAgainThoughItHasTheOldSizeAndTime) {
+    const CapturedLog log;
+    const TempFolder folder;
+    const WeightCache cache(folder / "cache");
+    const auto large = [&](const fs::path& model) {
+        return cache.open(std::make_shared<Checkpoint>(model), DType::bf16)->find("large").value().clone();
+    };
+    const auto same = [](const Tensor& a, const Tensor& b) {
+        return std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+    };
+    const Tensor first = ramp({1025, 1027}).to(DType::bf16),
+                 second = other_tensors()[0].second.to(DType::bf16);
+    write_safetensors(folder / "other.safetensors", other_tensors());
+    const auto with_old_time = [&](const fs::path& path, const auto& replace) {
+        put_checkpoint(folder / "unet", DType::f32);
+        EXPECT_TRUE(same(large(folder / "unet"), first));
+        const auto time = fs::last_write_time(path);
+        replace();
+        fs::last_write_time(path, time);
+        EXPECT_TRUE(same(large(folder / "unet"), second));
+    };
+    const fs::path file = folder / "unet/model.safetensors";
+    with_old_time(file, [&] {  // as mv
+        fs::copy(folder / "other.safetensors", folder / "new.safetensors");
+        fs::rename(folder / "new.safetensors", file);
+    });
+    with_old_time(file, [&] {  // as cp, into the same inode
+        const std::string content = test::read(folder / "other.safetensors");
+        std::fstream(file, std::ios::binary | std::ios::in | std::ios::out)
+            .write(content.data(), static_cast<std::streamsize>(content.size()));
+    });
+
+    // a symlink to another file, as in the hub's cache
+    const auto time = fs::last_write_time(file);
+    write_safetensors(file, tensors_of(DType::f32));
+    for (const auto& blob : {file, folder / "other.safetensors"}) fs::last_write_time(blob, time);
+    fs::create_directories(folder / "linked");
+    for (int round = 0; round < 2; ++round)
+        for (const auto& [blob, expected] :
+             {std::pair(file, first), std::pair(fs::path(folder / "other.safetensors"), second)}) {
+            fs::remove(folder / "linked/model.safetensors");
+            fs::create_symlink(blob, folder / "linked/model.safetensors");
+            EXPECT_TRUE(same(large(folder / "linked"), expected)) << blob;
+        }
+}
+
+TEST(WeightCache, AnUnchangedFileIsConvertedOnce) {
+    const CapturedLog log;
+    const TempFolder folder;
+    const WeightCache cache(folder / "cache");
+    cache.open(put_checkpoint(folder / "unet", DType::f32), DType::bf16);
+    const auto once = log.text();
+    test::read(folder / "unet/model.safetensors");
+    for (int i = 0; i < 2; ++i) cache.open(std::make_shared<Checkpoint>(folder / "unet"), DType::bf16);
+    EXPECT_EQ(log.text(), once);
 }
 
 TEST(WeightCache, ListsAndClears) {

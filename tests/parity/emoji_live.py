@@ -99,6 +99,7 @@ def ours(case, folder):
         cache = path
     options = {
         "--model": MODELS / case["model"], "--steps": case["steps"], "--seed": case["seed"], "--precision": "f32",
+        "--vae-precision": "f32",
         "--cache": cache, "--out": folder / "{n}.png",
     }  # fmt: skip
     if "prompt" in case:

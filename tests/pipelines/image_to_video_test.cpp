@@ -81,7 +81,7 @@ GenerateOptions options_of(const Json& run) {
 
 Pipeline tiny_svd() {
     LoadOptions load;
-    load.precision = DType::f32;
+    load.precision = load.vae_precision = DType::f32;
     return Pipeline::from_pretrained(kFolder / "tiny-svd", load);
 }
 

@@ -113,7 +113,7 @@ GenerateOptions options_of(const Json& run) {
 /// The folder's pipeline with the run's reuse.
 Pipeline open(const Fixture& fixture) {
     LoadOptions load;
-    load.precision = DType::f32;
+    load.precision = load.vae_precision = DType::f32;
     auto pipe = Pipeline::from_pretrained(kFolder / fixture.run["model"].get<std::string>(), load);
     if (!fixture.run.contains("cache")) return pipe;
     const int steps = fixture.run["num_inference_steps"].get<int>();

@@ -14,6 +14,7 @@ inline Pipeline open_fixture(const std::string& folder, const std::string& backe
     LoadOptions options;
     options.backend = backend;
     options.precision = precision;
+    options.vae_precision = DType::f32;
     return Pipeline::from_pretrained(std::filesystem::path(REPRISE_FIXTURES) / "pipelines" / folder, options);
 }
 

@@ -99,7 +99,7 @@ def test_latents_are_those_of_the_wrapped_modules_and_of_the_library(run):
 def test_the_bundled_model_on_both_roads(cache):
     kind = diffusers.StableDiffusionXLPipeline
     theirs = opened.setdefault("emoji", quiet(kind.from_pretrained(EMOJI, dtype=torch.float32)))
-    ours = opened.setdefault("ours", quiet(reprise.Pipeline.from_pretrained(EMOJI, precision="f32")))
+    ours = opened.setdefault("ours", quiet(reprise.Pipeline.from_pretrained(EMOJI, precision="f32", vae_precision="f32")))
     for pipe in (theirs, ours):
         cachify.unprepare(pipe)
         if cache != "off":
@@ -111,7 +111,7 @@ def test_the_bundled_model_on_both_roads(cache):
 
 @pytest.mark.parametrize("folder", [name for name in CLASSES if name != "tiny-svd"])
 def test_embeddings_are_the_library_s(folder):
-    theirs, ours = pipeline(folder), reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32")
+    theirs, ours = pipeline(folder), reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32", vae_precision="f32")
     names = ["prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"]
     if "pixart" in folder:
         names = ["prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask"]
@@ -128,7 +128,7 @@ def test_embeddings_are_the_library_s(folder):
 
 @pytest.mark.parametrize("folder", CLASSES)
 def test_modules_have_the_names_and_kinds_that_the_library_gives_them(folder):
-    ours = reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32")
+    ours = reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32", vae_precision="f32")
     theirs = cachify._modules(pipeline(folder)).all()
     assert sorted(theirs) == sorted(ours.modules())
 
@@ -665,7 +665,7 @@ def test_pictures_agree_with_the_library_s():
     theirs = opened.setdefault(
         "emoji", quiet(diffusers.StableDiffusionXLPipeline.from_pretrained(EMOJI, dtype=torch.float32))
     )
-    ours = quiet(reprise.Pipeline.from_pretrained(EMOJI, precision="f32"))
+    ours = quiet(reprise.Pipeline.from_pretrained(EMOJI, precision="f32", vae_precision="f32"))
     for pipe in (theirs, ours):
         cachify.prepare(pipe, 10, DEFAULT)
     picture = ours("rocket", num_inference_steps=10, seed=7, guidance_scale=5.0).images[0]

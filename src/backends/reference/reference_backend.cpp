@@ -260,6 +260,14 @@ class ReferenceBackend final : public Backend {
         if (precision != DType::f32 && precision != DType::bf16 && precision != DType::f16)
             usage_error("the reference backend computes in f32, bf16 or f16, not in {}", name_of(precision));
     }
+    /// Constants of 16 bits in f32; others are used where they are.
+    Footprint footprint(const Graph& graph) const override {
+        Footprint result;
+        for (const Node& node : graph.nodes)
+            if (node.op == Op::constant && !is_held_as_is(node.type))
+                result.bytes += static_cast<double>(element_count(node.shape)) * sizeof(float);
+        return result;
+    }
     std::unique_ptr<Executable> compile(const Graph& graph, const CompileOptions& options) const override {
         check_precision(options.device, options.precision);
         check_types(graph, options.precision);

@@ -1,8 +1,8 @@
-#include "pipelines/working_memory.h"
+#include "backends/working_memory.h"
 
 #include <algorithm>
 
-namespace reprise::pipelines {
+namespace reprise::backends {
 
 double working_bytes(const graph::Graph& graph) {
     double largest = 0;
@@ -17,4 +17,4 @@ double working_bytes(const graph::Graph& graph) {
     return 2 * largest;
 }
 
-}  // namespace reprise::pipelines
+}  // namespace reprise::backends

@@ -1,0 +1,106 @@
+// Memory over calls with other sizes and configurations.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "backends/store.h"
+#include "core/machine.h"
+#include "pipelines/diffusion_pipeline.h"
+#include "pipelines/support.h"
+#include "reprise/reprise.h"
+
+namespace reprise {
+namespace {
+
+using reprise::testing::open_fixture;
+using reprise::testing::same_bits;
+
+/// The process's store with other limits while it lives.
+class Limited {
+  public:
+    explicit Limited(double bytes) : before_(store().limits()) { store().limit({bytes, before_.mappings}); }
+    Limited(const Limited&) = delete;
+    Limited& operator=(const Limited&) = delete;
+    ~Limited() { store().limit(before_); }
+    static backends::Store& store() { return backends::Store::of_process(); }
+
+  private:
+    backends::Store::Limits before_;
+};
+
+GenerateOptions sized(int height, int width, GuidanceMode mode = GuidanceMode::split) {
+    GenerateOptions options;
+    options.prompt = "red apple";
+    options.num_inference_steps = 1;
+    options.height = height;
+    options.width = width;
+    options.guidance_mode = mode;
+    options.decode = false;
+    return options;
+}
+
+double resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    double all = 0, resident = 0;
+    file >> all >> resident;
+    return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(Memory, SizesAreHeldWithinALimitAndDrawTheSameAgain) {
+    const auto pipe = open_fixture("tiny-sdxl");
+    const auto& denoiser = pipe.implementation().denoiser();
+    const Tensor first = pipe(sized(16, 16)).latents;
+    const double one = denoiser.held().footprint.bytes;
+    if (one == 0) GTEST_SKIP() << "this build's backend holds nothing";
+    const Limited limited(2.5 * one);
+    for (int side = 3; side < 6; ++side) pipe(sized(16, 8 * side));
+    EXPECT_EQ(denoiser.held().count, 3U);  // the one used last, and what fits beside it
+    const double resident = resident_bytes();
+    for (int side = 6; side < 12; ++side) pipe(sized(16, 8 * side));
+    EXPECT_EQ(denoiser.held().count, 3U);
+    EXPECT_LT(resident_bytes() - resident, 3 * one);  // of six more
+    EXPECT_LT(machine::mappings().value(), machine::most_mappings().value() / 2);
+    EXPECT_TRUE(same_bits(pipe(sized(16, 16)).latents, first));
+}
+
+TEST(Memory, ConfigurationsAreHeldWithinALimit) {
+    auto pipe = open_fixture("tiny-sdxl");
+    const auto& denoiser = pipe.implementation().denoiser();
+    const Limited limited(0);
+    auto options = sized(16, 16);
+    options.num_inference_steps = 4;
+    for (const char* block : {"down_blocks.1", "mid_block", "up_blocks.0"}) {
+        cachify::prepare(
+            pipe, 4,
+            cachify::parse_config(
+                fmt::format(
+                    R"([{{"wildcard_or_filter_func": "{}", "select_cache_step_func": "step % 2 != 0"}}])",
+                    block),
+                "here"));
+        pipe(options);
+        EXPECT_LE(denoiser.held().count, 1U);
+    }
+}
+
+TEST(Memory, TheSlowerWayOfGuidanceIsFreed) {
+    const auto pipe = open_fixture("tiny-sdxl");
+    pipe(sized(16, 16, GuidanceMode::automatic));
+    EXPECT_EQ(pipe.implementation().denoiser().held().count, 1U);
+}
+
+TEST(Memory, APipelineTakesItsOwnAlong) {
+    const auto before = Limited::store().held().count;
+    {
+        const auto pipe = open_fixture("tiny-sdxl");
+        auto options = sized(16, 16);
+        options.decode = true;
+        pipe(options);
+        EXPECT_EQ(Limited::store().held().count, before + 4);  // two encoders, denoiser, decoder
+    }
+    EXPECT_EQ(Limited::store().held().count, before);
+}
+
+}  // namespace
+}  // namespace reprise
