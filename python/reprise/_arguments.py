@@ -17,6 +17,10 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+from reprise import _name
+
+_name.check()  # every part of the package imports this one
+
 Check = Callable[[str, Any], Any]
 P = ParamSpec("P")
 R = TypeVar("R")
