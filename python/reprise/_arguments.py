@@ -371,7 +371,7 @@ CHECKS: dict[str, Check] = {
     "Job": _job,
     "type[Renderer]": _renderer,
     "Iterable[str] | os.PathLike[str]": _prompts_or_file,
-    'Literal["png", "parquet"]': _result_format,
+    "ResultFormat": _result_format,
     # the rest is checked where it is converted
     "int | str | Sequence[Entry]": _steps_or_config,
     "str | Sequence[Entry]": _config,
