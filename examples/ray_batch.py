@@ -1,6 +1,6 @@
 """Renders a file of prompts on a Ray cluster, or on this machine. Started again, it goes on where it was.
 
-    pip install reprise[ray]
+    pip install '.[ray]'        # in the repository's folder
     python examples/ray_batch.py --model models/emoji-sdxl --prompts prompts.txt --out pictures --steps 20 --seeds 0 1
     python examples/ray_batch.py --model /shared/sdxl --prompts prompts.txt --out run.parquet --format parquet \
         --address auto --actors 16 --cpus 8
@@ -10,7 +10,11 @@ import argparse
 from pathlib import Path
 
 import ray
-import reprise.ray
+
+try:
+    import reprise.ray
+except ModuleNotFoundError as error:
+    raise SystemExit(f"{error}: this needs the package reprise-diffusion; PyPI's `reprise` is another project") from None
 
 
 def main() -> None:

@@ -13,7 +13,9 @@ warns of goes to the logger "reprise".
 """
 
 from reprise._engine import load_core
+from reprise._name import warn_of_the_other
 
+warn_of_the_other()
 load_core()
 
 from reprise import cachify  # noqa: E402

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import operator
 import os
 import pathlib
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+from reprise import _name
+
+_name.check()  # every part of the package imports this one
 
 Check = Callable[[str, Any], Any]
 P = ParamSpec("P")
@@ -196,7 +201,8 @@ def floats(name: str, value: Any) -> Any:
         array = numpy.asarray(value)
         if array.dtype.kind not in "biuf":
             raise TypeError
-        return numpy.ascontiguousarray(array, numpy.float32).reshape(array.shape)
+        with numpy.errstate(over="ignore"):
+            return numpy.ascontiguousarray(array, numpy.float32).reshape(array.shape)
     except Exception:
         raise refused(name, value, "an array of numbers") from None
 
@@ -268,7 +274,7 @@ def _prompts_or_file(name: str, value: Any) -> Any:
     if isinstance(value, os.PathLike):
         where = path(name, value)
         if not os.path.isfile(where):
-            raise FileNotFoundError(f"{name} is {where}: there is no such file")
+            raise FileNotFoundError(f"{name} is {found(where)}: there is no such file")
         return pathlib.Path(where)
     if isinstance(value, str):
         raise refused(name, value, "a list of prompts, or a pathlib.Path of a file with a prompt on each line")
@@ -283,14 +289,32 @@ def _result_format(name: str, value: Any) -> Any:
     return value
 
 
-def _steps_or_config(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return text(name, value)
-    return value if isinstance(value, Sequence) else integer(name, value)
+def config_json(config: list[Any]) -> str:
+    """A configuration without functions as JSON."""
+    for number, entry in enumerate(config):
+        for key, value in entry.items() if isinstance(entry, dict) else [("it", entry)]:
+            try:
+                json.dumps(value, default=plain)
+            except (TypeError, ValueError, RecursionError):
+                raise refused(f"config, entry {number}: {key}", value, "a function, or what JSON has") from None
+    try:
+        return json.dumps(config, default=plain)
+    except (TypeError, ValueError):  # a key
+        raise TypeError(f"the cache configuration is {found(config)}; expected keys that are str") from None
+
+
+def _entries(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise refused(name, value, "a list of dicts")
+    return list(value)
 
 
 def _config(name: str, value: Any) -> Any:
-    return text(name, value) if isinstance(value, str) else value
+    return text(name, value) if isinstance(value, str) else _entries(name, value)
+
+
+def _steps_or_config(name: str, value: Any) -> Any:
+    return _config(name, value) if isinstance(value, (str, list, tuple, dict)) else integer(name, value)
 
 
 def _ways(name: str, value: Any) -> Any:
@@ -347,11 +371,11 @@ CHECKS: dict[str, Check] = {
     "Job": _job,
     "type[Renderer]": _renderer,
     "Iterable[str] | os.PathLike[str]": _prompts_or_file,
-    'Literal["png", "parquet"]': _result_format,
+    "ResultFormat": _result_format,
     # the rest is checked where it is converted
     "int | str | Sequence[Entry]": _steps_or_config,
     "str | Sequence[Entry]": _config,
-    "Sequence[Entry]": unchecked,
+    "Sequence[Entry]": _entries,
     "Mapping[str, str | Sequence[cachify.Entry]]": _ways,
     "ImageLike": unchecked,
     "Sequence[ImageLike]": unchecked,

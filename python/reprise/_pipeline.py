@@ -9,7 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from reprise import _core
-from reprise._arguments import Large, Positive, Seed, Shape, checked, checks_of, found, path, refused, several
+from reprise._arguments import (
+    Check,
+    Large,
+    Positive,
+    Seed,
+    Shape,
+    boolean,
+    checked,
+    checks_of,
+    found,
+    natural,
+    number,
+    path,
+    refused,
+    several,
+    text,
+    unchecked,
+)
 
 if TYPE_CHECKING:
     import numpy
@@ -271,8 +288,11 @@ class Pipeline:
     def set_progress_bar_config(self, **config: Any) -> None:
         """What tqdm's progress bar is made with, as in diffusers: `disable=True` for none. TypeError or ValueError for what
         tqdm does not take."""
-        _check_progress_bar(config)
-        self._progress_bar_config = config
+        for name in config.keys() - _BAR.keys():
+            raise TypeError(f"a progress bar has no option {name!r}")
+        self._progress_bar_config = {
+            name: None if value is None else _BAR[name](name, value) for name, value in config.items()
+        }
 
     @property
     def class_name(self) -> str:
@@ -357,7 +377,7 @@ def to_native(image: ImageLike, name: str = "image") -> _core.Image:
     elif isinstance(image, (str, os.PathLike)):
         where = path(name, image)
         if not os.path.exists(where):
-            raise FileNotFoundError(f"{where}: there is no such picture")
+            raise FileNotFoundError(f"{' '.join(where.split())}: there is no such picture")
         return _core.Image.load(where)
     elif str(getattr(image, "dtype", "")) == "uint8" and image.ndim == 3 and image.shape[2] == 3:
         height, width = image.shape[:2]
@@ -457,23 +477,16 @@ def _seed_of(generator: Any) -> int:
     return seed
 
 
-def _check_progress_bar(config: dict[str, Any]) -> None:
-    """TypeError or ValueError for what tqdm does not take: makes a bar that nobody sees."""
-    import io
-
-    from tqdm import tqdm
-
-    known = inspect.signature(tqdm.__init__).parameters
-    for name in config:
-        if name not in known or name in ("self", "iterable", "kwargs"):
-            raise TypeError(f"a progress bar has no option {name!r}")
-    try:
-        with tqdm(**{"total": 1} | config | {"file": io.StringIO(), "disable": False, "delay": 0}) as bar:
-            bar.update()
-            bar.refresh()
-    except Exception as error:
-        words = " ".join(str(error).split())
-        raise TypeError(f"set_progress_bar_config: tqdm refuses {found(config)}: {words}") from None
+#: tqdm's own options, by how they are checked.
+_BAR: dict[str, Check] = {
+    **dict.fromkeys(("desc", "unit", "bar_format", "colour"), text),
+    **dict.fromkeys(
+        ("total", "mininterval", "maxinterval", "miniters", "smoothing", "initial", "unit_divisor", "delay"), number
+    ),
+    **dict.fromkeys(("ncols", "nrows", "position"), natural),
+    **dict.fromkeys(("leave", "disable", "dynamic_ncols", "write_bytes", "gui"), boolean),
+    **dict.fromkeys(("file", "ascii", "unit_scale", "postfix", "lock_args"), unchecked),
+}
 
 
 # Arguments of a call but for those that are Python's alone.
@@ -513,7 +526,9 @@ def call_options(**arguments: Any) -> _core.GenerateOptions:
 
 def _prompt_texts(given: dict[str, Any], count: int) -> list[_core.PromptTexts]:
     """What lists say for each of the prompts. They are taken out of `given`; of a list of one its text is put back."""
-    lists = {name: given.pop(name) for name in list(given) if hasattr(_core.PromptTexts, name) and isinstance(given[name], list)}
+    lists = {
+        name: given.pop(name) for name in list(given) if hasattr(_core.PromptTexts, name) and isinstance(given[name], list)
+    }
     for name, values in lists.items():
         if len(values) != count:
             words = f"one text, or as many as there are prompts: {count}"
@@ -531,7 +546,11 @@ def _prompt_texts(given: dict[str, Any], count: int) -> list[_core.PromptTexts]:
 @checked
 def save_video(frames: Sequence[ImageLike], path: str | os.PathLike[str], fps: Positive = 7) -> None:
     """Writes frames of one size as .mp4 (H.264) or as animated, lossless .webp. ValueError for another name."""
-    _core.save_video(pictures(frames, "frames"), path, fps, [])
+    natives = pictures(frames, "frames")
+    sizes = [(frame.width, frame.height) for frame in natives]
+    if len(set(sizes)) != 1:
+        raise ValueError(f"frames are of {found(sorted(set(sizes)))}; expected at least one, and of one size")
+    _core.save_video(natives, path, fps, [])
 
 
 @checked

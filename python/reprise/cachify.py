@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from reprise import _core
-from reprise._arguments import checked
+from reprise._arguments import checked, refused
 from reprise._pipeline import Pipeline, call_options
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def prepare(
     """
     if num_inference_steps is not None and not isinstance(num_inference_steps, int):
         if config is not None:
-            raise TypeError(f"the number of steps is {num_inference_steps!r}; expected an int")
+            raise refused("num_inference_steps", num_inference_steps, "an integer")
         num_inference_steps, config = None, num_inference_steps
     if options and not isinstance(pipe, Pipeline):
         raise TypeError(f"{next(iter(options))} is an option of a call; on a pipeline of diffusers the call alone takes it")

@@ -24,6 +24,7 @@ from reprise._arguments import Natural, Positive, Seed, checked, plain, refused
 from reprise._arguments import path as path_of
 
 Row = dict[str, Any]
+ResultFormat = Literal["png", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def render(
     out: str | os.PathLike[str],
     *,
     seeds: Sequence[Seed] = (0,),
-    format: Literal["png", "parquet"] = "png",
+    format: ResultFormat = "png",
     actors: Positive = 1,
     cpus: Positive = 1,
     retries: Natural = 3,

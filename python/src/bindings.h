@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "reprise/cachify.h"
 #include "reprise/pipeline.h"
@@ -21,6 +22,9 @@ void bind_report(nb::module_& m);
 
 /// The tensor's memory as a NumPy array, which keeps it alive. Not copied.
 nb::object numpy_view(const Tensor& tensor, bool writable);
+
+/// An error's message, whatever was asked for by a name that has lines.
+std::string one_line(std::string_view message);
 
 /// The package's own checks of arguments: `reprise._arguments`.
 inline nb::module_ arguments() {

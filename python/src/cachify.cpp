@@ -122,17 +122,6 @@ nb::object from_json(const std::string& text) {
     return nb::module_::import_("json").attr("loads")(text);
 }
 
-std::string json_of(const nb::object& value) {
-    try {
-        return nb::cast<std::string>(
-            nb::module_::import_("json").attr("dumps")(value, "default"_a = arguments().attr("plain")));
-    } catch (nb::python_error& error) {
-        if (!error.matches(PyExc_TypeError)) throw;
-        wrong_type("the cache configuration has something that is neither a function nor of JSON's kinds: {}",
-                   nb::cast<std::string>(nb::str(error.value())));
-    }
-}
-
 /// The modules of a denoiser that something else runs, so that configurations and policies can be asked about
 /// them.
 class Modules {
@@ -420,7 +409,8 @@ Config config_of(const nb::handle& entries) {
         }
         plain.append(copy);
     }
-    Config config = cachify::parse_config(json_of(plain), "cache configuration");
+    const auto json = nb::cast<std::string>(arguments().attr("config_json")(plain));
+    Config config = cachify::parse_config(json, "cache configuration");
     for (std::size_t i = 0; i < config.size(); ++i) {
         if (filters[i]) config[i].wildcard_or_filter_func = std::move(*filters[i]);
         if (steps[i]) config[i].select_cache_step_func = std::move(*steps[i]);

@@ -44,6 +44,13 @@ class LoggingSink final : public spdlog::sinks::base_sink<spdlog::details::null_
 
 }  // namespace
 
+std::string one_line(std::string_view message) {
+    std::string result(message);
+    for (char& c : result)
+        if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    return result;
+}
+
 void bind_errors(nb::module_& m) {
     auto logger = std::make_shared<spdlog::logger>("reprise.python", std::make_shared<LoggingSink>());
     logger->set_level(spdlog::level::debug);
@@ -60,7 +67,7 @@ void bind_errors(nb::module_& m) {
             PyObject* type = error.kind() == ErrorKind::usage       ? PyExc_ValueError
                              : error.kind() == ErrorKind::cancelled ? cancelled
                                                                     : PyExc_RuntimeError;
-            PyErr_SetString(type, error.what());
+            PyErr_SetString(type, one_line(error.what()).c_str());
         }
     });
 }

@@ -78,7 +78,7 @@ Pipeline open(const std::filesystem::path& folder, const LoadOptions& options) {
     } catch (const Error& thrown) {
         if (!absent) throw;
         const nb::gil_scoped_acquire lock;
-        PyErr_SetString(PyExc_FileNotFoundError, thrown.what());
+        PyErr_SetString(PyExc_FileNotFoundError, one_line(thrown.what()).c_str());
         throw nb::python_error();
     }
 }

@@ -212,6 +212,15 @@ TEST(Pipeline, RefusesWhatItCannotDo) {
                 }),
                 HasSubstr("(1, 4, 8, 8)"));
     EXPECT_THAT(error_with([](auto& o) { o.prompts = {"a"}; }), HasSubstr("both a prompt and a list"));
+    EXPECT_THAT(error_with([](auto& o) { o.prompt_texts.emplace_back(); }),
+                HasSubstr("prompt_texts has 1 entries for 0 prompts"));
+    EXPECT_THAT(error_with([](auto& o) {
+                    o.callback_on_step_end = [](StepInfo& info) {
+                        info.latents = Tensor(DType::f32, {1, 4, 4, 4});
+                        return true;
+                    };
+                }),
+                HasSubstr("callback_on_step_end put latents of f32 (1, 4, 4, 4)"));
 }
 
 TEST(Pipeline, LatentsInPlaceOfTheSeed) {

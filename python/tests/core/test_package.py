@@ -1,5 +1,6 @@
 """The package as such: what importing it brings in, that its stub is that of the extension, and its pins."""
 
+import os
 import re
 import subprocess
 import sys
@@ -47,3 +48,38 @@ def test_docstrings_are_there():
             thing = getattr(thing, part)
         assert name == "__version__" or (thing.__doc__ and len(thing.__doc__) > 20), name
     assert Path(_core.__file__).suffix == ".so"
+
+
+@pytest.mark.parametrize("which", ["beside", "over"])
+def test_the_other_package_of_this_name_is_noticed(tmp_path, which):
+    """PyPI's `reprise`: installed beside this one it is warned of; where its files lie over this one's, that is said."""
+    package = tmp_path / "reprise"
+    package.mkdir()
+    for path in Path(reprise.__file__).parent.iterdir():
+        (package / path.name).symlink_to(path)
+    (tmp_path / "reprise_diffusion-0.1.0.dist-info").mkdir()
+    run = [sys.executable, "-c", "from reprise import cachify"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+
+    def errors():
+        return subprocess.run(run, env=environment, capture_output=True, text=True).stderr
+
+    assert "another project" not in errors()
+    if which == "beside":
+        (tmp_path / "reprise-1.0.0.dist-info").mkdir()
+        assert "another project's package reprise-1.0.0 is installed under the name `reprise` too" in errors()
+    else:
+        (package / "__init__.py").unlink()
+        (package / "__init__.py").write_text("__version__ = '1.0.0'\n")
+        last = errors().splitlines()[-1]
+        assert (
+            last.startswith("ImportError: ") and "is another project's, which was installed over reprise-diffusion" in last
+        )
+
+
+def test_no_document_installs_a_package_that_is_not_ours():
+    places = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*"), *ROOT.glob("python/reprise/**/*.py")]
+    texts = {path: path.read_text(encoding="utf-8") for path in places if path.is_file()}
+    assert len(texts) > 10
+    for path, text in texts.items():
+        assert not re.search(r"pip install\s+(-\S+\s+)*[\"']?reprise\b(?!-diffusion)|\breprise\[\w", text), path

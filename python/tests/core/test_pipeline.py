@@ -216,6 +216,150 @@ def test_several_prompts_and_pictures(pipe):
     assert out.latents.shape == (4, 4, 8, 8)
 
 
+def test_each_prompt_has_texts_of_its_own(pipe):
+    """A list for each of several prompts: the same as the calls one by one, with the noise of each."""
+    lists = {
+        "prompt": ["red apple", "a dog"], "prompt_2": ["on a table", "a cat"],
+        "negative_prompt": ["blue", "green"], "negative_prompt_2": ["dark", ""],
+    }  # fmt: skip
+    noise = reprise.randn((2, 4, 8, 8), 42)
+    together = pipe(**lists, **RUN, latents=noise).latents
+    for i in range(2):
+        alone = pipe(**{name: texts[i] for name, texts in lists.items()}, **RUN, latents=noise[i : i + 1]).latents
+        assert numpy.array_equal(alone[0], together[i])
+    swapped = pipe(**lists | {"negative_prompt": ("green", "blue")}, **RUN, latents=noise).latents
+    assert not numpy.array_equal(swapped[0], together[0]) and not numpy.array_equal(swapped[1], together[1])
+    embeddings = pipe.encode_prompt(**lists)
+    assert numpy.array_equal(pipe(**embeddings, **RUN, latents=noise).latents, together)
+    assert numpy.array_equal(
+        pipe(["a"], negative_prompt=["b"], **RUN).latents, pipe("a", negative_prompt="b", **RUN).latents
+    )
+    for name in ("prompt_2", "negative_prompt", "negative_prompt_2"):
+        with pytest.raises(
+            ValueError, match=f"^{name} is a list of 3; expected one text, or as many as there are prompts: 2$"
+        ):
+            pipe(["a", "b"], **{name: ["c", "d", "e"]}, **RUN)
+    with pytest.raises(ValueError, match="prompt_3 and negative_prompt_3 do not apply"):
+        pipe(["a", "b"], negative_prompt_3=["c", "d"], **RUN)
+
+
+def test_a_prompt_is_asked_for(pipe):
+    for nothing in (None, [], ()):
+        with pytest.raises(ValueError, match="^prompt is "):
+            pipe(nothing, **RUN)
+    with pytest.raises(TypeError, match=r"^prompt\[1\] is 5; expected a str$"):
+        pipe(["a", 5], **RUN)
+
+
+def test_numbers_of_numpy_are_numbers(pipe):
+    expected = pipe("red apple", width=72, **RUN).latents
+    kinds = {"num_inference_steps": numpy.int32, "seed": numpy.uint64, "guidance_scale": numpy.float32}
+    options = RUN | {name: kind(RUN[name]) for name, kind in kinds.items()}
+    found = pipe(numpy.str_("red apple"), width=numpy.array(72), **options).latents
+    assert numpy.array_equal(found, expected)
+    sizes = {"original_size": numpy.array([100, 200]), "target_size": [90, 80]}
+    pairs = {name: tuple(int(side) for side in value) for name, value in sizes.items()}
+    assert numpy.array_equal(pipe("a", **sizes, **RUN).latents, pipe("a", **pairs, **RUN).latents)
+
+
+def test_callbacks_of_diffusers_form(pipe):
+    expected, seen = pipe("red apple", **RUN), []
+
+    def look(its_pipe, step, timestep, kwargs):
+        assert its_pipe is pipe and pipe.num_timesteps == STEPS
+        seen.append((step, timestep, kwargs["latents"].copy()))
+        return kwargs
+
+    assert numpy.array_equal(pipe("red apple", **RUN, callback_on_step_end=look).latents, expected.latents)
+    assert [step for step, _, _ in seen] == list(range(STEPS))
+    timesteps = [timestep for _, timestep, _ in seen]
+    assert timesteps == sorted(timesteps, reverse=True) and timesteps[0] > timesteps[-1]
+    assert numpy.array_equal(seen[-1][2], expected.latents)
+
+    def replaced(_pipe, step, _timestep, kwargs):
+        return {"latents": kwargs["latents"].astype("float64") * 0} if step == 2 else kwargs
+
+    def in_place(_pipe, step, _timestep, kwargs):
+        if step == 2:
+            kwargs["latents"][:] = 0
+        return kwargs
+
+    def by_its_own(info):
+        if info.step == 2:
+            info.latents = numpy.zeros(info.latents.shape)
+
+    changed = [pipe("red apple", **RUN, callback_on_step_end=one).latents for one in (replaced, in_place, by_its_own)]
+    assert not numpy.array_equal(changed[0], expected.latents)
+    assert numpy.array_equal(changed[0], changed[1]) and numpy.array_equal(changed[0], changed[2])
+
+
+def test_a_call_is_interrupted_as_in_diffusers(pipe):
+    kept = []
+
+    def interrupt(its_pipe, step, _timestep, kwargs):
+        kept.append(kwargs["latents"].copy())
+        if step == 2:
+            its_pipe._interrupt = True
+        return kwargs
+
+    out = pipe("red apple", **RUN, callback_on_step_end=interrupt)
+    assert pipe.interrupt and len(kept) == len(out.report.steps) == 3 and len(out.images) == 1
+    assert numpy.array_equal(out.latents, kept[-1])
+    assert len(pipe("red apple", **RUN).report.steps) == STEPS  # the next call is not
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"callback_on_step_end": lambda a, b: None},
+            TypeError,
+            "^callback_on_step_end is .*; expected a function of a StepInfo",
+        ),
+        (
+            {"callback_on_step_end": lambda p, i, t, k: k | {"prompt_embeds": 1}},
+            TypeError,
+            "^what callback_on_step_end returned is",
+        ),
+        ({"callback_on_step_end": lambda p, i, t, k: False}, TypeError, "^what callback_on_step_end returned is False"),
+        (
+            {"callback_on_step_end": lambda p, i, t, k: {"latents": [1]}},
+            ValueError,
+            r"callback_on_step_end put latents of f32 \(1",
+        ),
+        ({"callback_on_step_end": lambda p, i, t, k: {"latents": "a"}}, TypeError, "^latents is 'a'; expected an array"),
+        (
+            {"callback_on_step_end_tensor_inputs": ["latents", "prompt_embeds"]},
+            ValueError,
+            "^callback_on_step_end_tensor_inputs is",
+        ),
+        ({"output_type": "np"}, ValueError, "^output_type is 'np'; expected 'pil' or 'latent'"),
+        ({"return_dict": False}, ValueError, "^return_dict is False"),
+        ({"generator": 5}, TypeError, "^generator is 5; expected one torch.Generator"),
+    ],
+)
+def test_what_diffusers_has_and_this_has_not_is_named(pipe, options, error, message):
+    with pytest.raises(error, match=message) as raised:
+        pipe("red apple", **RUN | {"seed": 0} | options)
+    assert "\n" not in str(raised.value)
+
+
+def test_latents_in_the_place_of_pictures(pipe):
+    out = pipe("red apple", output_type="latent", **RUN)
+    assert out.images is not None and numpy.array_equal(out.images, pipe("red apple", **RUN).latents)
+    assert out.arrays == []
+
+
+def test_what_a_pipeline_would_ignore_is_refused(pipe):
+    for name in ("scheduler", "_guidance_scale", "unet"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(pipe, name, None)
+    with pytest.raises(TypeError, match="a progress bar has no option 'disabled'"):
+        pipe.set_progress_bar_config(disabled=True)
+    with pytest.raises(TypeError, match="ncols is 'wide'"):
+        pipe.set_progress_bar_config(ncols="wide")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

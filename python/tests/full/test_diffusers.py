@@ -676,3 +676,24 @@ def test_pictures_agree_with_the_library_s():
     cachify.unprepare(theirs)
     assert reprise.psnr(picture, other) > 40
     assert numpy.asarray(picture).std() > 5
+
+
+@pytest.mark.parametrize("folder", ["tiny-sdxl", "tiny-sd", "tiny-sd3", "tiny-pixart"])
+def test_lists_and_a_generator_are_taken_as_diffusers_takes_them(folder):
+    lists = {"prompt": ["red apple", "a dog"], "negative_prompt": ["blue", "a cat"]}
+    if folder in ("tiny-sdxl", "tiny-sd3"):
+        lists |= {"prompt_2": ["on a table", "in a box"], "negative_prompt_2": ["green", "dark"]}
+    if folder == "tiny-pixart":
+        lists |= {"use_resolution_binning": False}
+    own = quiet(reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32", threads=1))
+    expected = latents(pipeline(folder), seed=7, num_images_per_prompt=2, **lists)
+    options = {"num_inference_steps": STEPS, "guidance_scale": 5.0, "num_images_per_prompt": 2, "output_type": "latent"}
+    generator = torch.Generator().manual_seed(7)
+    found = own(**lists, **options, generator=generator).images
+    assert difference(found, expected) < 1e-3
+    with pytest.raises(ValueError, match="generator was drawn from before"):
+        own(**lists, **options, generator=generator)
+    with pytest.raises(TypeError, match="^generator is "):
+        own(**lists, **options, generator=[torch.Generator(), torch.Generator()])
+    other = own(**lists | {"negative_prompt": ["a cat", "blue"]}, **options, seed=7).images
+    assert difference(other, expected) > 1e-2

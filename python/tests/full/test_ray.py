@@ -128,3 +128,53 @@ def test_everything_that_decides_a_picture_is_in_its_key():
     other = [Job("elsewhere", settings=JOB.settings), Job(JOB.model), Job(JOB.model, cache=None, settings=JOB.settings)]
     keys = {JOB.key("a", 0), JOB.key("a", 1), JOB.key("b", 0), *(job.key("a", 0) for job in other)}
     assert len(keys) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "name"),
+    [
+        ({"prompts": "red apple"}, TypeError, "prompts"),
+        ({"prompts": "prompts.txt"}, TypeError, "prompts"),
+        ({"prompts": b"red apple"}, TypeError, "prompts"),
+        ({"prompts": 5}, TypeError, "prompts"),
+        ({"prompts": ["a", 5]}, TypeError, r"prompts\[1\]"),
+        ({"prompts": Path("absent.txt")}, FileNotFoundError, "prompts"),
+        ({"seeds": 5}, TypeError, "seeds"),
+        ({"seeds": [0.5]}, TypeError, r"seeds\[0\]"),
+        ({"seeds": [2**64]}, ValueError, r"seeds\[0\]"),
+        ({"format": "jpg"}, ValueError, "format"),
+        ({"actors": 0}, ValueError, "actors"),
+        ({"cpus": 1.0}, TypeError, "cpus"),
+        ({"retries": -1}, ValueError, "retries"),
+        ({"rows_per_file": None}, TypeError, "rows_per_file"),
+        ({"renderer": JOB}, TypeError, "renderer"),
+        ({"job": "tiny-sdxl"}, TypeError, "job"),
+        ({"out": None}, TypeError, "out"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path, monkeypatch, arguments, error, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=f"^{name} is ") as raised:
+        render(**{"prompts": ["a"], "job": JOB, "out": tmp_path / "out"} | arguments)
+    assert len(str(raised.value).splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_jobs_take_what_json_has_and_numpy_s_numbers():
+    settings = {"num_inference_steps": numpy.int64(4), "original_size": (64, 64)}
+    job = Job(Path("model"), cache=[{"select_cache_step_func": range(1, 4, 2)}], settings=settings)
+    assert job == Job("model", [{"select_cache_step_func": [1, 3]}], {"num_inference_steps": 4, "original_size": [64, 64]})
+    assert job.key("a", numpy.int32(3)) == job.key("a", 3)
+    for arguments, name in (({"model": 5}, "model"), ({"cache": 5}, "cache"), ({"settings": [1]}, "settings"),
+                            ({"load": {"precision": object}}, "load")):  # fmt: skip
+        with pytest.raises(TypeError, match=f"^{name} ") as raised:
+            Job(**{"model": "m"} | arguments)
+        assert len(str(raised.value).splitlines()) == 1
+
+
+def test_seeds_of_numpy_are_seeds(cluster, expected, tmp_path):
+    summary = render(numpy.array(PROMPTS[:1]), JOB, tmp_path, seeds=numpy.arange(2))
+    assert (summary.rendered, summary.failed) == (2, [])
+    for seed in (0, 1):
+        png = (tmp_path / f"{JOB.key(PROMPTS[0], seed)}.png").read_bytes()
+        assert numpy.array_equal(pixels(png), expected[PROMPTS[0], seed])

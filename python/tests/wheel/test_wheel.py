@@ -7,7 +7,7 @@ import sys
 from conftest import ROOT
 
 USE = """
-import pathlib, sys
+import importlib.metadata, pathlib, sys
 import reprise
 from reprise import cachify
 assert pathlib.Path(reprise.__file__).is_relative_to(sys.prefix), reprise.__file__
@@ -16,6 +16,7 @@ cachify.prepare(pipe, 4, cachify.SDXL_DEFAULT_CONFIG)
 with cachify.infer(pipe):
     out = pipe("red apple", num_inference_steps=4, seed=42)
 out.images[0].save(sys.argv[2])
+assert importlib.metadata.version("reprise-diffusion") == reprise.__version__
 assert [step.reused for step in out.report.steps] == [False, True, False, True]
 libraries = {line.split()[-1] for line in open("/proc/self/maps") if "libopenvino.so" in line}
 assert libraries and all(pathlib.Path(path).is_relative_to(sys.prefix) for path in libraries), libraries
@@ -33,7 +34,7 @@ def test_the_wheel_works_by_itself(tmp_path):
     # the flags of `./check --full`'s own build, so that ccache has most objects
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-C", "cmake.define.REPRISE_WERROR=ON",
         "-C", f"build-dir={tmp_path}/build", "-w", tmp_path, ROOT)  # fmt: skip
-    (wheel,) = tmp_path.glob("reprise-*.whl")
+    (wheel,) = tmp_path.glob("reprise_diffusion-*.whl")
     assert wheel.stat().st_size < 30e6
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
