@@ -69,7 +69,11 @@ class Tuning(CommandTest):
 
     def test_tune_for_quality(self):
         found = json.loads(self.ok(self.tune("--quality", "ssim=0.2", "--json", "--out", "t.json")).stdout)
-        self.assertIn("ssim_held_out", found[0]["figures"])
+        self.assertEqual(len(found), 1)
+        figures = found[0]["figures"]
+        self.assertGreaterEqual(figures["speedup"], 1.25)
+        self.assertGreaterEqual(figures["predicted_speedup"], figures["speedup"] * (1 - 1e-5))
+        self.assertEqual(json.loads((self.work / "t.json").read_text())["evidence"]["figures"], figures)
 
     def test_tune_refuses(self):
         self.assert_refused(self.tune("--quality", "beauty=3"), USAGE, "beauty")
