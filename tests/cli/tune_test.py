@@ -10,11 +10,11 @@ from support import FIXTURES, USAGE, CommandTest
 class Tuning(CommandTest):
     def calibrate(self, *arguments, **options):
         return self.run_command("calibrate", "--model", self.model(), "--steps", 5, "--prompt", "red apple",
-                                "--seeds", 1, *arguments, **options)  # fmt: skip
+                                "--seeds", 1, "--backend", "reference", *arguments, **options)  # fmt: skip
 
     def tune(self, *arguments, model=None):
         return self.run_command("tune", "--model", model or self.model(), "--steps", 5, "--prompt", "red apple",
-                                "--pairs", 1, "--trials", 3, "--precision", "f32", *arguments)  # fmt: skip
+                                "--pairs", 1, "--trials", 3, "--backend", "reference", *arguments)  # fmt: skip
 
     def test_calibrate_writes_a_profile_that_a_policy_takes(self):
         result = self.ok(self.calibrate("--kinds", "transformer", "--out", "p.json", "--cache-out", "c.json",

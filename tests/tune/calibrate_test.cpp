@@ -14,7 +14,6 @@
 namespace reprise::tune {
 namespace {
 
-using reprise::testing::open_fixture;
 using reprise::testing::same_bits;
 using ::testing::Contains;
 using ::testing::DoubleNear;
@@ -22,6 +21,11 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Gt;
 using ::testing::HasSubstr;
+
+/// On the reference backend, which compiles nothing: the models are small.
+Pipeline open_fixture(const char* folder) {
+    return reprise::testing::open_fixture(folder, "reference");
+}
 
 Tensor tokens(const std::vector<float>& values) {
     return Tensor::from({1, static_cast<std::int64_t>(values.size() / 2), 2}, values);
