@@ -89,7 +89,17 @@ def prepare(
             raise TypeError(f"the number of steps is {num_inference_steps!r}; expected an int")
         num_inference_steps, config = None, num_inference_steps
     if config is None or isinstance(config, str):
-        config = make_policy(pipe, config or "default")
+        policy = config or "default"
+        made = make_policy(pipe, policy)
+        try:
+            _prepare(pipe, num_inference_steps, made, count)
+        except ValueError as error:  # in the policy's name: its entries are not the caller's
+            raise ValueError(f"{policy}: {error}") from None
+    else:
+        _prepare(pipe, num_inference_steps, config, count)
+
+
+def _prepare(pipe: Any, num_inference_steps: int | None, config: Sequence[Entry], count: Count) -> None:
     if isinstance(pipe, Pipeline):
         steps = num_inference_steps or pipe._native.num_inference_steps
         _core.prepare(pipe._native, steps, config, count)

@@ -20,7 +20,7 @@ namespace {
 using ::testing::HasSubstr;
 
 /// On the reference backend: a search plans and compiles many pieces, and these are so small that compiling
-/// compiling them takes longer than to run them in plain loops.
+/// them takes longer than to run them in plain loops.
 Pipeline open_fixture(const char* folder) {
     return reprise::testing::open_fixture(folder, "reference");
 }
