@@ -102,10 +102,22 @@ def prepare(
     if options and not isinstance(pipe, Pipeline):
         raise TypeError(f"{next(iter(options))} is an option of a call; on a pipeline of diffusers the call alone takes it")
     if config is None or isinstance(config, str):
-        config, said = policy_and_choice(pipe, config or "auto", num_inference_steps, options)
+        policy = config or "auto"
+        made, said = policy_and_choice(pipe, policy, num_inference_steps, options)
         if not getattr(pipe, "_progress_bar_config", {}).get("disable"):
             for line in said:
                 print(line, file=sys.stderr)
+        try:
+            _prepare(pipe, num_inference_steps, made, count, options)
+        except ValueError as error:  # in the policy's name: its entries are not the caller's
+            raise ValueError(f"{policy}: {error}") from None
+    else:
+        _prepare(pipe, num_inference_steps, config, count, options)
+
+
+def _prepare(
+    pipe: Any, num_inference_steps: int | None, config: Sequence[Entry], count: Count, options: dict[str, Any]
+) -> None:
     if isinstance(pipe, Pipeline):
         steps = num_inference_steps or pipe._native.num_inference_steps
         run = call_options(num_inference_steps=steps, **options) if options else steps

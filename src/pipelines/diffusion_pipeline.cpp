@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cachify/policies.h"
+#include "core/checks.h"
 #include "core/finite.h"
 #include "core/process_time.h"
 #include "pipelines/component.h"
@@ -86,6 +87,11 @@ void DiffusionPipeline::check_common(const GenerateOptions& options) {
         usage_error("{} steps; expected at least 1", options.num_inference_steps.value());
     if (!options.skip_guidance_layers.empty())
         usage_error("skip_guidance_layers is not supported: guidance has no third branch that skips layers");
+    check_number("guidance_scale", options.guidance_scale.value());
+    check_number("guidance_rescale", options.guidance_rescale);
+    check_number("noise_aug_strength", options.video.noise_aug_strength);
+    check_number("min_guidance_scale", options.video.min_guidance_scale);
+    check_number("max_guidance_scale", options.video.max_guidance_scale);
     if (options.guidance_rescale < 0 || options.guidance_rescale > 1)
         usage_error("guidance_rescale is {}; expected 0 to 1", options.guidance_rescale);
 }

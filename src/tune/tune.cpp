@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "core/checks.h"
 #include "core/fingerprint.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
@@ -147,7 +148,8 @@ class Tuner {
                         o_.quality.ssim);
         if (!(o_.quality.psnr >= 0 && o_.quality.psnr <= kEqual))
             usage_error("a PSNR of {} dB is asked for; expected 0 to {}", o_.quality.psnr, kEqual);
-        if (!(o_.minutes >= 0)) usage_error("{} minutes; expected 0 or more", o_.minutes);
+        check_number("minutes", o_.minutes);
+        if (o_.minutes < 0) usage_error("{} minutes; expected 0 or more", o_.minutes);
         if (base_.num_images_per_prompt != 1)
             usage_error("{} images per prompt; tuning draws one for each pair", base_.num_images_per_prompt);
     }

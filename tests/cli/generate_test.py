@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import struct
 import unittest
 
 from support import DEFAULT_REUSE, FIXTURES, USAGE, CommandTest, png_texts, safetensors
@@ -70,16 +69,13 @@ class Generate(CommandTest):
         self.ok(self.generate("--steps", 4, "--latents-out", "b", "--cache", self.config(DEFAULT_REUSE)))
         self.assertEqual((self.work / "a").read_bytes(), (self.work / "b").read_bytes())
 
-    def test_every_scheduler_and_both_guidance_modes(self):
-        names = [entry["name"] for entry in json.loads(self.ok(self.run_command("schedulers", "--json")).stdout)]
+    def test_scheduler_and_guidance_mode(self):
+        """That they are passed on: tests/pipelines runs every scheduler in both."""
+        names = {entry["name"]: entry for entry in json.loads(self.ok(self.run_command("schedulers", "--json")).stdout)}
         self.assertIn("dpm++2m-karras", names)
-        for name in ["heun", "dpm++2m-karras"]:
-            self.ok(self.generate("--steps", 4, "--scheduler", name, "--latents-out", name + ".split",
-                                  "--guidance-mode", "split"))  # fmt: skip
-            self.ok(self.generate("--steps", 4, "--scheduler", name, "--latents-out", name + ".batched"))
-            one, other = (safetensors(self.work / f"{name}.{mode}")[1] for mode in ("split", "batched"))
-            a, b = (struct.unpack(f"<{len(x) // 4}f", x) for x in (one, other))
-            self.assertLess(max(abs(x - y) for x, y in zip(a, b, strict=True)), 1e-3 * max(map(abs, b)))
+        result = self.generate("--steps", 4, "--scheduler", "heun", "--guidance-mode", "split", "--json")
+        report = json.loads(self.ok(result).stdout)
+        self.assertEqual((report["scheduler"], report["guidance_mode"]), ("HeunDiscreteScheduler", "split"))
 
     def test_mean_over_branches_finds_two_passes(self):
         mean = self.config('[{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [1], "store": "mean"}]')

@@ -10,11 +10,11 @@ from support import FIXTURES, USAGE, CommandTest
 class Tuning(CommandTest):
     def calibrate(self, *arguments, **options):
         return self.run_command("calibrate", "--model", self.model(), "--steps", 5, "--prompt", "red apple",
-                                "--seeds", 1, *arguments, **options)  # fmt: skip
+                                "--seeds", 1, "--backend", "reference", *arguments, **options)  # fmt: skip
 
     def tune(self, *arguments, model=None):
         return self.run_command("tune", "--model", model or self.model(), "--steps", 5, "--prompt", "red apple",
-                                "--pairs", 1, "--trials", 3, "--precision", "f32", *arguments)  # fmt: skip
+                                "--pairs", 1, "--trials", 3, "--backend", "reference", *arguments)  # fmt: skip
 
     def test_calibrate_writes_a_profile_that_a_policy_takes(self):
         result = self.ok(self.calibrate("--kinds", "transformer", "--out", "p.json", "--cache-out", "c.json",
@@ -69,7 +69,11 @@ class Tuning(CommandTest):
 
     def test_tune_for_quality(self):
         found = json.loads(self.ok(self.tune("--quality", "ssim=0.2", "--json", "--out", "t.json")).stdout)
-        self.assertIn("ssim_held_out", found[0]["figures"])
+        self.assertEqual(len(found), 1)
+        figures = found[0]["figures"]
+        self.assertGreaterEqual(figures["speedup"], 1.25)
+        self.assertGreaterEqual(figures["predicted_speedup"], figures["speedup"] * (1 - 1e-5))
+        self.assertEqual(json.loads((self.work / "t.json").read_text())["evidence"]["figures"], figures)
 
     def test_tune_refuses(self):
         self.assert_refused(self.tune("--quality", "beauty=3"), USAGE, "beauty")

@@ -2,12 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <thread>
 
 #include "io/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"
+#include "schedulers/registry.h"
 
 namespace reprise {
 namespace {
@@ -204,7 +207,12 @@ TEST(Pipeline, RefusesWhatItCannotDo) {
     EXPECT_THAT(error_with([](auto& o) { o.num_inference_steps = 0; }), HasSubstr("0 steps"));
     EXPECT_THAT(error_with([](auto& o) { o.num_inference_steps = 100'000; }), HasSubstr("100000"));
     EXPECT_THAT(error_with([](auto& o) { o.num_images_per_prompt = 0; }), HasSubstr("0 images"));
-    EXPECT_THAT(error_with([](auto& o) { o.guidance_rescale = 2; }), HasSubstr("guidance_rescale"));
+    EXPECT_THAT(error_with([](auto& o) { o.guidance_rescale = 2; }), HasSubstr("guidance_rescale is 2"));
+    for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL, 1e300}) {
+        EXPECT_THAT(error_with([&](auto& o) { o.guidance_scale = value; }), HasSubstr("guidance_scale is "));
+        EXPECT_THAT(error_with([&](auto& o) { o.guidance_rescale = value; }),
+                    HasSubstr("guidance_rescale is "));
+    }
     EXPECT_THAT(error_with([](auto& o) { o.scheduler = "nonsense"; }), HasSubstr("nonsense"));
     EXPECT_THAT(error_with([](auto& o) { o.clip_skip = 40; }), HasSubstr("clip_skip is 40; expected 0 to 1"));
     EXPECT_THAT(error_with([](auto& o) {
@@ -221,6 +229,24 @@ TEST(Pipeline, RefusesWhatItCannotDo) {
                     };
                 }),
                 HasSubstr("callback_on_step_end put latents of f32 (1, 4, 4, 4)"));
+}
+
+TEST(Pipeline, EverySchedulerDrawsAlikeInBothWaysOfGuidance) {
+    auto pipe = open();
+    std::vector<Tensor> seen;
+    for (const auto& entry : schedulers()) {
+        SCOPED_TRACE(entry.name);
+        auto options = apple(5);
+        options.scheduler = entry.name;
+        const auto batched = pipe(options);
+        EXPECT_EQ(batched.report.scheduler, entry.class_name);
+        EXPECT_EQ(batched.report.steps.size(), 5U);
+        for (const Tensor& other : seen) EXPECT_GT(relative_error(batched.latents, other), 1e-4);
+        seen.push_back(batched.latents);
+        options.guidance_mode = GuidanceMode::split;
+        EXPECT_LT(relative_error(pipe(options).latents, batched.latents), 1e-4);
+    }
+    EXPECT_GE(seen.size(), 8U);
 }
 
 TEST(Pipeline, LatentsInPlaceOfTheSeed) {

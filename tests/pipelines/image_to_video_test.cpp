@@ -10,25 +10,18 @@
 #include "io/json.h"
 #include "io/metrics.h"
 #include "io/safetensors.h"
+#include "pipelines/support.h"
 #include "reprise/reprise.h"
 
 namespace reprise {
 namespace {
 
+using testing::largest_difference;
+
 using ::testing::HasSubstr;
 
 const std::filesystem::path kFixtures = REPRISE_FIXTURES;
 const std::filesystem::path kFolder = kFixtures / "pipelines";
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-    double difference = 0;
-    double size = 0;
-    for (std::size_t i = 0; i < a.span<float>().size(); ++i) {
-        difference = std::max(difference, std::fabs(double{a.span<float>()[i]} - b.span<float>()[i]));
-        size = std::max(size, std::fabs(double{b.span<float>()[i]}));
-    }
-    return difference / size;
-}
 
 Json runs() {
     return load_json(kFolder / "svd_videos.json");
@@ -206,8 +199,16 @@ TEST(ImageToVideo, RefusesWhatItCannotHonour) {
     EXPECT_THAT(message([](Options& o) { o.video.num_frames = 1 << 20; }), HasSubstr("frames"));
     EXPECT_THAT(message([](Options& o) { o.video.fps = 0; }), HasSubstr("fps is 0"));
     EXPECT_THAT(message([](Options& o) { o.video.motion_bucket_id = -1; }), HasSubstr("motion_bucket_id"));
-    EXPECT_THAT(message([](Options& o) { o.video.noise_aug_strength = std::nan(""); }),
-                HasSubstr("noise_aug_strength"));
+    EXPECT_THAT(message([](Options& o) { o.video.noise_aug_strength = -1; }),
+                HasSubstr("noise_aug_strength is -1"));
+    for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL, 1e300}) {
+        EXPECT_THAT(message([&](Options& o) { o.video.noise_aug_strength = value; }),
+                    HasSubstr("noise_aug_strength is "));
+        EXPECT_THAT(message([&](Options& o) { o.video.min_guidance_scale = value; }),
+                    HasSubstr("min_guidance_scale is "));
+        EXPECT_THAT(message([&](Options& o) { o.video.max_guidance_scale = value; }),
+                    HasSubstr("max_guidance_scale is "));
+    }
     EXPECT_THAT(message([](Options& o) { o.video.decode_chunk_size = -2; }), HasSubstr("decode_chunk_size"));
     EXPECT_THAT(message([](Options& o) { o.width = 36; }), HasSubstr("width is 36"));
     EXPECT_THAT(message([](Options& o) {

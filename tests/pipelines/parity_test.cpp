@@ -2,16 +2,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "io/json.h"
 #include "io/metrics.h"
 #include "io/safetensors.h"
 #include "pipelines/picture_decoder.h"
+#include "pipelines/support.h"
 #include "reprise/reprise.h"
 
 namespace reprise {
 namespace {
+
+using testing::largest_difference;
 
 const std::filesystem::path kFolder = std::filesystem::path(REPRISE_FIXTURES) / "pipelines";
 
@@ -38,16 +40,6 @@ Fixture fixture_of(const std::string& name) {
     for (Fixture& fixture : all_fixtures())
         if (fixture.run["name"] == name) return fixture;
     throw std::runtime_error("no such run: " + name);
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-    double difference = 0;
-    double size = 0;
-    for (std::size_t i = 0; i < a.span<float>().size(); ++i) {
-        difference = std::max(difference, std::fabs(double{a.span<float>()[i]} - b.span<float>()[i]));
-        size = std::max(size, std::fabs(double{b.span<float>()[i]}));
-    }
-    return difference / size;
 }
 
 std::pair<int, int> pair_of(const Json& json) {

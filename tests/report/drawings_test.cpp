@@ -1,8 +1,10 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
+#include <regex>
 #include <set>
 
 #include "markup.h"
@@ -135,6 +137,34 @@ TEST(Chart, NeighboursDifferInShapeAndColour) {
     std::set<std::string> shapes;
     for (std::size_t n = 0; n < 8; ++n) shapes.insert(marker(n, 0, 0, 6, "class=\"c0\""));
     EXPECT_EQ(shapes.size(), 8U);
+    // a colour of its own for each, on white and on black, and the same for its whisker
+    const std::string style = svg::colour_style();
+    const auto dark_begins = style.find("prefers-color-scheme: dark");
+    ASSERT_NE(dark_begins, style.npos);
+    for (const std::string& scheme : {style.substr(0, dark_begins), style.substr(dark_begins)}) {
+        std::set<std::string> colours;
+        for (int n = 0; n < svg::kColours; ++n) {
+            std::smatch fill, stroke;
+            ASSERT_TRUE(std::regex_search(
+                scheme, fill, std::regex(fmt::format("\\.c{} \\{{ fill: (#[0-9a-f]{{6}}); \\}}", n))));
+            ASSERT_TRUE(std::regex_search(
+                scheme, stroke, std::regex(fmt::format("\\.s{} \\{{ stroke: (#[0-9a-f]{{6}}); \\}}", n))));
+            EXPECT_EQ(fill[1], stroke[1]) << n;
+            colours.insert(fill[1]);
+        }
+        EXPECT_EQ(colours.size(), 8U);
+    }
+    // in a chart, neighbours have them in turn
+    SpeedChart chart;
+    for (int i = 0; i < 8; ++i)
+        chart.points.push_back(
+            {"p" + std::to_string(i), 1.1 + 0.2 * i, 1.0 + 0.2 * i, 1.2 + 0.2 * i, 40.0 - i, 1});
+    const std::string drawing = speed_chart(chart, 880, true);
+    for (int i = 0; i < 8; ++i) {
+        EXPECT_EQ(count_of(drawing, fmt::format("class=\"c{}\" font-weight", i)), 1) << i;  // its name
+        EXPECT_EQ(count_of(drawing, fmt::format("class=\"c{}\"", i)), 2) << i;              // and its point
+        EXPECT_GE(count_of(drawing, fmt::format("class=\"whisker s{}\"", i)), 1) << i;
+    }
 }
 
 TEST(StepBars, ReusedStepsAreHollow) {

@@ -2,15 +2,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "core/generator.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"
+#include "schedulers/registry.h"
 #include "tune/changes.h"
 
 namespace reprise::tune {
 namespace {
 
-using reprise::testing::open_fixture;
 using reprise::testing::same_bits;
 using ::testing::Contains;
 using ::testing::DoubleNear;
@@ -18,6 +21,11 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Gt;
 using ::testing::HasSubstr;
+
+/// On the reference backend, which compiles nothing: the models are small.
+Pipeline open_fixture(const char* folder) {
+    return reprise::testing::open_fixture(folder, "reference");
+}
 
 Tensor tokens(const std::vector<float>& values) {
     return Tensor::from({1, static_cast<std::int64_t>(values.size() / 2), 2}, values);
@@ -122,7 +130,50 @@ TEST(Calibrate, MeasuresTheSameInBothModesOfGuidance) {
                         1e-3 * split.modules[m].change[step]);
 }
 
-// What the watch sees is what runs: the profile's change of the prediction, from predictions by other means.
+// What the watch sees is what runs: Euler's steps tell the predictions, and so how they changed.
+TEST(Calibrate, ThePredictionsAreThoseOfTheRun) {
+    auto pipe = open_fixture("tiny-sdxl");
+    auto options = two_runs();
+    options.seeds = {3};
+    options.generate.guidance_scale = 1;
+    options.generate.scheduler = "euler";
+    const auto profile = calibrate(pipe, options);
+    ASSERT_EQ(profile.output_changes.size(), 4U);
+
+    auto generate = options.generate;
+    generate.prompt = "red apple";
+    generate.seed = 3;
+    generate.decode = false;
+    std::vector<Tensor> latents = {Generator(3).randn({1, 4, 8, 8})};
+    const Config config = pipe.implementation().folder().config("scheduler");
+    const auto scheduler = make_scheduler("euler", config.json, config.file);
+    const auto sampler = scheduler->start(5);
+    for (float& value : latents[0].span<float>()) value *= sampler->init_noise_sigma();
+    generate.callback_on_step_end = [&](const StepInfo& info) {
+        latents.push_back(info.latents.clone());
+        return true;
+    };
+    pipe(generate);
+    ASSERT_EQ(latents.size(), 6U);
+    std::vector<std::vector<double>> predictions;
+    for (int step = 0; step < 5; ++step) {
+        const double slope = (step < 4 ? sampler->sigma(step + 1) : 0) - sampler->sigma(step);
+        auto& values = predictions.emplace_back();
+        const auto s = static_cast<std::size_t>(step);
+        for (std::size_t i = 0; i < latents[s].span<float>().size(); ++i)
+            values.push_back((latents[s + 1].span<float>()[i] - latents[s].span<float>()[i]) / slope);
+    }
+    for (std::size_t s = 1; s < 5; ++s) {
+        double moved = 0, before = 0;
+        for (std::size_t i = 0; i < predictions[s].size(); ++i) {
+            moved += std::abs(predictions[s][i] - predictions[s - 1][i]);
+            before += std::abs(predictions[s - 1][i]);
+        }
+        EXPECT_GT(moved, 0);
+        EXPECT_NEAR(profile.output_changes[s - 1], moved / before, 1e-3 * moved / before) << s;
+    }
+}
+
 TEST(Calibrate, LeavesThePipelineAsItWas) {
     auto pipe = open_fixture("tiny-sdxl");
     GenerateOptions options;

@@ -53,7 +53,13 @@ def test_comparisons(pipe, tmp_path):
 def test_counts_of_fewer_steps_make_a_curve(pipe):
     ways = ways_of(reprise.compare(pipe, "red apple", {"deep": "deepcache:interval=3"}, runs=1, **OPTIONS))
     fewer = [way for way in ways.values() if way["kind"] == "fewer"]
-    assert len(fewer) != 1  # none where reuse saves no time, else its neighbours too
+    counts = [way["steps"] for way in fewer]
+    equal = ways["deep"]["equal_time_steps"]
+    assert counts == sorted(set(counts)) and all(1 <= steps < STEPS for steps in counts)
+    if equal < STEPS:  # a curve around the count of equal time
+        assert len(counts) >= 2 and equal in counts
+    else:  # reuse saves no time, or less than a step
+        assert not counts or counts[-1] == STEPS - 1
     none = ways_of(reprise.compare(pipe, "red apple", {"deep": "deepcache:interval=3"}, runs=1, fewer=(), **OPTIONS))
     assert list(none) == ["full", "deep"]
 

@@ -661,6 +661,46 @@ def test_other_families(name, store):
     assert denoiser_of(pipe) is model and "_reprise" not in vars(model)
 
 
+@pytest.mark.parametrize("name", [n for n in FAMILIES if not n.startswith("UNetSpatio")])
+def test_every_policy_is_prepared_or_refused_in_its_name(name, caplog):
+    """On denoisers whose stacks have any name, and on a UNet of K blocks, which has no middle and shares its skips."""
+    if name == "UNet2DConditionModel":
+        model = diffusers.UNet2DConditionModel(
+            sample_size=16, layers_per_block=1, block_out_channels=[16, 32], down_block_types=["KDownBlock2D", "KCrossAttnDownBlock2D"],
+            up_block_types=["KCrossAttnUpBlock2D", "KUpBlock2D"], mid_block_type=None, cross_attention_dim=16, attention_head_dim=8,
+            norm_num_groups=8, time_embedding_type="fourier", resnet_time_scale_shift="scale_shift", act_fn="gelu")  # fmt: skip
+        deepest = ["down_blocks.1", "up_blocks.0"]
+    elif name in ("PixArtTransformer2DModel", "SD3Transformer2DModel"):
+        model = copy.copy(pipeline("tiny-pixart" if name.startswith("PixArt") else "tiny-sd3")).transformer
+        deepest = [f"transformer_blocks.{n}" for n in range(1, len(model.transformer_blocks) - 1)]
+    else:
+        model, _ = family_denoiser(name)
+        lists = [n for n in ("blocks", "transformer_blocks", "single_transformer_blocks") if hasattr(model, n)]
+        deepest = [f"{n}.{i}" for n in lists for i in range(len(getattr(model, n)))][1:-1]
+    pipe = Bare(model)
+    prepared = []
+    for policy in cachify.policies():
+        try:
+            cachify.prepare(pipe, 20, policy)
+        except ValueError as error:
+            assert str(error).startswith(f"{policy}: ") and "\n" not in str(error), policy
+            continue
+        prepared.append(policy)
+        cachify.unprepare(pipe)
+    assert "taylorseer" in prepared
+    assert ("deepcache" in prepared) == bool(deepest), prepared
+    if deepest:
+        config = cachify.make_policy(pipe, "deepcache")
+        decided = cachify._modules(pipe).decide(config, list(range(20)), "steps")
+        assert [rule.module for rule in decided.rules] == deepest
+    cachify.prepare(pipe, 20, "taylorseer:interval=2")
+    caplog.clear()
+    cachify.prepare(pipe, 20, [{"wildcard_or_filter_func": "*", "select_cache_step_func": "step > 50"}])
+    pipe.scheduler.set_timesteps(20)  # decided again, for the run: said once
+    assert [record.message.count("reuses nothing") for record in caplog.records] == [1]
+    cachify.unprepare(pipe)
+
+
 def test_pictures_agree_with_the_library_s():
     theirs = opened.setdefault(
         "emoji", quiet(diffusers.StableDiffusionXLPipeline.from_pretrained(EMOJI, dtype=torch.float32))
