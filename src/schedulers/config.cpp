@@ -38,6 +38,12 @@ bool SchedulerConfig::flag(const char* key, bool fallback) const {
     return value->get<bool>();
 }
 
+bool SchedulerConfig::exclusive_flag(const char* key) const {
+    const auto* value = find(key);
+    if (value != nullptr && value->is_null()) refuse(key, "expected true or false");
+    return flag(key, false);
+}
+
 int SchedulerConfig::integer(const char* key, int fallback, int least, int most) const {
     const auto* value = find(key);
     if (value == nullptr) return fallback;

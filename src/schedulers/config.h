@@ -11,14 +11,18 @@
 namespace reprise {
 
 /// Typed reading of a scheduler's configuration. A missing key has the default of diffusers' class, given
-/// by the caller; a value of another type or out of range is a usage error that names file, class and key.
-/// Keys that nobody reads are ignored, as diffusers does with those of its other schedulers.
+/// by the caller; a value of another type or out of range, and null where diffusers cannot do with None, is a
+/// usage error that names file, class and key. Keys of diffusers' other schedulers are ignored, as there.
 class SchedulerConfig {
   public:
     /// `values` must be an object and outlive this. `source` names the file.
     SchedulerConfig(const nlohmann::json& values, std::string_view class_name, std::string_view source);
 
-    bool flag(const char* key, bool fallback) const;
+    /// The value as it stands; null pointer when the key is missing.
+    const nlohmann::json* find(const char* key) const;
+    bool flag(const char* key, bool fallback) const;  ///< null is false, as Python's None
+    /// One of several of which at most one may be set. diffusers adds them up, so that null is an error.
+    bool exclusive_flag(const char* key) const;
     int integer(const char* key, int fallback, int least, int most) const;
     double number(const char* key, double fallback) const;
     /// Nothing when the key is missing or null.
@@ -46,7 +50,6 @@ class SchedulerConfig {
     void refuse_flags(std::initializer_list<const char*> keys) const;
 
   private:
-    const nlohmann::json* find(const char* key) const;
     std::string text(const char* key, std::string_view fallback) const;
 
     const nlohmann::json& values_;

@@ -192,7 +192,8 @@ class DpmSolverScheduler final : public Scheduler {
                                                      {{"dpmsolver++", Algorithm::dpm_plus},
                                                       {"dpmsolver", Algorithm::dpm},
                                                       {"sde-dpmsolver++", Algorithm::sde_dpm_plus},
-                                                      {"sde-dpmsolver", Algorithm::sde_dpm}});
+                                                      {"sde-dpmsolver", Algorithm::sde_dpm},
+                                                      {"deis", Algorithm::dpm_plus}});  // DEIS's
         solver_.order = config.integer("solver_order", 2, 1, 3);
         if (solver_.order == 3 && solver_.algorithm == Algorithm::sde_dpm)
             config.refuse("solver_order", "algorithm_type sde-dpmsolver has orders 1 and 2");
@@ -206,12 +207,15 @@ class DpmSolverScheduler final : public Scheduler {
         solver_.euler_at_final = config.flag("euler_at_final", false);
         solver_.end_at_zero =
             config.choice<bool>("final_sigmas_type", "zero", {{"zero", true}, {"sigma_min", false}});
-        if (solver_.end_at_zero && !solver_.predicts_sample())
-            config.refuse("final_sigmas_type", "algorithm_type dpmsolver and sde-dpmsolver need sigma_min");
+        const bool needs_least =
+            !solver_.predicts_sample() || config.optional_text("algorithm_type") == "deis";
+        if (solver_.end_at_zero && needs_least)
+            config.refuse("final_sigmas_type",
+                          "algorithm_type dpmsolver, sde-dpmsolver and deis need sigma_min");
         solver_.thresholding = read_thresholding(config);
-        if (config.optional_text("variance_type"))
-            config.refuse("variance_type", "models that predict a variance are not supported; expected null");
+        refuse_learned_variance(config);
         spacing_ = read_spacing(config);
+        bounds_ = read_sigma_bounds(config);
         timestep_spacing_ = read_timestep_spacing(config, "linspace");
         steps_offset_ = read_steps_offset(config, schedule_);
         last_timestep_ = clipped_length(config);
@@ -223,6 +227,14 @@ class DpmSolverScheduler final : public Scheduler {
     bool stochastic() const override { return solver_.stochastic(); }
 
   private:
+    /// Other variances are DDPMScheduler's and mean nothing here.
+    void refuse_learned_variance(const SchedulerConfig& config) const {
+        const auto* variance = config.find("variance_type");
+        const bool learned = variance != nullptr && (*variance == "learned" || *variance == "learned_range");
+        if (learned && solver_.prediction == PredictionType::epsilon)
+            config.refuse("variance_type", "models that predict a variance are not supported; expected null");
+    }
+
     static Spacing read_spacing(const SchedulerConfig& config) {
         const auto sigma_spacing = read_sigma_spacing(config);
         if (sigma_spacing == SigmaSpacing::karras) return Spacing::karras;
@@ -282,15 +294,15 @@ class DpmSolverScheduler final : public Scheduler {
 
     /// Lu's spacing, uniform in lambda, has the exponential one's noise levels.
     std::vector<double> rescaled_sigmas(int count) const {
-        const double least = schedule_.sigmas.front();
-        const double most = schedule_.sigmas.back();
-        return spacing_ == Spacing::karras ? karras_sigmas(least, most, count)
-                                           : exponential_sigmas(least, most, count);
+        const auto spacing = spacing_ == Spacing::karras ? SigmaSpacing::karras : SigmaSpacing::exponential;
+        return spaced_sigmas(spacing, spacing_ == Spacing::lu ? SigmaBounds{} : bounds_,
+                             schedule_.sigmas.front(), schedule_.sigmas.back(), count);
     }
 
     NoiseSchedule schedule_;
     DpmSettings solver_;
     Spacing spacing_;
+    SigmaBounds bounds_;
     TimestepSpacing timestep_spacing_;
     int steps_offset_;
     int last_timestep_;

@@ -44,8 +44,7 @@ class EulerScheduler final : public Scheduler {
         settings_.timestep_spacing = read_timestep_spacing(config, "linspace");
         settings_.steps_offset = read_steps_offset(config, schedule_);
         settings_.sigma_spacing = read_sigma_spacing(config);
-        settings_.sigma_min = read_sigma_bound(config, "sigma_min");
-        settings_.sigma_max = read_sigma_bound(config, "sigma_max");
+        settings_.bounds = read_sigma_bounds(config);
         settings_.log_linear =
             config.choice<bool>("interpolation_type", "linear", {{"linear", false}, {"log_linear", true}});
         settings_.end_at_sigma_min =

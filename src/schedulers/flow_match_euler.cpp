@@ -43,8 +43,11 @@ class FlowMatchEulerScheduler final : public Scheduler {
           shift_(config.number("shift", 1.0)),
           shift_terminal_(config.optional_number("shift_terminal")),
           spacing_(read_sigma_spacing(config)),
+          bounds_(read_sigma_bounds(config)),
           stochastic_(config.flag("stochastic_sampling", false)) {
         config.refuse_flags({"use_dynamic_shifting", "invert_sigmas"});
+        // It is that of dynamic shifting, but diffusers checks it always.
+        config.choice<bool>("time_shift_type", "exponential", {{"exponential", true}, {"linear", true}});
         if (!(shift_ > 0.0 && shift_ < 1e6)) config.refuse("shift", "expected a number above 0");
         if (shift_terminal_ && !(*shift_terminal_ >= 0.0 && *shift_terminal_ < 1.0))
             config.refuse("shift_terminal", "expected a number from 0 to below 1, or null");
@@ -73,9 +76,8 @@ class FlowMatchEulerScheduler final : public Scheduler {
             if (!(factor > 0.0)) usage_error("{}: shift_terminal needs at least 2 steps", name());
             for (auto& sigma : levels) sigma = 1.0 - (1.0 - sigma) / factor;
         }
-        if (spacing_ == SigmaSpacing::karras) levels = karras_sigmas(levels.back(), levels.front(), count);
-        if (spacing_ == SigmaSpacing::exponential)
-            levels = exponential_sigmas(levels.back(), levels.front(), count);
+        if (spacing_ != SigmaSpacing::as_timesteps)
+            levels = spaced_sigmas(spacing_, bounds_, levels.back(), levels.front(), count);
         auto sigmas = to_floats(levels);
         auto timesteps = sigmas;
         for (auto& timestep : timesteps) timestep *= train;
@@ -87,6 +89,7 @@ class FlowMatchEulerScheduler final : public Scheduler {
     double shift_;
     std::optional<double> shift_terminal_;
     SigmaSpacing spacing_;
+    SigmaBounds bounds_;
     bool stochastic_;
 };
 

@@ -86,6 +86,7 @@ class HeunScheduler final : public Scheduler {
         settings_.timestep_spacing = read_timestep_spacing(config, "linspace");
         settings_.steps_offset = read_steps_offset(config, schedule_);
         settings_.sigma_spacing = read_sigma_spacing(config);
+        settings_.bounds = read_sigma_bounds(config);
     }
 
     std::string_view name() const override { return "HeunDiscreteScheduler"; }

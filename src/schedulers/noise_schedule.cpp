@@ -81,13 +81,12 @@ std::vector<float> read_betas(const SchedulerConfig& config, const NoiseSchedule
     constexpr int kMostTimesteps = 1'000'000;
     const int count = config.integer("num_train_timesteps", 1000, 2, kMostTimesteps);
     std::vector<float> betas;
-    const char* source = "beta_end";
+    const char* source = "trained_betas";
     if (const auto trained = config.optional_numbers("trained_betas")) {
         if (trained->size() != static_cast<std::size_t>(count))
             config.refuse("trained_betas",
                           fmt::format("{} values, but num_train_timesteps is {}", trained->size(), count));
         betas = to_floats(*trained);
-        source = "trained_betas";
     } else {
         const double start = config.number("beta_start", traits.beta_start);
         const double end = config.number("beta_end", traits.beta_end);
@@ -103,6 +102,10 @@ std::vector<float> read_betas(const SchedulerConfig& config, const NoiseSchedule
                       "beta_schedule", "linear",
                       {{"linear", linear}, {"scaled_linear", scaled_linear}, {"squaredcos_cap_v2", cosine}});
         betas = make_betas(schedule, start, end, count);
+        if (schedule == linear || schedule == scaled_linear)
+            source = start > 0.0 && start < 1.0 ? "beta_end" : "beta_start";
+        else
+            source = "beta_schedule";
     }
     for (const float beta : betas)
         if (!(beta > 0.0F && beta < 1.0F)) config.refuse(source, "every beta must lie between 0 and 1");

@@ -9,18 +9,29 @@
 namespace reprise {
 
 SigmaSpacing read_sigma_spacing(const SchedulerConfig& config) {
-    config.refuse_flags({"use_beta_sigmas"});
-    const bool karras = config.flag("use_karras_sigmas", false);
-    const bool exponential = config.flag("use_exponential_sigmas", false);
+    if (config.exclusive_flag("use_beta_sigmas")) config.refuse_flags({"use_beta_sigmas"});
+    const bool karras = config.exclusive_flag("use_karras_sigmas");
+    const bool exponential = config.exclusive_flag("use_exponential_sigmas");
     if (karras && exponential) config.refuse("use_exponential_sigmas", "use_karras_sigmas is set too");
     if (karras) return SigmaSpacing::karras;
     return exponential ? SigmaSpacing::exponential : SigmaSpacing::as_timesteps;
 }
 
-std::optional<double> read_sigma_bound(const SchedulerConfig& config, const char* key) {
-    const auto sigma = config.optional_number(key);
-    if (sigma && !(*sigma > 0.0 && *sigma < 1e30)) config.refuse(key, "expected a number above 0");
-    return sigma;
+SigmaBounds read_sigma_bounds(const SchedulerConfig& config) {
+    const auto read = [&](const char* key) {
+        const auto sigma = config.optional_number(key);
+        if (sigma && !(*sigma > 0.0 && *sigma < 1e30)) config.refuse(key, "expected a number above 0");
+        return sigma;
+    };
+    return {read("sigma_min"), read("sigma_max")};
+}
+
+std::vector<double> spaced_sigmas(SigmaSpacing spacing, const SigmaBounds& bounds, double schedule_least,
+                                  double schedule_most, int count) {
+    const double least = bounds.least.value_or(schedule_least);
+    const double most = bounds.most.value_or(schedule_most);
+    return spacing == SigmaSpacing::karras ? karras_sigmas(least, most, count)
+                                           : exponential_sigmas(least, most, count);
 }
 
 SigmaTable make_sigma_table(const SigmaSettings& settings, const NoiseSchedule& schedule, int count) {
@@ -35,10 +46,7 @@ SigmaTable make_sigma_table(const SigmaSettings& settings, const NoiseSchedule& 
         for (const double timestep : timesteps) sigmas.push_back(interpolate(timestep, schedule.sigmas));
     }
     if (settings.sigma_spacing != SigmaSpacing::as_timesteps) {
-        const double least = settings.sigma_min.value_or(sigmas.back());
-        const double most = settings.sigma_max.value_or(sigmas.front());
-        sigmas = settings.sigma_spacing == SigmaSpacing::karras ? karras_sigmas(least, most, count)
-                                                                : exponential_sigmas(least, most, count);
+        sigmas = spaced_sigmas(settings.sigma_spacing, settings.bounds, sigmas.back(), sigmas.front(), count);
         const auto log_sigmas = schedule.log_sigmas();
         timesteps.clear();
         for (const double sigma : sigmas) timesteps.push_back(sigma_to_timestep(sigma, log_sigmas));

@@ -10,13 +10,19 @@ namespace reprise {
 
 enum class SigmaSpacing { as_timesteps, karras, exponential };
 
+/// Ends of the Karras and exponential spacings, else the schedule's own. They are keys of
+/// EulerDiscreteScheduler; diffusers' other schedulers that have these spacings read them too where a
+/// configuration has them.
+struct SigmaBounds {
+    std::optional<double> least, most;
+};
+
 /// How the Euler, Euler ancestral and Heun schedulers choose their noise levels.
 struct SigmaSettings {
     TimestepSpacing timestep_spacing = TimestepSpacing::linspace;
     int steps_offset = 0;
     SigmaSpacing sigma_spacing = SigmaSpacing::as_timesteps;
-    std::optional<double> sigma_min;  ///< ends of the Karras and exponential spacings; else the schedule's
-    std::optional<double> sigma_max;
+    SigmaBounds bounds;
     bool log_linear = false;            ///< interpolate between the schedule's ends in log sigma
     bool end_at_sigma_min = false;      ///< the last level is the schedule's least, not 0
     bool continuous_timesteps = false;  ///< timesteps are log(sigma) / 4, as EDM's
@@ -28,10 +34,13 @@ struct SigmaTable {
     float init_noise_sigma;
 };
 
-/// Which of use_karras_sigmas and use_exponential_sigmas is set; refuses both and use_beta_sigmas.
+/// Which of use_karras_sigmas and use_exponential_sigmas is set; refuses both, use_beta_sigmas, and null.
 SigmaSpacing read_sigma_spacing(const SchedulerConfig& config);
-/// A number above 0, or nothing.
-std::optional<double> read_sigma_bound(const SchedulerConfig& config, const char* key);
+/// sigma_min and sigma_max: numbers above 0, or nothing.
+SigmaBounds read_sigma_bounds(const SchedulerConfig& config);
+/// `count` descending levels of the Karras or exponential spacing.
+std::vector<double> spaced_sigmas(SigmaSpacing spacing, const SigmaBounds& bounds, double schedule_least,
+                                  double schedule_most, int count);
 
 SigmaTable make_sigma_table(const SigmaSettings& settings, const NoiseSchedule& schedule, int count);
 

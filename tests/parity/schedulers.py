@@ -64,7 +64,8 @@ def cases() -> list[tuple[str, dict, list[int]]]:
         (SDXL_EULER, ALL_STEPS), ({}, SOME_STEPS), ({**SD, **LINSPACE, **V}, SOME_STEPS),
         ({**SD, **TRAILING, **SAMPLE}, SOME_STEPS), ({**SD, **KARRAS}, ALL_STEPS),
         ({**SD, **EXPONENTIAL}, SOME_STEPS), ({"beta_schedule": "exp"}, SOME_STEPS), (COSINE, SOME_STEPS),
-        ({**SD, "clip_sample": True, "clip_sample_range": 1.5}, SOME_STEPS),
+        ({**SD, "clip_sample": True, "clip_sample_range": 1.5}, SOME_STEPS), (SVD, SOME_STEPS),
+        ({**SD, **EXPONENTIAL, "sigma_min": 0.05, "sigma_max": 12.0}, SOME_STEPS),
     ]  # fmt: skip
     ddim = [
         (SDXL_EULER, ALL_STEPS), ({}, SOME_STEPS), ({**SD15_PNDM, **V}, SOME_STEPS),
@@ -99,6 +100,11 @@ def cases() -> list[tuple[str, dict, list[int]]]:
         ({**SD, "algorithm_type": "sde-dpmsolver", **MIN}, SOME_STEPS),
         ({**SD, "algorithm_type": "sde-dpmsolver", **MIN, "solver_type": "heun"}, [21]),
         ({**SD, "_class_name": "UniPCMultistepScheduler", "solver_type": "bh2"}, [5]),
+        ({**SD, "_class_name": "DEISMultistepScheduler", "solver_type": "logrho", "algorithm_type": "deis", **MIN}, [5]),
+        ({**SD, "_class_name": "DDPMScheduler", "variance_type": "fixed_small", "clip_sample": True}, [5]),
+        (SVD, SOME_STEPS), ({**SD, **EXPONENTIAL, "sigma_min": 0.05, "sigma_max": 12.0}, SOME_STEPS),
+        ({**SD, "use_lu_lambdas": True, "sigma_min": 0.05, "sigma_max": 12.0}, SOME_STEPS),
+        ({**SD, "beta_end": 0.5, "_use_default_values": ["beta_end"]}, [5]),
     ]
     pndm = [
         (SD15_PNDM, ALL_STEPS), ({**SD15_PNDM, **V}, SOME_STEPS), ({**SD15_PNDM, **TRAILING}, SOME_STEPS),
@@ -109,6 +115,7 @@ def cases() -> list[tuple[str, dict, list[int]]]:
         ({}, ALL_STEPS), ({"shift": 3.0}, ALL_STEPS), ({"shift": 3.0, "shift_terminal": 0.1}, SOME_STEPS),
         ({"shift": 3.0, **KARRAS}, SOME_STEPS), ({"shift": 2.5, **EXPONENTIAL}, SOME_STEPS),
         ({"shift": 3.0, "stochastic_sampling": True}, SOME_STEPS), ({"num_train_timesteps": 500}, SOME_STEPS),
+        ({**KARRAS, "sigma_min": 0.05, "sigma_max": 0.9}, SOME_STEPS),
     ]  # fmt: skip
     classes = {
         "EulerDiscreteScheduler": euler, "EulerAncestralDiscreteScheduler": ancestral,

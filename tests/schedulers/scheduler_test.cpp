@@ -150,6 +150,24 @@ TEST(Config, WhatIsNotSupportedIsRefusedByName) {
                 HasSubstr("use_dynamic_shifting"));
     EXPECT_THAT(refusal("flow_match_euler", {{"invert_sigmas", true}}), HasSubstr("invert_sigmas"));
     EXPECT_NO_THROW(make_scheduler("dpm++2m", {{"variance_type", nullptr}, {"use_flow_sigmas", false}}, "s"));
+    EXPECT_NO_THROW(make_scheduler("dpm++2m", {{"variance_type", "fixed_small"}}, "s"));  // DDPM's
+    EXPECT_THAT(refusal("dpm++2m", {{"algorithm_type", "deis"}}), HasSubstr("sigma_min"));
+    EXPECT_THAT(refusal("flow_match_euler", {{"time_shift_type", "other"}}), HasSubstr("time_shift_type"));
+    EXPECT_THAT(refusal("heun", {{"beta_start", 0}}), HasSubstr("beta_start is 0"));
+}
+
+TEST(Config, NullIsNotAbsent) {
+    for (const char* name : {"euler", "heun", "dpm++2m", "flow_match_euler"})
+        for (const char* key : {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"})
+            EXPECT_THAT(refusal(name, {{key, nullptr}}), HasSubstr(key));
+    EXPECT_THAT(refusal("euler", {{"_use_default_values", nullptr}}), HasSubstr("_use_default_values"));
+}
+
+TEST(Config, ValuesThatWereDefaultsAreNotTaken) {  // as in diffusers' from_config
+    const json config{{"beta_end", 0.5}, {"_use_default_values", {"beta_end"}}};
+    EXPECT_EQ(testing::relative_error(run(*make_scheduler("euler", config, "s.json"), 4),
+                                      run(*make_scheduler("euler", json::object(), "s.json"), 4)),
+              0.0);
 }
 
 TEST(Config, AnInfiniteClipIsNone) {  // as DPM-Solver's own default; io reads Python's -Infinity so
