@@ -107,10 +107,10 @@ ImageText video_text(const Options& o, const Session& session, const GenerateOut
 
 void report(Context& context, const RunReport& run, double load_seconds) {
     context.terminal.note(run.summary);
-    context.terminal.note(fmt::format(
-        "load {}, picture {}, compile {}, denoise {}, decode {}", report::human_seconds(load_seconds),
-        report::human_seconds(run.text_seconds), report::human_seconds(run.compile_seconds),
-        report::human_seconds(run.denoise_seconds), report::human_seconds(run.decode_seconds)));
+    context.terminal.note(fmt::format("load {}, picture {}, compile {}, denoise {}, decode {}",
+                                      human_seconds(load_seconds), human_seconds(run.text_seconds),
+                                      human_seconds(run.compile_seconds), human_seconds(run.denoise_seconds),
+                                      human_seconds(run.decode_seconds)));
 }
 
 void run(Context& context, const Options& o) {

@@ -74,7 +74,6 @@ nlohmann::ordered_json to_json(const Measured& m, const Session& session, const 
 }
 
 std::string to_text(const Measured& m, const Session& session, const MemoryWatch& memory) {
-    using report::human_bytes, report::human_seconds;
     const auto line = [](const report::Spread& s) {
         return fmt::format("{}  ({} .. {})", human_seconds(s.median), human_seconds(s.low),
                            human_seconds(s.high));
@@ -90,9 +89,9 @@ std::string to_text(const Measured& m, const Session& session, const MemoryWatch
     table.add({"full step", line(full)});
     if (reused.high > 0) {
         table.add({"reused step", line(reused)});
-        table.add({"reused / full", fmt::format("{} of the time, {} of the FLOPs",
-                                                report::percent(reused.median / full.median),
-                                                report::percent(share(m.runs.back(), true)))});
+        table.add({"reused / full",
+                   fmt::format("{} of the time, {} of the FLOPs", percent(reused.median / full.median),
+                               percent(share(m.runs.back(), true)))});
     }
     table.add({"all steps", line(totals(m.runs, &RunReport::denoise_seconds))});
     if (decode.high > 0) table.add({"decode", line(decode)});

@@ -63,10 +63,10 @@ ImageText picture_text(const Settings& settings, const std::string& prompt, std:
 void report(Context& context, const GenerateOutput& output, double load_seconds) {
     const RunReport& run = output.report;
     context.terminal.note(run.summary);
-    context.terminal.note(fmt::format(
-        "load {}, text {}, compile {}, denoise {}, decode {}", report::human_seconds(load_seconds),
-        report::human_seconds(run.text_seconds), report::human_seconds(run.compile_seconds),
-        report::human_seconds(run.denoise_seconds), report::human_seconds(run.decode_seconds)));
+    context.terminal.note(fmt::format("load {}, text {}, compile {}, denoise {}, decode {}",
+                                      human_seconds(load_seconds), human_seconds(run.text_seconds),
+                                      human_seconds(run.compile_seconds), human_seconds(run.denoise_seconds),
+                                      human_seconds(run.decode_seconds)));
 }
 
 void run(Context& context, const Options& o) {

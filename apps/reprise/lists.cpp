@@ -85,21 +85,20 @@ void list_cache(bool json) {
     for (const auto& entry : entries) {
         total += static_cast<double>(entry.bytes);
         const auto time = fmt::localtime(std::chrono::system_clock::to_time_t(entry.last_use));
-        table.add({fmt::format("{:%Y-%m-%d %H:%M}", time),
-                   report::human_bytes(static_cast<double>(entry.bytes)), entry.precision, entry.source});
+        table.add({fmt::format("{:%Y-%m-%d %H:%M}", time), human_bytes(static_cast<double>(entry.bytes)),
+                   entry.precision, entry.source});
     }
     if (entries.empty())
         print(fmt::format("nothing in {}\n", cache.folder().string()));
     else
-        print(table.text() +
-              fmt::format("\n{} in {}\n", report::human_bytes(total), cache.folder().string()));
+        print(table.text() + fmt::format("\n{} in {}\n", human_bytes(total), cache.folder().string()));
 }
 
 void clear_cache() {
     const WeightCache cache;
     const auto cleared = cache.clear();
     print(fmt::format("{} file{} removed from {}, {} freed\n", cleared.files, cleared.files == 1 ? "" : "s",
-                      cache.folder().string(), report::human_bytes(static_cast<double>(cleared.bytes))));
+                      cache.folder().string(), human_bytes(static_cast<double>(cleared.bytes))));
 }
 
 }  // namespace

@@ -144,7 +144,7 @@ double Terminal::seconds_left() const {
 std::string Terminal::bar() const {
     const auto total = static_cast<std::size_t>(steps_.back().num_steps);
     const std::string tail = steps_.size() < total ? fmt::format(" {}/{}  {} left", steps_.size(), total,
-                                                                 report::human_seconds(seconds_left()))
+                                                                 human_seconds(seconds_left()))
                                                    : fmt::format(" {}/{}", total, total);
     const std::string head = title_.empty() ? "" : title_ + ": ";
     const std::size_t room = columns() - std::min(columns() - 1, head.size() + tail.size() + 2);
@@ -173,7 +173,7 @@ void Terminal::step(const StepInfo& info) {
         draw(bar());
     else if (title_.empty())
         write(fmt::format("step {}/{}  {}  {}\n", info.step + 1, info.num_steps,
-                          info.reused ? "reused" : "full  ", report::human_seconds(info.seconds)));
+                          info.reused ? "reused" : "full  ", human_seconds(info.seconds)));
 }
 
 void Terminal::end() {
@@ -182,7 +182,7 @@ void Terminal::end() {
     if (loudness_ != Loudness::quiet && !title_.empty() && !steps_.empty()) {
         double seconds = 0;
         for (const StepInfo& info : steps_) seconds += info.seconds;
-        write(fmt::format("{}: {} steps in {}\n", title_, steps_.size(), report::human_seconds(seconds)));
+        write(fmt::format("{}: {} steps in {}\n", title_, steps_.size(), human_seconds(seconds)));
     }
     title_.clear();
     expected_.clear();

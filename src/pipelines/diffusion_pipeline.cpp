@@ -8,6 +8,7 @@
 #include "core/checks.h"
 #include "core/finite.h"
 #include "core/process_time.h"
+#include "core/quantities.h"
 #include "pipelines/component.h"
 #include "pipelines/identity.h"
 #include "reprise/error.h"
@@ -81,8 +82,9 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
 }
 
 void DiffusionPipeline::check_common(const GenerateOptions& options) {
-    if (options.num_images_per_prompt < 1)
-        usage_error("{} images per prompt; expected at least 1", options.num_images_per_prompt);
+    constexpr int kMostImages = 1'000'000;
+    if (options.num_images_per_prompt < 1 || options.num_images_per_prompt > kMostImages)
+        usage_error("{} images per prompt; expected 1 to {}", options.num_images_per_prompt, kMostImages);
     if (options.num_inference_steps.value() < 1)
         usage_error("{} steps; expected at least 1", options.num_inference_steps.value());
     if (!options.skip_guidance_layers.empty())
@@ -212,9 +214,23 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
     double share = 0;
     int share_count = 0;
     std::size_t made = 0;  // evaluations
+    // Of many pictures even the first step takes long: what all steps take is said as soon as it is known.
+    constexpr std::size_t kManyPictures = 4;
+    std::function<void(std::size_t)> first_estimate;
+    if (start.pictures.size() >= kManyPictures)
+        first_estimate = [&, at_first = begin](std::size_t done) mutable {
+            if (done == 1) at_first = Clock::now();  // which also warms up
+            if (done != 2) return;
+            const double all = seconds_since(at_first) * static_cast<double>(start.pictures.size()) *
+                               static_cast<double>(evaluations.size());
+            phase(options, fmt::format("denoise {} pictures, about {} in full", start.pictures.size(),
+                                       human_seconds(all)));
+        };
     for (std::size_t e = 0; e < evaluations.size(); ++e) {
         if (share_count == 0) info.timestep = evaluations[e].timestep;
-        const auto halves = run.evaluate(sampler->scale_model_input(latents, static_cast<int>(e)));
+        const auto halves =
+            run.evaluate(sampler->scale_model_input(latents, static_cast<int>(e)), first_estimate);
+        first_estimate = nullptr;
         for (std::size_t h = 0; h < halves.size(); ++h)
             if (!is_finite(halves[h]))
                 refuse(halves[h], prediction_of(halves.size(), h), evaluations[e].step, info.num_steps, run);

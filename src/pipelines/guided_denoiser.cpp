@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "cachify/units.h"
+#include "core/machine.h"
+#include "core/quantities.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -284,6 +286,26 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
     return mode;
 }
 
+namespace {
+
+/// Usage error for more pictures than fit into memory together: each has slots and scratch memory of its own.
+void check_memory(const cachify::Plan& plan, std::size_t pictures) {
+    if (pictures < 2) return;
+    double one = static_cast<double>(plan.program.kept_bytes() + plan.program.prologue_bytes() +
+                                     plan.program.scratch_bytes());
+    for (const graph::NodeId id : plan.extended.graph.inputs) {
+        const auto& input = plan.extended.graph[id];
+        one += static_cast<double>(element_count(input.shape)) * static_cast<double>(size_of(input.type));
+    }
+    const double all = one * static_cast<double>(pictures);
+    const auto available = machine::available_bytes();
+    if (available && all > *available)
+        usage_error("{} pictures at once take at least {}, {} are free; draw fewer at a time", pictures,
+                    human_bytes(all), human_bytes(*available));
+}
+
+}  // namespace
+
 GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vector<Evaluation>& evaluations,
                                           const std::vector<Branches>& pictures,
                                           const std::function<void(std::string_view)>& on_phase) const {
@@ -298,6 +320,7 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     run.reuse_ = reuses();
     if (watch) run.watched_.emplace(*this->graph(graph_shape(resolved)), *watch);
     run.full_flops_ = run.plan().cost_of_full().flops;
+    check_memory(run.plan(), pictures.size());
     run.modes_.assign(pictures.size(), 0);
     const models::DenoiserTraits traits = denoiser_->traits();
     for (const Branches& branches : pictures) {
@@ -418,18 +441,19 @@ void GuidedDenoiser::Run::restart() {
     }
 }
 
-std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample) {
+std::vector<Tensor> GuidedDenoiser::Run::evaluate(const Tensor& sample,
+                                                  const std::function<void(std::size_t)>& on_picture) {
     std::vector<Tensor> predictions;
     flops_share_ = 0;
     reused_modules_.clear();
     for (std::size_t p = 0; p < generations_.size(); ++p) {
         const auto row = static_cast<std::int64_t>(p);
         const auto own = predictions_of(p, sample.rows(row, row + 1));
-        for (std::size_t h = 0; h < own.size(); ++h)
-            if (p == 0)
-                predictions.push_back(own[h]);
-            else
-                predictions[h] = joined(predictions[h], own[h]);
+        for (std::size_t h = 0; h < own.size(); ++h) {
+            if (h == predictions.size()) predictions.emplace_back(own[h].type(), sample.shape());
+            std::memcpy(predictions[h].rows(row, row + 1).data(), own[h].data(), own[h].bytes());
+        }
+        if (on_picture) on_picture(p + 1);
     }
     ++next_;
     return predictions;

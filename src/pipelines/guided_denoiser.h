@@ -80,7 +80,9 @@ class GuidedDenoiser {
       public:
         /// Predictions, each (pictures, C, H, W), of videos (videos, F, C, H, W), of the unconditional and
         /// the conditional half, or one without guidance. `sample` is of that shape too, scaled already.
-        std::vector<Tensor> evaluate(const Tensor& sample);
+        /// `on_picture` hears after each picture how many are done.
+        std::vector<Tensor> evaluate(const Tensor& sample,
+                                     const std::function<void(std::size_t)>& on_picture = {});
 
         /// Leaves an evaluation out: what comes after must not need it.
         void skip();

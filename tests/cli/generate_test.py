@@ -37,6 +37,13 @@ class Generate(CommandTest):
         self.assertGreater(report["bytes"]["kept"], 0)
         self.assertEqual(report["settings"]["seed"], 0)
 
+    def test_many_pictures_say_how_long_they_take_and_how_much_memory(self):
+        made = self.ok(self.generate("--steps", 3, "--images", 5, "--width", 16, "--height", 16, "--out", "{n}.png"))
+        self.assertRegex(made.stderr, r"denoise 5 pictures, about \d[\d.]* m?s in full\n")
+        files = [f"{n}.png" for n in range(1, 6)]
+        for images, words in ((1_000_000, ("1000000 pictures", "GB", "free")), (1_000_001, ("1 to 1000000",))):
+            self.assert_refused(self.generate("--steps", 3, "--images", images), USAGE, *words, files=files)
+
     def test_quiet_is_quiet(self):
         self.assertEqual(self.ok(self.generate("--steps", 2, "--quiet")).stderr, "")
         self.assertEqual(self.files(), ["reprise-0.png"])

@@ -16,8 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (image.pixels().size() !=
             3U * static_cast<unsigned>(image.width()) * static_cast<unsigned>(image.height()))
             std::abort();
-        if (image.pixels().size() < 30'000 &&
-            decode_image(encode_png(image, {}, "again"), "again") != image)
+        if (image.pixels().size() < 30'000 && decode_image(encode_png(image, {}, "again"), "again") != image)
             std::abort();
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::usage || std::strchr(error.what(), '\n') != nullptr) std::abort();
