@@ -10,6 +10,7 @@
 #include "cachify/denoisers.h"
 #include "cachify/schedule.h"
 #include "cachify/support.h"
+#include "cachify/units.h"
 #include "io/atomic_file.h"
 
 namespace reprise::cachify {
@@ -370,6 +371,39 @@ TEST(Presets, AreOrderedFromTheNearestToTheFastest) {
             EXPECT_EQ(config.at(0).decide.has_value(), preset.decides_while_running) << preset.policy;
         }
     }
+}
+
+// Before a run by the plan, after it by what was decided.
+TEST(Advice, IsGivenWhereNothingIsReused) {
+    const auto graph = transformer(4);
+    const PolicyContext context = {"PixArtTransformer2DModel", graph};
+    const auto advice = [&](const Config& config, int branches = 2) {
+        const auto units = with_units(graph, config, "sample");
+        return advice_on(
+            config, make_schedule(units ? units->graph : graph, units ? units->config : config, 6, branches));
+    };
+    EXPECT_EQ(advice(make_policy(context, "deepcache")), "");
+    EXPECT_EQ(advice(guidance_reuse({})), "");
+    EXPECT_EQ(advice(easy_cache({{0.1, 1}})), "");
+    EXPECT_THAT(advice({}), HasSubstr("reuses nothing, every step runs in full: it has no entry"));
+    EXPECT_THAT(advice({{"*", "step > 6"}}), HasSubstr("at none of 6 steps"));
+    EXPECT_THAT(advice(easy_cache({{0, 1}})), HasSubstr("its threshold is 0"));
+    EXPECT_THAT(advice(easy_cache({{0.1, 5}})), HasSubstr("at none of 6 steps"));  // nor the last
+    EXPECT_EQ(advice(easy_cache({{0.1, 4}})), "");
+    EXPECT_EQ(advice(replay(easy_cache({{0, 1}}), {{}, {2}})), "");
+    EXPECT_THAT(advice(replay(easy_cache({{1, 1}}), {{}, {}})), HasSubstr("reuses nothing"));
+    // of what was asked nothing is left in a run without guidance
+    const Schedule nothing{6, 1, Count::steps, {}, {}};
+    EXPECT_THAT(advice_on(guidance_reuse({}), nothing), HasSubstr("this run has no guidance"));
+
+    const auto after = [&](const Config& config, const std::vector<std::vector<int>>& decisions) {
+        const auto units = with_units(graph, config, "sample");
+        return advice_after(make_schedule(units->graph, units->config, 6, 2), decisions);
+    };
+    EXPECT_THAT(after(easy_cache({{0.1, 1}}), {{}, {}}), HasSubstr("threshold of 0.1 in this run"));
+    EXPECT_EQ(after(easy_cache({{0.1, 1}}), {{}, {3}}), "");
+    EXPECT_EQ(after(easy_cache({{0, 1}}), {{}}), "");                         // was said before
+    EXPECT_EQ(after(easy_cache({{0.1, 1}}) + guidance_reuse({}), {{}}), "");  // a half was left out
 }
 
 TEST(BranchRules, AreChecked) {

@@ -399,10 +399,29 @@ def test_modules(pipe):
     assert pipe.modules("cross_attention") == [m for m in modules if m[1] == "cross_attention"] != []
 
 
-def test_warnings_go_to_the_logger(pipe, caplog):
+@pytest.mark.parametrize(
+    ("config", "options", "why"),
+    [
+        ([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step > 100"}], {}, "at none of 6 steps"),
+        ("deepcache:interval=1", {}, "it has no entry"),
+        ("tgate:gate=10,interval=1", {"guidance_mode": "auto"}, "at none of 6 steps"),
+        ("guidance", {"guidance_scale": 1.0}, "this run has no guidance"),
+        ("easycache:threshold=0", {}, "its threshold is 0"),
+        ("easycache:threshold=1e-12", {}, "no change was small enough"),
+        ("easycache:warm_up=6", {}, "at none of 6 steps"),
+        ("default", {}, None),
+        ("easycache:threshold=9", {}, None),
+        ("guidance", {"guidance_mode": "auto"}, None),
+    ],
+)
+def test_reuse_of_nothing_is_said_once_with_the_reason(pipe, caplog, config, options, why):
     with caplog.at_level(logging.WARNING, logger="reprise"):
-        cachify.prepare(pipe, STEPS, [{"wildcard_or_filter_func": "*", "select_cache_step_func": "step > 100"}])
-    assert "reuses nothing" in caplog.text
+        cachify.prepare(pipe, STEPS, config)
+        for _ in range(2):
+            latents(pipe, **options)
+    said = [record.message for record in caplog.records if "reuses nothing" in record.message]
+    assert bool(reused_steps(pipe)) == (why is None)
+    assert len(said) == (why is not None) and all(why in message for message in said), said
 
 
 def test_other_numbers_of_steps_are_planned_anew_with_the_functions(pipe):
