@@ -108,7 +108,7 @@ def prepare(
             for line in said:
                 print(line, file=sys.stderr)
         try:
-            _prepare(pipe, num_inference_steps, made, count, options)
+            _prepare(pipe, num_inference_steps, made, count, options, nothing=bool(said) and not made)
         except ValueError as error:  # in the policy's name: its entries are not the caller's
             raise ValueError(f"{policy}: {error}") from None
     else:
@@ -116,14 +116,22 @@ def prepare(
 
 
 def _prepare(
-    pipe: Any, num_inference_steps: int | None, config: Sequence[Entry], count: Count, options: dict[str, Any]
+    pipe: Any,
+    num_inference_steps: int | None,
+    config: Sequence[Entry],
+    count: Count,
+    options: dict[str, Any],
+    nothing: bool = False,
 ) -> None:
-    if isinstance(pipe, Pipeline):
+    """nothing: `auto` chose to reuse nothing, and said so: that is not warned of again."""
+    if isinstance(pipe, Pipeline) and nothing:
+        _core.prepare_nothing(pipe._native)
+    elif isinstance(pipe, Pipeline):
         steps = num_inference_steps or pipe._native.num_inference_steps
         run = call_options(num_inference_steps=steps, **options) if options else steps
         _core.prepare(pipe._native, run, list(config), count)
     else:
-        _adapter().prepare(pipe, num_inference_steps, list(config), count)
+        _adapter().prepare(pipe, num_inference_steps, list(config), count, not nothing)
 
 
 @checked

@@ -213,7 +213,7 @@ void refuse_what_only_pipelines_have(const Entry& entry, std::size_t number) {
 }
 
 Decisions decide(const Modules& modules, const nb::handle& entries,
-                 const std::vector<int>& steps_of_evaluations, const std::string& count_name) {
+                 const std::vector<int>& steps_of_evaluations, const std::string& count_name, bool advises) {
     if (steps_of_evaluations.empty()) usage_error("a run without evaluations; expected at least one");
     const Config config = config_of(entries);
     for (std::size_t i = 0; i < config.size(); ++i) refuse_what_only_pipelines_have(config[i], i);
@@ -221,7 +221,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
     const int decisions = count == cachify::Count::steps ? steps_of_evaluations.back() + 1
                                                          : static_cast<int>(steps_of_evaluations.size());
     cachify::Schedule schedule = cachify::make_schedule(modules.graph(), config, decisions, 1, count);
-    if (const std::string advice = cachify::advice_on(config, schedule); !advice.empty())
+    if (const std::string advice = cachify::advice_on(config, schedule); advises && !advice.empty())
         modules.advise(advice);
     Decisions result;
     result.num_decisions = decisions;
@@ -252,8 +252,9 @@ void bind_modules(nb::module_& m) {
         .def(nb::init<std::string, std::vector<std::pair<std::string, std::string>>>(), "denoiser_class"_a,
              "modules"_a, "(name, kind), parents before what is inside.")
         .def("all", &Modules::list, "(name, kind), in order.")
-        .def("decide", &decide, "config"_a, "steps_of_evaluations"_a, "count"_a,
-             "Which module is reused at which step. ValueError as for Reprise's own pipelines.")
+        .def("decide", &decide, "config"_a, "steps_of_evaluations"_a, "count"_a, "advises"_a,
+             "Which module is reused at which step. ValueError as for Reprise's own pipelines. advises: whether "
+             "it warns where nothing is reused.")
         .def(
             "make_policy",
             [](const Modules& modules, std::string_view text, int num_inference_steps) {
@@ -480,6 +481,7 @@ void bind_cachify(nb::module_& m) {
         nb::sig(
             "def prepare(pipe: Pipeline, run: int | GenerateOptions, config: object, count: str) -> None"),
         "run: a number of steps, or the options of a call.");
+    m.def("prepare_nothing", &cachify::prepare_nothing, "pipe"_a, "As \"auto\" chose and said.");
     // `cachify` functions change the pipeline at once: they wait for nothing and keep the interpreter's lock.
     m.def("enable", &cachify::enable, "pipe"_a);
     m.def("disable", &cachify::disable, "pipe"_a);

@@ -178,7 +178,7 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(const RunShape& asked,
     }
     const auto schedule =
         cachify::make_schedule(graph, units ? units->config : config, num_steps, branches, count);
-    if (preparation)
+    if (preparation && !preparation->is_nothing_by_choice)
         if (const auto advice = cachify::advice_on(preparation->config, schedule); !advice.empty())
             advise(advice);
     return planned(graph, schedule);

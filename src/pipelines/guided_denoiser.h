@@ -31,6 +31,7 @@ struct Preparation {
     /// In place of `config`, several: each step is run in one of them, as Run::choose says. The first is for
     /// step 0.
     std::vector<cachify::Config> modes = {};
+    bool is_nothing_by_choice = false;  ///< `auto` chose to reuse nothing, which it said
 };
 
 /// Where a component runs.

@@ -116,10 +116,20 @@ Config load_config(const Pipeline& pipe, const std::string& path) {
     });
 }
 
+void prepare_nothing(Pipeline& pipe) {
+    auto& denoiser = pipe.implementation().denoiser();
+    denoiser.preparation.emplace();
+    denoiser.preparation->is_nothing_by_choice = true;
+}
+
 void prepare(Pipeline& pipe, int num_inference_steps) {
     GenerateOptions run;
     run.num_inference_steps = num_inference_steps;
-    prepare(pipe, num_inference_steps, make_policy(pipe, "auto", run));
+    Config config = make_policy(pipe, "auto", run);
+    if (config.empty())
+        prepare_nothing(pipe);
+    else
+        prepare(pipe, num_inference_steps, std::move(config));
 }
 
 void enable(Pipeline& pipe) {

@@ -26,3 +26,10 @@ class PolicyView {
 };
 
 }  // namespace reprise::pipelines
+
+namespace reprise::cachify {
+
+/// Prepares the pipeline to reuse nothing, as `auto` chose and said: nothing is warned of.
+void prepare_nothing(Pipeline& pipe);
+
+}  // namespace reprise::cachify

@@ -10,11 +10,13 @@ from reprise.adapter.reuse import Reuse, reuse_of
 __all__ = ["modules_of", "prepare", "prepared", "unprepare"]
 
 
-def prepare(pipe: Any, num_inference_steps: int | None, config: list[Any], count: str) -> None:
+def prepare(pipe: Any, num_inference_steps: int | None, config: list[Any], count: str, advises: bool = True) -> None:
     """Installs reuse on the denoiser's own modules. Checks the configuration first: for this number of steps of the
-    pipeline's scheduler, or, where none is given, when the next call sets its timesteps."""
+    pipeline's scheduler, or, where none is given, when the next call sets its timesteps.
+
+    advises: whether it warns where nothing is reused."""
     denoiser = denoiser_of(pipe)
-    reuse = Reuse(pipe, denoiser, modules_of(pipe), config, count)
+    reuse = Reuse(pipe, denoiser, modules_of(pipe), config, count, advises)
     reuse.check(num_inference_steps)
     unprepare(pipe)
     reuse.install()

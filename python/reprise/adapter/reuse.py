@@ -24,8 +24,11 @@ MOST_BRANCHES = 64
 class Reuse:
     """What `cachify.prepare` leaves on a denoiser."""
 
-    def __init__(self, pipe: Any, denoiser: torch.nn.Module, modules: _core.Modules, config: list[Any], count: str) -> None:
+    def __init__(
+        self, pipe: Any, denoiser: torch.nn.Module, modules: _core.Modules, config: list[Any], count: str, advises: bool
+    ) -> None:
         self.enabled = True
+        self._advises = advises
         self._pipe = pipe
         self._denoiser = denoiser
         self._modules = modules
@@ -48,13 +51,13 @@ class Reuse:
         if num_inference_steps is not None and num_inference_steps < 1:
             raise ValueError(f"{num_inference_steps} steps; expected at least 1")
         if num_inference_steps is None:
-            self._modules.decide(self._config, list(range(50)), self._count)
+            self._modules.decide(self._config, list(range(50)), self._count, self._advises)
             return
         scheduler = copy.deepcopy(self._pipe.scheduler)
         parameters = inspect.signature(scheduler.set_timesteps).parameters
         extra = {"mu": 1.0} if "mu" in parameters and scheduler.config.get("use_dynamic_shifting") else {}
         scheduler.set_timesteps(num_inference_steps, **extra)
-        self._modules.decide(self._config, steps_of_evaluations(scheduler), self._count)
+        self._modules.decide(self._config, steps_of_evaluations(scheduler), self._count, self._advises)
 
     def install(self) -> None:
         self._denoiser.__dict__["_reprise"] = self
@@ -90,7 +93,7 @@ class Reuse:
         self._steps = steps_of_evaluations(self._counter.scheduler)
         key = tuple(self._steps)
         if self._decided is None or self._decided[0] != key:
-            self._decided = (key, self._modules.decide(self._config, self._steps, self._count))
+            self._decided = (key, self._modules.decide(self._config, self._steps, self._count, self._advises))
             self._wrap(self._decided[1])
 
     def _wrap(self, decisions: _core.Decisions) -> None:

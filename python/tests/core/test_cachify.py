@@ -132,7 +132,7 @@ def test_steps_are_left_out_or_the_policy_is_named(pipe):
         assert numpy.array_equal(latents(pipe), expected), arguments
 
 
-def test_without_a_configuration_it_is_auto_and_a_line_says_what_that_is(pipe, capsys):
+def test_without_a_configuration_it_is_auto_and_a_line_says_what_that_is(pipe, capsys, caplog):
     eight = {"num_inference_steps": 8, "seed": 1, "decode": False, "guidance_mode": "batched"}
     cachify.prepare(pipe, 8, "taylorseer:interval=2")  # the preset of UNets that is ahead of fewer steps
     expected = pipe("red apple", **eight).latents
@@ -147,7 +147,9 @@ def test_without_a_configuration_it_is_auto_and_a_line_says_what_that_is(pipe, c
         assert numpy.array_equal(pipe("red apple", **eight).latents, expected)
         cachify.prepare(pipe, 8, scheduler="euler_a")  # adds noise: nothing is known to be ahead
         assert cachify.make_policy(pipe, "auto", 8, scheduler="euler_a") == []
-        assert capsys.readouterr().err == ""
+        with cachify.infer(pipe):
+            pipe("red apple", scheduler="euler_a", **eight)
+        assert capsys.readouterr().err == "" and caplog.messages == []  # it does not warn of its own choice
     finally:
         pipe.set_progress_bar_config(disable=True)
 
