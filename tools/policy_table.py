@@ -57,7 +57,7 @@ def measure(reprise: Path, model: str, work: Path, seeds: int, scored: bool) -> 
     profile, prompts = work / f"{model}-profile.json", work / "prompts.txt"
     lines = (ROOT / "tools" / "train_emoji" / "prompts.txt").read_text().split("\n")
     prompts.write_text("\n".join([line for line in lines if line.strip()][-PROMPTS:]) + "\n")
-    common: list[object] = ["--model", folder, "--steps", STEPS]
+    common: list[object] = ["--model", folder, "--steps", STEPS, "--precision", "f32", "--vae-precision", "f32"]
     if model == "emoji-svd":
         pictures = prompts.read_text().splitlines()[-PICTURES:]
         seeds *= PROMPTS // PICTURES
