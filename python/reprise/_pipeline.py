@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     ImageLike = PIL.Image.Image | numpy.typing.NDArray[numpy.uint8] | str | os.PathLike[str]
 
 Precision = Literal["f32", "bf16", "f16"]
+VaePrecision = Literal["auto", "f32", "bf16", "f16"]
 GuidanceMode = Literal["auto", "batched", "split"]
 Fit = Literal["stretch", "crop", "letterbox"]
 
@@ -117,7 +118,7 @@ class Pipeline:
         backend: str = "",
         device: str = "CPU",
         precision: Precision | None = None,
-        vae_precision: Precision | Literal["auto"] = "auto",
+        vae_precision: VaePrecision = "auto",
         threads: int = 0,
         variant: str = "",
         keep_parameters_below: Large = 100_000_000,
