@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,11 @@ class WeightSource {
     virtual void release_pages() const = 0;
     /// What to call the source in messages, such as its folder.
     virtual std::string description() const = 0;
+    /// True the first time: of a source, what is left over is said once.
+    virtual bool is_first_look() const { return !looked_at_.exchange(true); }
+
+  private:
+    mutable std::atomic<bool> looked_at_ = false;
 };
 
 }  // namespace reprise

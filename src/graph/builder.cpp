@@ -1,5 +1,7 @@
 #include "graph/builder.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -316,10 +318,10 @@ Graph Builder::finish(const std::vector<std::string>& ignored) {
         std::vector<std::string> left_over;
         for (const auto& name : weights_->names())
             if (used_.find(name) == used_.end() && !excused(name, ignored)) left_over.push_back(name);
-        if (!left_over.empty())
-            usage_error("{}: {} weight{} left over that config.json does not account for, such as '{}'",
-                        weights_->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
-                        left_over.front());
+        if (!left_over.empty() && weights_->is_first_look())
+            spdlog::warn("{}: {} weight{} left over that config.json does not account for, such as '{}'",
+                         weights_->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
+                         left_over.front());
     }
     Graph result = std::move(graph_);
     graph_ = {};

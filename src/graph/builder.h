@@ -138,8 +138,8 @@ class Builder {
     Value gather(Value table, Value ids);
 
     const Graph& graph() const { return graph_; }
-    /// The finished graph; the builder is empty afterwards. Error (usage) when the source has weights that
-    /// the graph did not use and `ignored` does not excuse (full names; a trailing '*' matches any rest).
+    /// The finished graph; the builder is empty afterwards. Warns, once for a source, of weights that the
+    /// graph did not use and `ignored` does not excuse (full names; a trailing '*' matches any rest).
     Graph finish(const std::vector<std::string>& ignored = {});
 
   private:

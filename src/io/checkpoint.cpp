@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <system_error>
 
 #include "core/fingerprint.h"
@@ -17,21 +18,28 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array kBaseNames{"diffusion_pytorch_model", "model"};
+/// The names that a library gives to the weights of a variant, in its order of preference.
+std::vector<std::string> file_names(Library library, const std::string& variant) {
+    const bool diffusers = library == Library::diffusers;
+    const std::string base = diffusers ? "diffusion_pytorch_model" : "model";
+    const std::string infix = variant.empty() ? "" : "." + variant;
+    const std::string file = base + infix + ".safetensors";
+    std::vector<std::string> names = {base + ".safetensors.index" + infix + ".json"};
+    if (!variant.empty())  // two older forms
+        for (const char* form : {"{0}.safetensors.{1}.index.json", "{0}.{1}.safetensors.index.json"})
+            names.push_back(fmt::format(fmt::runtime(form), base, variant));
+    names.insert(diffusers ? names.end() : names.begin(), file);
+    return names;
+}
 
-/// The names that diffusers and transformers give to the weights of a variant, in the order of preference.
-std::vector<std::string> file_names(const std::string& variant) {
+std::vector<std::string> all_file_names(const CheckpointOptions& options) {
+    const bool diffusers = options.library == Library::diffusers;
+    std::vector<std::string> variants{options.variant};
+    if (options.variant.empty()) variants = {"", "fp16", "bf16"};
     std::vector<std::string> names;
-    for (const std::string base : kBaseNames) {
-        if (variant.empty()) {
-            names.push_back(base + ".safetensors");
-            names.push_back(base + ".safetensors.index.json");
-        } else {
-            names.push_back(fmt::format("{}.{}.safetensors", base, variant));
-            names.push_back(fmt::format("{}.safetensors.index.{}.json", base, variant));
-            names.push_back(fmt::format("{}.{}.safetensors.index.json", base, variant));
-        }
-    }
+    for (const Library library : {options.library, diffusers ? Library::transformers : Library::diffusers})
+        for (const auto& variant : variants)
+            for (auto& name : file_names(library, variant)) names.push_back(std::move(name));
     return names;
 }
 
@@ -62,14 +70,15 @@ bool is_file(const fs::path& path) {
                     fmt::join(weights, ", "));
     if (!weights.empty())
         usage_error("{}: none of the weight files is named as diffusers does ({}); there are {}",
-                    folder.string(), fmt::join(file_names(""), ", "), fmt::join(weights, ", "));
+                    folder.string(), fmt::join(file_names(options.library, ""), ", "),
+                    fmt::join(weights, ", "));
     if (!pickles.empty())
         usage_error(
             "{}: only pickled weights ({}), which Reprise does not read; save the model as safetensors "
             "(save_pretrained with safe_serialization=True)",
             folder.string(), pickles.front());
     usage_error("{}: no weights; expected one of {}", folder.string(),
-                fmt::join(file_names(options.variant), ", "));
+                fmt::join(file_names(options.library, options.variant), ", "));
 }
 
 std::int64_t nanoseconds(const timespec& time) {
@@ -97,20 +106,28 @@ std::string sample_of(const SafetensorsFile& file) {
 
 }  // namespace
 
-Checkpoint::Checkpoint(const fs::path& folder, const CheckpointOptions& options) : folder_(folder) {
-    std::vector<std::string> variants{options.variant};
-    if (options.variant.empty()) variants = {"", "fp16", "bf16"};
-    for (const auto& variant : variants) {
-        for (const auto& name : file_names(variant)) {
-            if (!is_file(folder / name)) continue;
-            if (name.ends_with(".json"))
-                open_shards(folder / name);
-            else
-                open(folder / name);
-            if (file_of_.empty())
-                for (const auto& [tensor, entry] : files_[0].entries()) file_of_.emplace(tensor, 0);
-            return;
-        }
+bool has_variant(const fs::path& folder, std::string_view variant) {
+    std::error_code error;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+        // diffusers' own test: what follows the first dot, as in model.fp16-00001-of-00002.safetensors
+        const std::string name = it->path().filename().string();
+        const auto dot = name.find('.');
+        if (dot != std::string::npos && std::string_view(name).substr(dot + 1).starts_with(variant))
+            return true;
+    }
+    return false;
+}
+
+Checkpoint::Checkpoint(const fs::path& folder, const CheckpointOptions& asked) : folder_(folder) {
+    CheckpointOptions options = asked;
+    if (!options.variant.empty() && !has_variant(folder, options.variant)) options.variant.clear();
+    for (const auto& name : all_file_names(options)) {
+        if (!is_file(folder / name)) continue;
+        if (name.ends_with(".json"))
+            open_shards(folder / name);
+        else
+            open(folder / name);
+        return;
     }
     refuse(folder, options);
 }
@@ -128,6 +145,8 @@ void Checkpoint::open(const fs::path& path) {
     identity_ += fmt::format("{}:{}:{}:{}:{}\n", real.string(), status.st_size, nanoseconds(status.st_mtim),
                              nanoseconds(status.st_ctim), sample_of(files_.back()));
     paths_.push_back(real);
+    for (const auto& [tensor, entry] : files_.back().entries())
+        file_of_.insert_or_assign(tensor, files_.size() - 1);
 }
 
 void Checkpoint::open_shards(const fs::path& index) {
@@ -135,25 +154,22 @@ void Checkpoint::open_shards(const fs::path& index) {
     if (!map.is_object() || map.empty())
         usage_error("{}: \"weight_map\" is not an object that names the shard of each tensor",
                     index.string());
-    std::map<std::string, std::size_t> shards;
+    std::set<std::string> shards;
     for (const auto& [tensor, value] : map.items()) {
         const auto shard = require<std::string>(map, tensor, index.string());
         const bool plain = shard.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
         if (!plain || !shard.ends_with(".safetensors"))
             usage_error("{}: shard \"{}\" is not the plain name of a .safetensors file", index.string(),
                         printable(shard));
-        const auto [it, is_new] = shards.emplace(shard, files_.size());
-        if (is_new) {
-            if (!is_file(folder_ / shard))
-                usage_error("{}: shard {} is missing; {} lists it", folder_.string(), printable(shard),
-                            index.filename().string());
-            open(folder_ / shard);
-        }
-        if (!files_[it->second].entries().contains(tensor))
-            usage_error("{}: tensor \"{}\" is not in {}, where the index has it", index.string(),
-                        printable(tensor), printable(shard));
-        file_of_.emplace(tensor, it->second);
+        if (shards.insert(shard).second && !is_file(folder_ / shard))
+            usage_error("{}: shard {} is missing; {} lists it", folder_.string(), printable(shard),
+                        index.filename().string());
     }
+    for (const std::string& shard : shards) open(folder_ / shard);
+    for (const auto& [tensor, shard] : map.items())
+        if (!file_of_.contains(tensor))
+            usage_error("{}: tensor \"{}\" is not in {}, where the index has it", index.string(),
+                        printable(tensor), printable(shard.get<std::string>()));
 }
 
 std::optional<Tensor> Checkpoint::find(std::string_view name) const {

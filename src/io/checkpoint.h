@@ -14,20 +14,34 @@
 
 namespace reprise {
 
+/// Whose class a component is. diffusers' models are in `diffusion_pytorch_model` files, and where there are
+/// shards behind an index and a single file, the shards count; transformers' are in `model` files, and the
+/// single file counts.
+enum class Library { diffusers, transformers };
+
 struct CheckpointOptions {
-    /// Which variant of the files to take, such as "fp16". Empty: the full-precision files where they are,
-    /// else "fp16", else "bf16".
+    /// Which variant of the files to take, such as "fp16", where the folder has it, else the plain ones.
+    /// Empty: the plain files where they are, else "fp16", else "bf16".
     std::string variant;
+    Library library = Library::diffusers;
 };
 
-/// The weights of one component folder of a diffusers model, mapped: `diffusion_pytorch_model` or `model`
-/// as one .safetensors file or as shards behind a .safetensors.index.json, variants included.
+/// Whether a component's folder has weights of a variant.
+bool has_variant(const std::filesystem::path& folder, std::string_view variant);
+
+/// The weights of one component folder of a diffusers model, mapped: one .safetensors file or shards behind
+/// a .safetensors.index.json, variants included, under the names of its library or, where there are none of
+/// these, of the other one.
 class Checkpoint final : public WeightSource {
   public:
     /// Usage error naming the folder or file when there is none that can be read.
     explicit Checkpoint(const std::filesystem::path& folder, const CheckpointOptions& options = {});
 
     std::optional<Tensor> find(std::string_view name) const override;
+    std::optional<Shape> shape(std::string_view name) const override {
+        const auto* found = entry(name);
+        return found == nullptr ? std::nullopt : std::optional(found->shape);
+    }
     std::vector<std::string> names() const override;
     void release_pages() const override;
     /// The folder.
@@ -49,6 +63,8 @@ class Checkpoint final : public WeightSource {
 
   private:
     void open(const std::filesystem::path& path);
+    /// As in diffusers and transformers, all tensors of the shards that the index names count; of equal ones
+    /// that of the last shard, by name.
     void open_shards(const std::filesystem::path& index);
 
     std::filesystem::path folder_;

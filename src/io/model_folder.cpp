@@ -67,6 +67,24 @@ bool is_plain_name(std::string_view name) {
            name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
 }
 
+/// The file that configures a component of this class.
+const char* config_name(std::string_view class_name) {
+    const auto mentions = [&](std::string_view word) {
+        return class_name.find(word) != std::string_view::npos;
+    };
+    return mentions("Scheduler")                                   ? "scheduler_config.json"
+           : mentions("Tokenizer")                                 ? "tokenizer_config.json"
+           : mentions("Processor") || mentions("FeatureExtractor") ? "preprocessor_config.json"
+                                                                   : "config.json";
+}
+
+/// A component's folder, or nothing where there is none.
+std::optional<fs::path> folder_of(const fs::path& model, std::string_view name, std::string_view class_name) {
+    if (is_folder(model / name)) return model / name;
+    if (is_file(model / config_name(class_name))) return model;
+    return std::nullopt;
+}
+
 }  // namespace
 
 ModelFolder::ModelFolder(const fs::path& folder) : path_(folder) {
@@ -77,23 +95,24 @@ ModelFolder::ModelFolder(const fs::path& folder) : path_(folder) {
     for (const auto& [name, value] : index_.json.items()) {
         const bool pair = value.is_array() && value.size() == 2;
         if (name.starts_with('_') || !pair) continue;  // an option of the pipeline
-        const bool absent = value[0].is_null() && value[1].is_null();
-        const bool named = (value[0].is_string() || value[0].is_null()) && value[1].is_string();
-        if (!absent && !named) continue;
+        const bool absent = value[0].is_null();        // whatever the class, as in diffusers
+        if (!absent && !(value[0].is_string() && value[1].is_string())) continue;
         if (!is_plain_name(name))
             usage_error("{}: component \"{}\" is not the plain name of a folder", index_.file,
                         printable(name));
         std::optional<Component> component;
-        if (!absent)
-            component =
-                Component{value[0].is_null() ? "" : value[0].get<std::string>(), value[1].get<std::string>()};
+        if (!absent) component = Component{value[0].get<std::string>(), value[1].get<std::string>()};
         components_.emplace(name, std::move(component));
     }
 }
 
-bool ModelFolder::has(std::string_view name) const {
+bool ModelFolder::names(std::string_view name) const {
     const auto found = components_.find(name);
-    return found != components_.end() && found->second && is_folder(path_ / name);
+    return found != components_.end() && found->second;
+}
+
+bool ModelFolder::has(std::string_view name) const {
+    return names(name) && folder_of(path_, name, component(name).class_name);
 }
 
 const ModelFolder::Component& ModelFolder::component(std::string_view name) const {
@@ -105,29 +124,34 @@ const ModelFolder::Component& ModelFolder::component(std::string_view name) cons
 
 fs::path ModelFolder::path(std::string_view name) const {
     const Component& named = component(name);
-    fs::path folder = path_ / name;
-    if (!is_folder(folder))
-        usage_error("{}: the folder of component \"{}\" ({}) is missing", folder.string(), name,
+    const auto folder = folder_of(path_, name, named.class_name);
+    if (!folder)
+        usage_error("{}: the folder of component \"{}\" ({}) is missing", (path_ / name).string(), name,
                     printable(named.class_name));
-    return folder;
+    return *folder;
 }
 
 Config ModelFolder::config(std::string_view name) const {
     const std::string& type = component(name).class_name;
     const fs::path folder = path(name);
-    const auto mentions = [&](std::string_view word) { return type.find(word) != std::string::npos; };
-    const char* expected = mentions("Scheduler")   ? "scheduler_config.json"
-                           : mentions("Tokenizer") ? "tokenizer_config.json"
-                           : mentions("Processor") || mentions("FeatureExtractor")
-                               ? "preprocessor_config.json"
-                               : "config.json";
-    if (is_file(folder / expected)) return Config::load(folder / expected);
+    const char* expected = config_name(type);
+    const auto load = [&](const char* file) {
+        Config config = Config::load(folder / file);
+        if (const auto found = laid_over_.find(name); found != laid_over_.end())
+            config.json.update(found->second);
+        return config;
+    };
+    if (is_file(folder / expected)) return load(expected);
     constexpr std::array kOthers{"config.json", "scheduler_config.json", "tokenizer_config.json",
                                  "preprocessor_config.json"};
     for (const char* other : kOthers)
-        if (is_file(folder / other)) return Config::load(folder / other);
+        if (is_file(folder / other)) return load(other);
     usage_error("{}: no such file; it configures component \"{}\" ({})", (folder / expected).string(), name,
                 printable(type));
+}
+
+void ModelFolder::lay_over(std::string_view name, const Json& values) {
+    laid_over_.emplace(name, Json::object()).first->second.update(values);
 }
 
 }  // namespace reprise

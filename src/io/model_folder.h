@@ -33,21 +33,27 @@ class ModelFolder {
         return components_;
     }
 
-    /// True when the component is named, not null, and its folder is there.
+    /// True when the component is named and not null.
+    bool names(std::string_view name) const;
+    /// True when, besides, it has a path.
     bool has(std::string_view name) const;
     /// Usage error when the component is not named or null.
     const Component& component(std::string_view name) const;
-    /// The component's folder. Usage error when `has` is false.
+    /// The component's folder: that of its name or, as in diffusers, where there is none the model's own, if
+    /// the component's configuration lies there. Usage error when `has` is false.
     std::filesystem::path path(std::string_view name) const;
     /// The component's config.json, scheduler_config.json, tokenizer_config.json or
-    /// preprocessor_config.json. Usage error when there is none.
+    /// preprocessor_config.json, with what was laid over it. Usage error when there is none.
     Config config(std::string_view name) const;
+    /// Values that `config` gives in the place of those in the component's file.
+    void lay_over(std::string_view name, const Json& values);
 
   private:
     std::filesystem::path path_;
     Config index_;
     std::string class_name_;
     std::map<std::string, std::optional<Component>, std::less<>> components_;
+    std::map<std::string, Json, std::less<>> laid_over_;
 };
 
 }  // namespace reprise

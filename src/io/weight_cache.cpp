@@ -43,6 +43,7 @@ class CachedWeights final : public WeightSource {
         auto tensor = converted_.find(name);
         return tensor ? tensor : checkpoint_->find(name);
     }
+    std::optional<Shape> shape(std::string_view name) const override { return checkpoint_->shape(name); }
     std::vector<std::string> names() const override { return checkpoint_->names(); }
     void release_pages() const override {
         converted_.release_pages();

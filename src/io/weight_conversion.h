@@ -35,10 +35,7 @@ class ConvertingWeights final : public WeightSource {
         : checkpoint_(std::move(checkpoint)), precision_(precision) {}
 
     std::optional<Tensor> find(std::string_view name) const override;
-    std::optional<Shape> shape(std::string_view name) const override {
-        const auto* entry = checkpoint_->entry(name);
-        return entry == nullptr ? std::nullopt : std::optional(entry->shape);
-    }
+    std::optional<Shape> shape(std::string_view name) const override { return checkpoint_->shape(name); }
     std::vector<std::string> names() const override { return checkpoint_->names(); }
     void release_pages() const override { checkpoint_->release_pages(); }
     std::string description() const override { return checkpoint_->description(); }

@@ -23,6 +23,7 @@ class NamedWeights final : public WeightSource {
     std::vector<std::string> names() const override;
     void release_pages() const override { source_.release_pages(); }
     std::string description() const override { return source_.description(); }
+    bool is_first_look() const override { return source_.is_first_look(); }
 
   private:
     const WeightSource& source_;

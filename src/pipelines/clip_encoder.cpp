@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <future>
 
+#include "io/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -18,6 +19,16 @@ std::filesystem::path path_of(const ModelFolder& folder, const std::string& name
     return folder.path(name);
 }
 
+/// A tokenizer may have more tokens than its encoder has rows; they are missed only where a prompt has one.
+void check_rows(std::span<const std::int64_t> ids, std::int64_t rows, const std::string& encoder,
+                const ClipTokenizer& tokenizer) {
+    for (const std::int64_t& id : ids)
+        if (id < 0 || id >= rows)
+            usage_error(
+                "the prompt has the token '{}' of id {}, for which the {} has no embedding (it has {})",
+                printable(tokenizer.decode({&id, 1})), id, encoder, rows);
+}
+
 }  // namespace
 
 ClipEncoder::ClipEncoder(const ModelFolder& folder, const std::string& suffix, Wanted wanted, Engine engine,
@@ -29,12 +40,7 @@ ClipEncoder::ClipEncoder(const ModelFolder& folder, const std::string& suffix, W
       keep_parameters_below_(options.keep_parameters_below),
       folder_(path_of(folder, name_)),
       config_(models::ClipTextConfig::from(folder.config(name_), folder.component(name_).class_name)),
-      tokenizer_(ClipTokenizer::load(folder.path("tokenizer" + suffix))) {
-    if (tokenizer_.vocab_size() > config_.vocab_size)
-        usage_error(
-            "{}: its tokenizer gives ids up to {}, but the encoder knows {}; they are of different models",
-            folder_.string(), tokenizer_.vocab_size() - 1, config_.vocab_size);
-}
+      tokenizer_(ClipTokenizer::load(folder.path("tokenizer" + suffix))) {}
 
 void ClipEncoder::check_clip_skip(int clip_skip) const {
     if (clip_skip < 0 || clip_skip >= config_.num_hidden_layers)
@@ -47,7 +53,9 @@ void ClipEncoder::release_large() {
 }
 
 ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_skip) {
-    const auto encoded = tokenizer_.encode(text);
+    const auto encoded =
+        tokenizer_.encode(wanted_.all_vectors ? tokenizer_.with_all_vectors(text) : text, tokens());
+    check_rows(encoded.ids, config_.vocab_size, name_, tokenizer_);
     if (!encoded.lost.empty())
         spdlog::warn("the prompt is longer than {} tokens; this part was cut: \"{}\"", tokens(),
                      encoded.lost);
@@ -55,7 +63,7 @@ ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_s
     const DType precision = engine_.options.precision;
     std::shared_ptr<const WeightSource> weights;
     const auto compiled = compiled_.get(clip_skip, engine_, [&] {
-        weights = open_weights(folder_, variant_, precision);
+        weights = open_weights(folder_, variant_, precision, Library::transformers);
         auto graph = models::build_clip_text(
             config_, {1, tokens()}, {wanted_.hidden_state + clip_skip, wanted_.final_norm, wanted_.pooled},
             precision, weights.get());

@@ -22,6 +22,8 @@ class ClipEncoder {
         std::int64_t hidden_state = 2;  ///< from the end, without clip_skip: 1 is the last layer's
         bool final_norm = false;        ///< of the hidden states
         bool pooled = false;
+        bool all_vectors = false;  ///< names of textual inversions stand for all their vectors
+        std::int64_t tokens = 0;   ///< that the text is padded or cut to; 0: the tokenizer's own number
     };
     /// The encoder "text_encoder<suffix>" and the tokenizer "tokenizer<suffix>". Usage error when one is
     /// absent or they do not fit each other.
@@ -32,14 +34,14 @@ class ClipEncoder {
         Tensor hidden_states;  ///< (1, tokens, hidden_size) f32
         Tensor pooled;         ///< (1, pooled_width) f32; undefined unless wanted
     };
-    /// Warns, quoting, where the text is cut.
+    /// Warns, quoting, where the text is cut. Usage error for a token that the encoder has no row for.
     Encoded operator()(const std::string& text, int clip_skip);
 
     /// Usage error when the encoder has too few layers for it.
     void check_clip_skip(int clip_skip) const;
     /// Frees what was compiled if it has more parameters than what is kept.
     void release_large();
-    std::int64_t tokens() const { return tokenizer_.max_length(); }
+    std::int64_t tokens() const { return wanted_.tokens > 0 ? wanted_.tokens : tokenizer_.max_length(); }
     const models::ClipTextConfig& config() const { return config_; }
     const std::filesystem::path& folder() const { return folder_; }
 

@@ -4,7 +4,6 @@
 
 #include "backends/working_memory.h"
 #include "core/finite.h"
-#include "io/checkpoint.h"
 #include "io/weight_cache.h"
 #include "reprise/error.h"
 
@@ -76,8 +75,9 @@ void check_finite(const Tensor& tensor, std::string_view stage) {
 }
 
 std::shared_ptr<const WeightSource> open_weights(const std::filesystem::path& folder,
-                                                 const std::string& variant, DType precision) {
-    return WeightCache().open(std::make_shared<const Checkpoint>(folder, CheckpointOptions{variant}),
+                                                 const std::string& variant, DType precision,
+                                                 Library library) {
+    return WeightCache().open(std::make_shared<const Checkpoint>(folder, CheckpointOptions{variant, library}),
                               precision);
 }
 

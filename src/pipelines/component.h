@@ -13,6 +13,7 @@
 #include "backends/store.h"
 #include "core/weight_source.h"
 #include "graph/graph.h"
+#include "io/checkpoint.h"
 #include "pipelines/guided_denoiser.h"
 
 namespace reprise::pipelines {
@@ -99,8 +100,9 @@ class AutoencoderHalf {
 void check_finite(const Tensor& tensor, std::string_view stage);
 
 /// The weights of a component folder in a precision, mapped (through the cache where they have to be
-/// converted).
+/// converted). `library`: whose class the component is.
 std::shared_ptr<const WeightSource> open_weights(const std::filesystem::path& folder,
-                                                 const std::string& variant, DType precision);
+                                                 const std::string& variant, DType precision,
+                                                 Library library = Library::diffusers);
 
 }  // namespace reprise::pipelines

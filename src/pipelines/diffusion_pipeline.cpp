@@ -9,10 +9,10 @@
 #include "core/finite.h"
 #include "core/process_time.h"
 #include "core/quantities.h"
+#include "pipelines/as_loaded.h"
 #include "pipelines/component.h"
 #include "pipelines/identity.h"
 #include "reprise/error.h"
-#include "schedulers/registry.h"
 
 namespace reprise::pipelines {
 
@@ -39,9 +39,7 @@ GenerateOptions DiffusionPipeline::with_defaults(GenerateOptions options) const 
 }
 
 std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& options) const {
-    const Config config = folder().config("scheduler");
-    return options.scheduler.empty() ? make_scheduler(config.json, config.file)
-                                     : make_scheduler(options.scheduler, config.json, config.file);
+    return scheduler_as_loaded(folder(), options.scheduler);
 }
 
 DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {

@@ -32,11 +32,12 @@ std::string of_weights(const Checkpoint& checkpoint) {
     Fingerprint fingerprint;
     for (std::size_t i = 0; i < std::min(kTensors, names.size()); ++i) {
         const auto& name = names[i * names.size() / std::min(kTensors, names.size())];
-        const auto tensor = checkpoint.find(name);
-        if (!tensor) continue;
+        const SafetensorsEntry& entry = *checkpoint.entry(name);
         add(fingerprint, name);
-        add(fingerprint, to_string(tensor->shape()));
-        if (!is_floating(tensor->type()) || tensor->count() == 0) continue;
+        add(fingerprint, to_string(entry.shape));
+        const auto type = dtype_from_safetensors(entry.dtype);  // nothing: of a type that no model reads
+        if (!type || !is_floating(*type) || element_count(entry.shape) == 0) continue;
+        const auto tensor = checkpoint.find(name);
         const auto count = std::min<std::int64_t>(kValues, tensor->count());
         const Tensor values = tensor->reshaped({tensor->count()}).rows(0, count).to(DType::f16);
         fingerprint.add(values.data(), values.bytes());

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "io/image_resize.h"
-#include "models/registry.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -12,12 +11,6 @@ namespace {
 
 /// What diffusers' pipeline resizes to, whatever the encoder's configuration.
 constexpr int kClipSide = 224;
-
-/// The folder of a component that must be of a class that has this role.
-std::filesystem::path path_of(const ModelFolder& folder, std::string_view name, models::Role role) {
-    models::model_class(folder.component(name).class_name, role, folder.path().string());
-    return folder.path(name);
-}
 
 std::vector<float> channel_values(const Config& config, std::string_view key,
                                   const std::vector<float>& otherwise) {
@@ -41,8 +34,8 @@ ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engi
     : engine_(engine),
       variant_(options.variant),
       keep_parameters_below_(options.keep_parameters_below),
-      clip_path_(path_of(folder, "image_encoder", models::Role::image_encoder)),
-      vae_path_(path_of(folder, "vae", models::Role::video_autoencoder)),
+      clip_path_(folder.path("image_encoder")),
+      vae_path_(folder.path("vae")),
       clip_(models::ClipVisionConfig::from(folder.config("image_encoder"))),
       vae_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
       encode_("encoding the picture", vae_path_, options.variant,
@@ -83,7 +76,7 @@ Tensor ImageConditioner::embed(const Image& image) {
     const DType precision = engine_.options.precision;
     std::shared_ptr<const WeightSource> weights;
     const auto compiled = clip_compiled_.get(small.shape(), engine_, [&] {
-        weights = open_weights(clip_path_, variant_, precision);
+        weights = open_weights(clip_path_, variant_, precision, Library::transformers);
         auto graph = models::build_clip_vision(clip_, 1, precision, weights.get());
         clip_parameters_ = graph::parameter_count(graph, 0);
         return graph;

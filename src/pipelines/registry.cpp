@@ -8,6 +8,7 @@
 
 #include "io/printable.h"
 #include "models/registry.h"
+#include "pipelines/as_loaded.h"
 #include "pipelines/component.h"
 #include "pipelines/image_to_video.h"
 #include "pipelines/pixart_conditioner.h"
@@ -20,20 +21,56 @@ namespace reprise::pipelines {
 
 namespace {
 
-constexpr std::string_view kStableDiffusionParts[] = {"text_encoder", "tokenizer", "unet", "vae",
-                                                      "scheduler"};
-constexpr std::string_view kStableDiffusionXLParts[] = {
-    "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae", "scheduler"};
+using Names = const std::string_view[];
 
-constexpr std::string_view kStableDiffusion3Parts[] = {
-    "text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer",
-    "tokenizer_2",  "tokenizer_3",    "transformer",    "vae",
-    "scheduler"};
+constexpr Names kClipText = {"CLIPTextModel"};
+constexpr Names kClipTextProjected = {"CLIPTextModelWithProjection"};
+constexpr Names kClipTextAny = {"CLIPTextModel", "CLIPTextModelWithProjection"};
+constexpr Names kClipVision = {"CLIPVisionModelWithProjection"};
+constexpr Names kClipImages = {"CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil",
+                               "CLIPFeatureExtractor"};
+constexpr Names kClipTokens = {"CLIPTokenizer", "CLIPTokenizerFast"};
+constexpr Names kT5Text = {"T5EncoderModel"};
+constexpr Names kT5Tokens = {"T5Tokenizer", "T5TokenizerFast"};
+constexpr Names kUNet = {"UNet2DConditionModel"};
+constexpr Names kSd3 = {"SD3Transformer2DModel"};
+constexpr Names kPixArt = {"PixArtTransformer2DModel", "Transformer2DModel"};
+constexpr Names kVideoUNet = {"UNetSpatioTemporalConditionModel"};
+constexpr Names kPictures = {"AutoencoderKL"};
+constexpr Names kFrames = {"AutoencoderKLTemporalDecoder"};
+constexpr std::span<const std::string_view> kAnyScheduler;  // its registry says which there are
 
-constexpr std::string_view kPixArtParts[] = {"text_encoder", "tokenizer", "transformer", "vae", "scheduler"};
-
-constexpr std::string_view kStableVideoDiffusionParts[] = {"image_encoder", "feature_extractor", "unet",
-                                                           "vae", "scheduler"};
+constexpr Part kStableDiffusionParts[] = {{"text_encoder", kClipText},
+                                          {"tokenizer", kClipTokens},
+                                          {"unet", kUNet},
+                                          {"vae", kPictures},
+                                          {"scheduler", kAnyScheduler}};
+constexpr Part kStableDiffusionXLParts[] = {{"text_encoder", kClipTextAny},
+                                            {"text_encoder_2", kClipTextProjected},
+                                            {"tokenizer", kClipTokens},
+                                            {"tokenizer_2", kClipTokens},
+                                            {"unet", kUNet},
+                                            {"vae", kPictures},
+                                            {"scheduler", kAnyScheduler}};
+constexpr Part kStableDiffusion3Parts[] = {{"text_encoder", kClipTextProjected},
+                                           {"text_encoder_2", kClipTextProjected},
+                                           {"text_encoder_3", kT5Text},
+                                           {"tokenizer", kClipTokens},
+                                           {"tokenizer_2", kClipTokens},
+                                           {"tokenizer_3", kT5Tokens},
+                                           {"transformer", kSd3},
+                                           {"vae", kPictures},
+                                           {"scheduler", kAnyScheduler}};
+constexpr Part kPixArtParts[] = {{"text_encoder", kT5Text},
+                                 {"tokenizer", kT5Tokens},
+                                 {"transformer", kPixArt},
+                                 {"vae", kPictures},
+                                 {"scheduler", kAnyScheduler}};
+constexpr Part kStableVideoDiffusionParts[] = {{"image_encoder", kClipVision},
+                                               {"feature_extractor", kClipImages},
+                                               {"unet", kVideoUNet},
+                                               {"vae", kFrames},
+                                               {"scheduler", kAnyScheduler}};
 
 /// Prompts are encoded by this class, or not at all.
 template <class Encoder>
@@ -123,12 +160,54 @@ CallDefaults call_defaults(const ModelFolder& folder, const PipelineClass& kind)
     return defaults;
 }
 
-void name_unused(const ModelFolder& folder, const PipelineClass& kind) {
-    for (const auto& [name, component] : folder.components())
-        if (component &&
-            std::find(kind.components.begin(), kind.components.end(), name) == kind.components.end())
+/// Whether a part has weights.
+bool is_model(std::string_view part) {
+    return part != "scheduler" && part != "feature_extractor" && !part.starts_with("tokenizer");
+}
+
+/// Refuses parts that the pipeline cannot use, and names those that it does not read.
+void check_parts(const ModelFolder& folder, const PipelineClass& kind, const LoadOptions& options) {
+    for (const auto& [name, component] : folder.components()) {
+        if (!component) continue;
+        const auto part = std::find_if(kind.parts.begin(), kind.parts.end(),
+                                       [&name = name](const Part& entry) { return entry.name == name; });
+        if (part == kind.parts.end()) {
             spdlog::info("{}: component {} ({}) is not used", folder.path().string(), name,
-                         component->class_name);
+                         printable(component->class_name));
+            continue;
+        }
+        if (!options.text_encoders && (name.starts_with("text_encoder") || name.starts_with("tokenizer")))
+            continue;
+        const auto& classes = part->classes;
+        if (!classes.empty() &&
+            std::find(classes.begin(), classes.end(), component->class_name) == classes.end())
+            usage_error("{}: component {} is of class {}; for a {} Reprise has {}", folder.path().string(),
+                        name, printable(component->class_name), kind.name, fmt::join(classes, ", "));
+        if (!is_model(name) || !folder.has(name)) continue;
+        if (const Config config = folder.config(name); config.has("quantization_config"))
+            usage_error("{}: \"quantization_config\" is given; Reprise does not run quantized weights",
+                        config.file);
+    }
+}
+
+/// Refuses a variant that no component has, and names those that have none.
+void check_variant(const ModelFolder& folder, const PipelineClass& kind, const std::string& variant) {
+    if (variant.empty()) return;
+    std::vector<std::string_view> without;
+    bool found = false;
+    for (const auto& [name, component] : folder.components()) {
+        const bool has = component && has_variant(folder.path() / name, variant);
+        found |= has;
+        const bool is_read = std::any_of(kind.parts.begin(), kind.parts.end(),
+                                         [&name = name](const Part& part) { return part.name == name; });
+        if (!has && component && is_model(name) && is_read) without.push_back(name);
+    }
+    if (!found)
+        usage_error("{}: no component has weights of variant \"{}\"; leave it out to take the plain ones",
+                    folder.path().string(), variant);
+    if (!without.empty())
+        spdlog::info("{}: plain weights, for want of variant \"{}\": {}", folder.path().string(), variant,
+                     fmt::join(without, ", "));
 }
 
 }  // namespace
@@ -141,7 +220,9 @@ std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& pa
                                                  const LoadOptions& options, bool structure_only) {
     ModelFolder folder(path);
     const PipelineClass& kind = class_of(folder);
-    name_unused(folder, kind);
+    check_parts(folder, kind, options);
+    if (!structure_only) check_variant(folder, kind, options.variant);
+    lay_over_as_loaded(folder);
     const Engine engine = make_engine(options);
     const std::string class_name(models::current_class_name(folder.component(kind.denoiser).class_name));
     auto denoiser = std::make_unique<GuidedDenoiser>(

@@ -8,14 +8,20 @@
 
 namespace reprise::pipelines {
 
+/// A component that a class of pipeline reads.
+struct Part {
+    std::string_view name;
+    std::span<const std::string_view> classes;  ///< that it may be of
+};
+
 /// A class of pipeline that Reprise runs.
 struct PipelineClass {
-    std::string_view name;                         ///< in diffusers, as model_index.json has it
-    std::string_view denoiser;                     ///< which component that is: "unet", "transformer"
-    double guidance_scale = 5;                     ///< diffusers' default
-    int num_inference_steps = 50;                  ///< diffusers' default
-    std::int64_t text_tokens = 77;                 ///< of a prompt, where no text encoder says it
-    std::span<const std::string_view> components;  ///< those that it reads; others are named as unused
+    std::string_view name;          ///< in diffusers, as model_index.json has it
+    std::string_view denoiser;      ///< which component that is: "unet", "transformer"
+    double guidance_scale = 5;      ///< diffusers' default
+    int num_inference_steps = 50;   ///< diffusers' default
+    std::int64_t text_tokens = 77;  ///< of a prompt, where no text encoder says it
+    std::span<const Part> parts;    ///< other components are named as unused
     std::unique_ptr<DiffusionPipeline> (*make)(PipelineParts parts) = nullptr;
 };
 

@@ -20,20 +20,6 @@ std::int64_t t5_tokens(const GenerateOptions& options) {
     return options.max_sequence_length.value_or(kDefaultT5Tokens);
 }
 
-/// Whether the index names the component, so that its folder has to be there.
-bool is_named(const ModelFolder& folder, std::string_view name) {
-    const auto found = folder.components().find(name);
-    return found != folder.components().end() && found->second.has_value();
-}
-
-void check_class(const ModelFolder& folder, const std::string& name) {
-    constexpr std::string_view kWanted = "CLIPTextModelWithProjection";
-    if (!is_named(folder, name)) return;  // ClipEncoder says what is missing
-    if (const std::string& found = folder.component(name).class_name; found != kWanted)
-        usage_error("{}: its {} is a {}; Stable Diffusion 3 takes a {}", folder.path().string(), name, found,
-                    kWanted);
-}
-
 /// Writes `source` (1, rows, any width) into the columns of `target` (1, more rows, width) from row `begin`.
 /// What is wider is cut, the rest of narrower rows stays zero: diffusers pads by the difference, of either
 /// sign.
@@ -49,12 +35,12 @@ void put_rows(const Tensor& source, std::int64_t begin, Tensor& target) {
 
 Sd3Conditioner::Sd3Conditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options)
     : width_(models::get_size(folder.config("transformer"), "joint_attention_dim", 4096)) {
+    ClipEncoder::Wanted wanted = {.hidden_state = 2, .pooled = true};
     for (const char* suffix : {"", "_2"}) {
-        check_class(folder, std::string("text_encoder") + suffix);
-        encoders_.emplace_back(folder, suffix, ClipEncoder::Wanted{2, false, true}, engine, options);
+        encoders_.emplace_back(folder, suffix, wanted, engine, options);
+        wanted.tokens = encoders_.front().tokens();  // the first tokenizer's for both
     }
-    check_equal_tokens(encoders_[0], encoders_[1]);
-    if (!is_named(folder, "text_encoder_3")) {
+    if (!folder.names("text_encoder_3")) {
         spdlog::info("{}: there is no text_encoder_3, so its tokens are zeros", folder.path().string());
         return;
     }

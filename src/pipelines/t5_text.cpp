@@ -12,12 +12,9 @@ namespace reprise::pipelines {
 namespace {
 
 std::filesystem::path path_of(const ModelFolder& folder, const std::string& name) {
-    constexpr std::string_view kClass = "T5EncoderModel";
     if (!folder.has(name))
         usage_error("{}: this folder has no {}; Reprise needs it to encode prompts", folder.path().string(),
                     name);
-    if (const auto& found = folder.component(name).class_name; found != kClass)
-        usage_error("{}: its {} is a {}, expected a {}", folder.path().string(), name, found, kClass);
     return folder.path(name);
 }
 
@@ -49,10 +46,6 @@ T5Text::T5Text(const ModelFolder& folder, const std::string& suffix, Engine engi
       config_(models::T5EncoderConfig::from(folder.config("text_encoder" + suffix))),
       tokenizer_(T5Tokenizer::load(folder.path("tokenizer" + suffix))),
       parts_(divided(config_, engine_.options.precision, part_bytes)) {
-    if (tokenizer_.vocab_size() > config_.vocab_size)
-        usage_error(
-            "{}: its tokenizer gives ids up to {}, but the encoder knows {}; they are of different models",
-            folder_.string(), tokenizer_.vocab_size() - 1, config_.vocab_size);
     is_large_ = config_.num_layers * config_.layer_parameters() > options.keep_parameters_below;
     keeps_ = parts_.size() == 1 || !is_large_;
 }
@@ -80,7 +73,7 @@ void T5Text::run_part(std::size_t part, std::vector<Encoded>& texts, const Wante
 }
 
 std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted) {
-    const auto weights = open_weights(folder_, variant_, engine_.options.precision);
+    const auto weights = open_weights(folder_, variant_, engine_.options.precision, Library::transformers);
     std::vector<Encoded> result;
     for (const std::string& text : texts) {
         const auto encoded = tokenizer_.encode(text, wanted.tokens);

@@ -6,16 +6,37 @@ namespace reprise::pipelines {
 
 using models::Conditioning;
 
+namespace {
+
+/// A switch of model_index.json, where null is off, as None is for Python.
+bool is_set(const Config& index, const char* key, bool otherwise) {
+    if (index.json.contains(key) && index.json[key].is_null()) return false;
+    return index.get_or(key, otherwise);
+}
+
+}  // namespace
+
 TextConditioner::TextConditioner(const ModelFolder& folder, const Engine& engine,
                                  const LoadOptions& options) {
-    if (!folder.has("text_encoder_2")) {
-        encoders_.emplace_back(folder, "", ClipEncoder::Wanted{1, true, false}, engine, options);
+    const auto add = [&](const char* suffix, ClipEncoder::Wanted wanted) {
+        wanted.all_vectors = true;
+        encoders_.emplace_back(folder, suffix, wanted, engine, options);
+    };
+    if (folder.class_name() != "StableDiffusionXLPipeline") {
+        add("", {.hidden_state = 1, .final_norm = true});
         return;
     }
-    force_zeros_ = folder.index().get_or("force_zeros_for_empty_prompt", true);
-    encoders_.emplace_back(folder, "", ClipEncoder::Wanted{2, false, false}, engine, options);
-    encoders_.emplace_back(folder, "_2", ClipEncoder::Wanted{2, false, true}, engine, options);
-    check_equal_tokens(encoders_[0], encoders_[1]);
+    force_zeros_ = is_set(folder.index(), "force_zeros_for_empty_prompt", true);
+    const bool first = folder.names("text_encoder");
+    if (first != folder.names("tokenizer"))
+        usage_error("{}: of text_encoder and tokenizer one is null; expected both or none",
+                    folder.path().string());
+    // The pooled text is the first result that is one vector, which those of classes with projection are.
+    const bool pools = first && folder.component("text_encoder").class_name == "CLIPTextModelWithProjection";
+    if (first) add("", {.hidden_state = 2, .pooled = pools});
+    add("_2", {.hidden_state = 2, .pooled = !pools});
+    pooled_of_ = pools ? 0 : encoders_.size() - 1;
+    if (two_encoders()) check_equal_tokens(encoders_[0], encoders_[1]);
 }
 
 void TextConditioner::release_large() {

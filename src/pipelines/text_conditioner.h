@@ -10,8 +10,8 @@
 
 namespace reprise::pipelines {
 
-/// Prompts to conditioning with one CLIP text encoder (Stable Diffusion 1.x, 2.x) or two (XL), as diffusers'
-/// pipelines encode them.
+/// Prompts to conditioning with one CLIP text encoder (Stable Diffusion 1.x, 2.x) or two (XL; of which the
+/// first may be null), as diffusers' pipelines encode them.
 class TextConditioner final : public Conditioner {
   public:
     TextConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
@@ -24,13 +24,14 @@ class TextConditioner final : public Conditioner {
         return encoders_.front().tokens();
     }
     std::int64_t text_width() const override;
-    std::int64_t pooled_width() const override { return encoders_.back().config().pooled_width(); }
+    std::int64_t pooled_width() const override { return encoders_[pooled_of_].config().pooled_width(); }
 
   private:
     models::Conditioning encode_texts(const std::vector<std::string>& texts, int clip_skip);
     bool two_encoders() const { return encoders_.size() == 2; }
 
     bool force_zeros_ = false;
+    std::size_t pooled_of_ = 0;  ///< which of encoders_ gives the pooled text, where one does
     std::vector<ClipEncoder> encoders_;
 };
 

@@ -55,6 +55,7 @@ void ClipTokenizer::add_tokens(const ClipDefinition& definition) {
         vocab_size_ = std::max(vocab_size_, id + 1);
     }
     for (const auto& [content, id] : ids) {
+        added_.emplace(content);
         const auto& token = *last.at(content);
         const auto pattern = token.normalized ? normalize_for_clip(content) : std::string(content);
         if (token.normalized) tokens_.insert_or_assign(id, pattern);
@@ -89,9 +90,29 @@ std::vector<std::int64_t> ClipTokenizer::tokenize(std::string_view prompt) const
     return ids;
 }
 
-ClipTokenizer::Encoded ClipTokenizer::encode(std::string_view prompt) const {
+std::string ClipTokenizer::with_all_vectors(std::string_view prompt) const {
+    std::string result = valid_utf8(prompt);
+    std::unordered_set<std::int64_t> seen;
+    for (const auto id : tokenize(prompt)) {
+        if (!seen.insert(id).second) continue;
+        const std::string& name = tokens_.at(id);
+        if (!added_.contains(name)) continue;
+        std::string all = name;
+        for (int i = 1; added_.contains(fmt::format("{}_{}", name, i)); ++i)
+            all += fmt::format(" {}_{}", name, i);
+        for (auto at = result.find(name); at != std::string::npos; at = result.find(name, at + all.size())) {
+            result.replace(at, name.size(), all);
+            if (result.size() > kMaxPromptBytes)
+                usage_error("the prompt is more than {} bytes long with all vectors of '{}'", kMaxPromptBytes,
+                            printable(name));
+        }
+    }
+    return result;
+}
+
+ClipTokenizer::Encoded ClipTokenizer::encode(std::string_view prompt, std::int64_t max_length) const {
     const auto text = tokenize(prompt);
-    const auto length = static_cast<std::size_t>(max_length_);
+    const auto length = static_cast<std::size_t>(max_length);
     const auto kept = std::span(text).first(std::min(text.size(), length - 2));
     const auto lost = std::span(text).subspan(kept.size());
 

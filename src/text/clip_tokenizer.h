@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "text/added_tokens.h"
@@ -20,7 +21,7 @@ namespace reprise {
 class ClipTokenizer {
   public:
     struct Encoded {
-        std::vector<std::int64_t> ids;  ///< begin, text, end, padding: max_length() of them
+        std::vector<std::int64_t> ids;  ///< begin, text, end, padding: as many as asked for
         std::size_t lost_count = 0;     ///< tokens of the text that did not fit
         std::string lost;               ///< these, decoded, as diffusers quotes them in its warning
     };
@@ -33,7 +34,13 @@ class ClipTokenizer {
     explicit ClipTokenizer(const ClipDefinition& definition);
 
     /// Any bytes: ill-formed UTF-8 reads as U+FFFD. Usage error for a prompt of more than 16 MiB.
-    Encoded encode(std::string_view prompt) const;
+    Encoded encode(std::string_view prompt) const { return encode(prompt, max_length_); }
+    /// The same as `length` ids, at least 2.
+    Encoded encode(std::string_view prompt, std::int64_t length) const;
+    /// The prompt with each name of a textual inversion of several vectors, "<cat>", followed by those of
+    /// the others, "<cat> <cat>_1 <cat>_2", as diffusers' `maybe_convert_prompt` does: wherever the name's
+    /// text stands, if it is an added token somewhere.
+    std::string with_all_vectors(std::string_view prompt) const;
     /// The text's own tokens: no begin, end or padding, and nothing cut.
     std::vector<std::int64_t> tokenize(std::string_view prompt) const;
     /// The text of ids, special tokens included; unknown ids are left out.
@@ -53,6 +60,7 @@ class ClipTokenizer {
     AddedTokenFinder raw_finder_;         // in the prompt
     AddedTokenFinder normalized_finder_;  // in the normalized text between
     std::unordered_map<std::int64_t, std::string> tokens_;
+    std::unordered_set<std::string> added_;  // contents of added tokens
     std::int64_t max_length_ = 0;
     std::int64_t pad_id_ = 0, bos_id_ = 0, eos_id_ = 0;
     std::int64_t vocab_size_ = 0;

@@ -37,11 +37,45 @@ TEST(Checkpoint, PrefersFullPrecisionUnlessAskedOtherwise) {
     EXPECT_EQ(checkpoint.description(), folder.path().string());
     checkpoint.release_pages();
     EXPECT_EQ(value_of(Checkpoint(folder.path(), {.variant = "fp16"}), "w"), 16);
+    EXPECT_EQ(value_of(Checkpoint(folder.path(), {.variant = "bf16"}), "w"), 32);
+    EXPECT_TRUE(has_variant(folder.path(), "fp16"));
+    EXPECT_FALSE(has_variant(folder.path(), "bf16"));
+    folder.put("model.bf16.bin", "x");
     EXPECT_THAT(
         error_of([&] { Checkpoint(folder.path(), {.variant = "bf16"}); }),
         HasSubstr("no weights of variant \"bf16\"; there are model.fp16.safetensors, model.safetensors"));
     put_tensor(folder / "diffusion_pytorch_model.safetensors", "w", 1);
     EXPECT_EQ(value_of(Checkpoint(folder.path()), "w"), 1);
+    EXPECT_EQ(value_of(Checkpoint(folder.path(), {"", Library::transformers}), "w"), 32);
+}
+
+TEST(Checkpoint, TakesShardsOrFileAsTheLibraryDoes) {
+    for (const std::string infix : {"", ".fp16"}) {
+        const TempFolder folder;
+        const auto put_both = [&](const std::string& base) {
+            put_tensor(folder / (base + infix + ".safetensors"), "w", 1);
+            put_tensor(folder / (base + "-1.safetensors"), "w", 2);
+            folder.put(base + ".safetensors.index" + infix + ".json",
+                       R"({"weight_map": {"w": ")" + base + R"(-1.safetensors"}})");
+        };
+        put_both("diffusion_pytorch_model");
+        put_both("model");
+        const std::string variant = infix.empty() ? "" : "fp16";
+        EXPECT_EQ(value_of(Checkpoint(folder.path(), {variant}), "w"), 2);
+        EXPECT_EQ(value_of(Checkpoint(folder.path(), {variant, Library::transformers}), "w"), 1);
+    }
+}
+
+TEST(Checkpoint, OfATensorInTwoShardsTheLastCounts) {
+    const TempFolder folder;
+    put_tensor(folder / "m-1.safetensors", "a", 1);
+    write_safetensors(folder / "m-2.safetensors", {{"a", Tensor::from({1}, std::vector<float>{2})},
+                                                   {"unlisted", Tensor::from({1}, std::vector<float>{3})}});
+    folder.put("model.safetensors.index.json",
+               R"({"weight_map": {"a": "m-1.safetensors", "unlisted": "m-2.safetensors"}})");
+    const Checkpoint checkpoint(folder.path());
+    EXPECT_EQ(value_of(checkpoint, "a"), 2);
+    EXPECT_EQ(checkpoint.total_bytes(), 8U);
 }
 
 TEST(Checkpoint, ReadsShardsUnderEveryNameOfTheIndex) {

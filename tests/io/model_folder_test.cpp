@@ -50,6 +50,25 @@ TEST(ModelFolder, ListsComponentsAndTheirConfigurations) {
     EXPECT_THAT(error_of([&] { model.config("unet"); }), HasSubstr("unet/config.json: no such file"));
 }
 
+TEST(ModelFolder, FindsComponentsAsDiffusersDoes) {
+    const TempFolder folder;
+    put_model(folder, "");
+    folder.put("model_index.json", R"({"_class_name": "P", "vae": ["diffusers", "AutoencoderKL"],
+        "scheduler": ["diffusers", "DDIMScheduler"], "safety_checker": [null, "X"]})");
+    fs::remove_all(folder / "vae");
+    folder.put("config.json", R"({"scaling_factor": 2})");
+    ModelFolder model(folder.path());
+    EXPECT_FALSE(model.names("safety_checker"));
+    EXPECT_TRUE(model.has("vae"));
+    EXPECT_EQ(model.path("vae"), folder.path());
+    EXPECT_EQ(model.config("vae").require<int>("scaling_factor"), 2);
+    model.lay_over("vae", {{"scaling_factor", nullptr}, {"shift_factor", 1}});
+    model.lay_over("vae", {{"shift_factor", 3}});
+    EXPECT_FALSE(model.config("vae").has("scaling_factor"));
+    EXPECT_EQ(model.config("vae").require<int>("shift_factor"), 3);
+    EXPECT_FALSE(model.config("scheduler").has("shift_factor"));
+}
+
 TEST(ModelFolder, OpensSymlinkedSnapshots) {
     const TempFolder folder;
     put_model(folder, "blobs/");

@@ -1,7 +1,5 @@
 #include "io/weight_cache.h"
 
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,9 +8,9 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
+#include "core/captured_log.h"
 #include "io/support.h"
 #include "io/weight_conversion.h"
 
@@ -20,28 +18,12 @@ namespace reprise {
 namespace {
 
 namespace fs = std::filesystem;
+using test::CapturedLog;
 using test::error_of;
 using test::TempFolder;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-/// What was logged while it lives.
-class CapturedLog {
-  public:
-    CapturedLog() : before_(spdlog::default_logger()) {
-        spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-            "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(stream_)));
-    }
-    CapturedLog(const CapturedLog&) = delete;
-    CapturedLog& operator=(const CapturedLog&) = delete;
-    ~CapturedLog() { spdlog::set_default_logger(before_); }
-    std::string text() const { return stream_.str(); }
-
-  private:
-    std::ostringstream stream_;
-    std::shared_ptr<spdlog::logger> before_;
-};
 
 /// The values -1, -0.75, ... in a tensor that takes several pieces of the conversion.
 Tensor ramp(const Shape& shape) {

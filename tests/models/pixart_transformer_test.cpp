@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "core/captured_log.h"
 #include "core/map_weights.h"
 #include "models/registry.h"
 #include "support.h"
@@ -123,18 +124,17 @@ TEST(PixArtGraph, MissingAndLeftOverWeightsAreNamed) {
     const ModelFixture fixture("pixart");
     MapWeights::Map weights;
     for (const auto& name : fixture.weights.names()) weights.emplace(name, *fixture.weights.find(name));
-    const auto message = [&](const MapWeights::Map& map) {
-        return testing::usage_message([&] {
-            const MapWeights source(map, "transformer folder");
-            make_denoiser(kClass, fixture.config)->build(shape_of(fixture), DType::f32, &source);
-        });
+    const auto build = [&](const MapWeights::Map& map) {
+        const MapWeights source(map, "transformer folder");
+        make_denoiser(kClass, fixture.config)->build(shape_of(fixture), DType::f32, &source);
     };
     auto missing = weights;
     missing.erase("transformer_blocks.1.scale_shift_table");
-    EXPECT_THAT(message(missing), HasSubstr("transformer_blocks.1.scale_shift_table"));
+    EXPECT_THAT(testing::usage_message([&] { build(missing); }),
+                HasSubstr("transformer_blocks.1.scale_shift_table"));
     auto left_over = weights;
     left_over.emplace("adaln_single.emb.resolution_embedder.linear_1.weight", Tensor(DType::f32, {2, 2}));
-    EXPECT_THAT(message(left_over), HasSubstr("resolution_embedder"));
+    EXPECT_THAT(test::logged([&] { build(left_over); }), HasSubstr("resolution_embedder"));
 }
 
 TEST(PixArtGraph, ShapesThatCannotBeComputedAreRefused) {

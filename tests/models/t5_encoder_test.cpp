@@ -1,5 +1,6 @@
 #include "models/t5_encoder.h"
 
+#include "core/captured_log.h"
 #include "support.h"
 
 namespace reprise::models {
@@ -90,10 +91,10 @@ TEST(T5Graph, WeightsThatNoPartReadsAreLeftOver) {
     const ModelFixture fixture("t5_gated");
     auto config = T5EncoderConfig::from(fixture.config);
     --config.num_layers;
-    const auto message = testing::usage_message([&] {
+    const auto said = test::logged([&] {
         build_t5_encoder(config, {1, 8, false}, {0, 1}, DType::f32, &fixture.weights);
     });
-    EXPECT_THAT(message, AllOf(HasSubstr("left over"), HasSubstr("encoder.block.2.")));
+    EXPECT_THAT(said, AllOf(HasSubstr("left over"), HasSubstr("encoder.block.2.")));
 }
 
 TEST(T5EncoderConfig, WrongValuesAreNamed) {

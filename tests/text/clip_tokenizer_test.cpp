@@ -45,6 +45,25 @@ TEST(ClipTokenizer, DecodesWhatItEncoded) {
     EXPECT_EQ(tokenizer().decode(ids), "<|startoftext|><|endoftext|>");
 }
 
+TEST(ClipTokenizer, NamesOfSeveralVectorsStandForAll) {
+    auto files = ClipFiles::load(std::filesystem::path(REPRISE_FIXTURES) / "text" / "slow");
+    ASSERT_TRUE(files.config);
+    auto& decoder = (*files.config)["added_tokens_decoder"];
+    const auto first = static_cast<int>(files.vocabulary->size());
+    int id = first;
+    for (const char* content : {"<cat>", "<cat>_1", "<cat>_2", "<Dog>", "<Dog>_1"})
+        decoder[std::to_string(id++)] = {{"content", content}};
+    const ClipTokenizer learned(files);
+    EXPECT_EQ(learned.with_all_vectors("a <cat> on<cat>s"),
+              "a <cat> <cat>_1 <cat>_2 on<cat> <cat>_1 <cat>_2s");
+    for (const char* text : {"<cat>_1", "<CAT>", "<Dog>"}) EXPECT_EQ(learned.with_all_vectors(text), text);
+    EXPECT_THAT(learned.encode(learned.with_all_vectors("<cat>"), 5).ids,
+                ElementsAre(learned.bos_id(), first, first + 1, first + 2, learned.eos_id()));
+    std::string many;
+    for (int i = 0; i < 2000; ++i) many += "<cat>";
+    EXPECT_EQ(learned.with_all_vectors(many).size(), 2000 * std::string("<cat> <cat>_1 <cat>_2").size());
+}
+
 TEST(ClipTokenizer, IllFormedTextReadsAsReplacementCharacters) {
     const auto ids = [](std::string_view text) { return tokenizer().tokenize(text); };
     EXPECT_EQ(ids("a\xff z"), ids("a\uFFFD z"));

@@ -3,21 +3,20 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
 #include <functional>
 #include <limits>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "core/captured_log.h"
 #include "io/json.h"
 #include "reprise/error.h"
 
 namespace reprise {
 namespace {
 
+using test::logged;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -79,17 +78,6 @@ TEST(T5Tokenizer, EmptyPromptsAndShortOnes) {
     const auto cut = tokenizer.encode("a photo", 1);
     EXPECT_THAT(cut.ids, ElementsAre(1));
     EXPECT_EQ(cut.lost, "a photo");
-}
-
-/// What is logged while `action` runs.
-std::string logged(const std::function<void()>& action) {
-    std::ostringstream text;
-    const auto before = spdlog::default_logger();
-    spdlog::set_default_logger(
-        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text)));
-    action();
-    spdlog::set_default_logger(before);
-    return text.str();
 }
 
 std::string message_of(const T5Files& files) {

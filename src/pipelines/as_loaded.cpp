@@ -1,0 +1,111 @@
+#include "pipelines/as_loaded.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string_view>
+
+#include "schedulers/registry.h"
+
+namespace reprise::pipelines {
+
+namespace {
+
+constexpr std::string_view kStableDiffusion = "StableDiffusionPipeline";
+
+/// How a pipeline's class undoes the scaling of latents: what it does not read of its autoencoder is null.
+struct LatentScale {
+    std::string_view pipeline;
+    bool shift, statistics;
+};
+constexpr auto kLatentScales = std::to_array<LatentScale>({
+    {kStableDiffusion, false, false},
+    {"StableDiffusionXLPipeline", false, true},
+    {"StableDiffusion3Pipeline", true, false},
+    {"PixArtAlphaPipeline", false, false},
+    {"PixArtSigmaPipeline", false, false},
+});
+
+/// Values that a scheduler's class replaces by its own when it is made, and what another class makes of these
+/// where its configuration is passed on.
+struct Replaced {
+    std::string_view scheduler, key, value;
+};
+constexpr auto kReplaced = std::to_array<Replaced>({
+    {"DEISMultistepScheduler", "algorithm_type", "dpmsolver++"},
+    {"DEISMultistepScheduler", "solver_type", "logrho"},
+    {"UniPCMultistepScheduler", "solver_type", "bh2"},
+});
+
+/// Whether a version such as "0.8.1" comes before 0.9.
+bool is_before_0_9(std::string_view version) {
+    const auto number = [&]() -> int {
+        int value = 0;
+        const auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), value);
+        if (error != std::errc()) return -1;
+        version.remove_prefix(static_cast<std::size_t>(end - version.data()));
+        return value;
+    };
+    if (number() != 0 || !version.starts_with('.')) return false;
+    version.remove_prefix(1);
+    const int minor = number();
+    return minor >= 0 && minor < 9;
+}
+
+/// StableDiffusionPipeline takes a small sample_size in an old UNet's configuration for a mistake.
+void correct_sample_size(ModelFolder& folder) {
+    constexpr int kTrainedSize = 64;
+    if (!folder.has("unet")) return;
+    const Json unet = folder.config("unet").json;
+    const auto version = unet.find("_diffusers_version");
+    const auto size = unet.find("sample_size");
+    if (version != unet.end() && version->is_string() &&
+        is_before_0_9(version->get_ref<const std::string&>()) && size != unet.end() &&
+        size->is_number_integer() && *size < kTrainedSize)
+        folder.lay_over("unet", {{"sample_size", kTrainedSize}});
+}
+
+void lay_over_autoencoder(ModelFolder& folder, const LatentScale& scale) {
+    if (!folder.has("vae")) return;
+    const Config vae = folder.config("vae");
+    if (!scale.shift) folder.lay_over("vae", {{"shift_factor", nullptr}});
+    if (!scale.statistics || !vae.has("latents_mean") || !vae.has("latents_std"))  // one alone is unread too
+        folder.lay_over("vae", {{"latents_mean", nullptr}, {"latents_std", nullptr}});
+}
+
+/// StableDiffusionPipeline's corrections of its scheduler. They hold for the keys that the file has, and in
+/// the scheduler itself (`own`) for its class's defaults, which another class does not take over.
+void correct_scheduler(Json& config, bool own) {
+    const auto corrected = [&](const char* key, bool wrong_by_default, const auto& is_wrong) {
+        const auto found = config.find(key);
+        return found == config.end() ? own && wrong_by_default : is_wrong(*found);
+    };
+    if (corrected("steps_offset", true, [](const Json& value) { return value != 1; }))
+        config["steps_offset"] = 1;
+    if (corrected("clip_sample", true, [](const Json& value) { return value == true; }))
+        config["clip_sample"] = false;
+}
+
+}  // namespace
+
+void lay_over_as_loaded(ModelFolder& folder) {
+    const auto scale = std::find_if(kLatentScales.begin(), kLatentScales.end(),
+                                    [&](const auto& row) { return row.pipeline == folder.class_name(); });
+    if (scale != kLatentScales.end()) lay_over_autoencoder(folder, *scale);
+    if (folder.class_name() == kStableDiffusion) correct_sample_size(folder);
+}
+
+std::unique_ptr<Scheduler> scheduler_as_loaded(const ModelFolder& folder, const std::string& name) {
+    const bool own = name.empty();
+    const std::string& own_class = folder.component("scheduler").class_name;
+    Config config = folder.config("scheduler");
+    if (const auto unset = config.find<std::vector<std::string>>("_use_default_values"))
+        for (const std::string& key : *unset) config.json.erase(key);
+    for (const Replaced& row : kReplaced)
+        if (!own && own_class == row.scheduler && config.json.contains(row.key))
+            config.json[std::string(row.key)] = row.value;
+    if (folder.class_name() == kStableDiffusion) correct_scheduler(config.json, own);
+    return make_scheduler(own ? own_class : name, config.json, config.file);
+}
+
+}  // namespace reprise::pipelines
