@@ -361,6 +361,7 @@ CHECKS: dict[str, Check] = {
     "Sequence[Sequence[int]]": lambda name, value: several(name, value, integers, "lists of integers"),
     # which of them there are the library says
     "Precision": text,
+    "Precision | Literal['auto']": text,
     "GuidanceMode": text,
     "Fit": text,
     "Count": text,
