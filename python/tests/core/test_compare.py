@@ -65,7 +65,9 @@ def test_counts_of_fewer_steps_make_a_curve(pipe):
 
 
 def test_pictures_of_one_prompt_are_pairs(pipe):
-    result = reprise.compare(pipe, "red apple", {"default": "modelopt"}, seeds=(-1,), num_images_per_prompt=2, runs=1, fewer=(2,), **OPTIONS)
+    result = reprise.compare(
+        pipe, "red apple", {"default": "modelopt"}, seeds=(-1,), num_images_per_prompt=2, runs=1, fewer=(2,), **OPTIONS
+    )
     assert [(pair["seed"], pair["number"]) for pair in result.to_dict()["pairs"]] == [(2**64 - 1, 0), (2**64 - 1, 1)]
     assert result.grid().size == (3 * 64 + 2 * 8, 2 * 64 + 8)
     assert json.dumps(result.to_dict())
@@ -109,6 +111,8 @@ def test_a_comparison_is_stopped(pipe):
     with pytest.raises(InterruptedError):
         reprise.compare(pipe, "red apple", {"it": "modelopt"}, progress=stop, **OPTIONS)
     with pytest.raises(reprise.Cancelled):
-        reprise.compare(pipe, "red apple", ways={"it": "modelopt"}, progress=lambda what: not what.startswith("it"), **OPTIONS)
+        reprise.compare(
+            pipe, "red apple", ways={"it": "modelopt"}, progress=lambda what: not what.startswith("it"), **OPTIONS
+        )
     pipe("red apple", decode=False, **RUN)
     assert any(info.reused for info in pipe.last_report.steps)  # prepared as before
