@@ -24,8 +24,8 @@ struct LoadOptions {
     /// Precision of the denoiser and the text encoders. Not given: bf16 where the device has it and is faster
     /// with it, otherwise f32.
     std::optional<DType> precision;
-    /// Of the autoencoder. Nothing: bf16 where the device has it and is faster in it, else f32. A picture
-    /// that is not finite in 16 bits is decoded again in f32, with a warning.
+    /// Precision of the autoencoder. Not given: bf16 where the device has it and is faster with it, otherwise
+    /// f32. A picture that is not finite in 16 bits is decoded again in f32, with a warning.
     std::optional<DType> vae_precision;
     int threads = 0;      ///< 0: one per core that the control group allows
     std::string variant;  ///< of the weight files, such as "fp16"; empty: the full-precision ones if there
