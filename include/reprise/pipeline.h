@@ -28,7 +28,7 @@ struct LoadOptions {
     /// f32. A picture that is not finite in 16 bits is decoded again in f32, with a warning.
     std::optional<DType> vae_precision;
     int threads = 0;      ///< 0: one per core that the control group allows
-    std::string variant;  ///< of the weight files, such as "fp16"; empty: the full-precision ones if there
+    std::string variant;  ///< of the weight files, such as "fp16"; empty: full precision if it exists
     /// Components with more weights than this (a count) are freed after use. A text encoder and a denoiser of
     /// that size are then never in memory together, and each call compiles them again. A larger value keeps
     /// them: calls are faster and take more memory.
