@@ -67,7 +67,7 @@ reprise::GenerateOptions generate_options(const Options& o, const reprise::Pipel
 void run(const Options& o) {
     auto pipe = reprise::Pipeline::from_pretrained(o.model, load_options(o));
     if (o.cache == "default")
-        reprise::cachify::prepare(pipe, o.steps);
+        reprise::cachify::prepare(pipe, o.steps, reprise::cachify::make_policy(pipe, "modelopt"));
     else if (o.cache != "off")
         reprise::cachify::prepare(pipe, o.steps, reprise::cachify::load_config(pipe, o.cache));
     auto options = generate_options(o, pipe);

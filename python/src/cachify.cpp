@@ -253,7 +253,8 @@ void bind_modules(nb::module_& m) {
              "modules"_a, "(name, kind), parents before what is inside.")
         .def("all", &Modules::list, "(name, kind), in order.")
         .def("decide", &decide, "config"_a, "steps_of_evaluations"_a, "count"_a, "advises"_a,
-             "Which module is reused at which step. ValueError as for Reprise's own pipelines. advises: whether "
+             "Which module is reused at which step. ValueError as for Reprise's own pipelines. advises: "
+             "whether "
              "it warns where nothing is reused.")
         .def(
             "make_policy",
