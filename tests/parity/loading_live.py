@@ -296,7 +296,9 @@ def variant_by_part():
         path.rename(folder / part / f"{base}.fp16.safetensors")
         plain = {k: torch.zeros_like(v) for k, v in load_file(folder / part / f"{base}.fp16.safetensors").items()}
         save_file(plain, path, metadata={"format": "pt"})
-    return same(folder, load={"variant": "fp16"}, decode=True)
+    found = same(folder, load={"variant": "fp16"}, decode=True)
+    torch.save(load_file(weights_of(folder / "vae")), folder / "vae/diffusion_pytorch_model.fp16.bin")
+    return found or refused(folder, "fp16", load={"variant": "fp16"}, theirs_too=False, decode=True)
 
 
 @check
@@ -356,6 +358,16 @@ def quantized_weights():
         folder = model("tiny-sd")
         edit(folder / part / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
         found[part] = refused(folder, part, "quantization_config", theirs_too=False)
+    return all_of(found)
+
+
+@check
+def weights_of_8_bits():
+    found = {}
+    for kind in (torch.float8_e4m3fn, torch.int8):
+        folder = model("tiny-sd")
+        change_weights(folder / "unet", lambda tensors: tensors | {"conv_in.bias": tensors["conv_in.bias"].to(kind)})  # noqa: B023
+        found[str(kind)] = refused(folder, "conv_in.bias", theirs_too=False)
     return all_of(found)
 
 
