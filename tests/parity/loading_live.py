@@ -210,6 +210,16 @@ def other_part_class():
 
 
 @check
+def generic_tokenizer():
+    found = {}
+    for kind in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+        tokenizer = ["transformers", kind]
+        found[f"CLIP {kind}"] = same(model("tiny-sd", tokenizer=tokenizer), height=32, width=32)
+        found[f"T5 {kind}"] = same(model("tiny-pixart-sigma", tokenizer=tokenizer), use_resolution_binning=False)
+    return all_of(found)
+
+
+@check
 def null_part():
     folder = model("tiny-sd", safety_checker=[None, "StableDiffusionSafetyChecker"], image_encoder=DROP)
     return same(folder) or refused(model("tiny-sd", vae=[None, None]), "vae", "null")
