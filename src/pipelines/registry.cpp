@@ -27,31 +27,33 @@ constexpr Names kClipText = {"CLIPTextModel"};
 constexpr Names kClipTextProjected = {"CLIPTextModelWithProjection"};
 constexpr Names kClipTextAny = {"CLIPTextModel", "CLIPTextModelWithProjection"};
 constexpr Names kClipVision = {"CLIPVisionModelWithProjection"};
-constexpr Names kClipImages = {"CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil",
-                               "CLIPFeatureExtractor"};
-constexpr Names kClipTokens = {"CLIPTokenizer", "CLIPTokenizerFast"};
+// The last two are any kind's, by what tokenizer.json says.
+constexpr Names kClipTokens = {"CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast",
+                               "TokenizersBackend"};
 constexpr Names kT5Text = {"T5EncoderModel"};
-constexpr Names kT5Tokens = {"T5Tokenizer", "T5TokenizerFast"};
+constexpr Names kT5Tokens = {"T5Tokenizer", "T5TokenizerFast", "PreTrainedTokenizerFast",
+                             "TokenizersBackend"};
 constexpr Names kUNet = {"UNet2DConditionModel"};
 constexpr Names kSd3 = {"SD3Transformer2DModel"};
 constexpr Names kPixArt = {"PixArtTransformer2DModel", "Transformer2DModel"};
 constexpr Names kVideoUNet = {"UNetSpatioTemporalConditionModel"};
 constexpr Names kPictures = {"AutoencoderKL"};
 constexpr Names kFrames = {"AutoencoderKLTemporalDecoder"};
-constexpr std::span<const std::string_view> kAnyScheduler;  // its registry says which there are
+// A scheduler's registry says which there are; of an image processor two values are read.
+constexpr std::span<const std::string_view> kAny;
 
 constexpr Part kStableDiffusionParts[] = {{"text_encoder", kClipText},
                                           {"tokenizer", kClipTokens},
                                           {"unet", kUNet},
                                           {"vae", kPictures},
-                                          {"scheduler", kAnyScheduler}};
+                                          {"scheduler", kAny}};
 constexpr Part kStableDiffusionXLParts[] = {{"text_encoder", kClipTextAny},
                                             {"text_encoder_2", kClipTextProjected},
                                             {"tokenizer", kClipTokens},
                                             {"tokenizer_2", kClipTokens},
                                             {"unet", kUNet},
                                             {"vae", kPictures},
-                                            {"scheduler", kAnyScheduler}};
+                                            {"scheduler", kAny}};
 constexpr Part kStableDiffusion3Parts[] = {{"text_encoder", kClipTextProjected},
                                            {"text_encoder_2", kClipTextProjected},
                                            {"text_encoder_3", kT5Text},
@@ -60,17 +62,17 @@ constexpr Part kStableDiffusion3Parts[] = {{"text_encoder", kClipTextProjected},
                                            {"tokenizer_3", kT5Tokens},
                                            {"transformer", kSd3},
                                            {"vae", kPictures},
-                                           {"scheduler", kAnyScheduler}};
+                                           {"scheduler", kAny}};
 constexpr Part kPixArtParts[] = {{"text_encoder", kT5Text},
                                  {"tokenizer", kT5Tokens},
                                  {"transformer", kPixArt},
                                  {"vae", kPictures},
-                                 {"scheduler", kAnyScheduler}};
+                                 {"scheduler", kAny}};
 constexpr Part kStableVideoDiffusionParts[] = {{"image_encoder", kClipVision},
-                                               {"feature_extractor", kClipImages},
+                                               {"feature_extractor", kAny},
                                                {"unet", kVideoUNet},
                                                {"vae", kFrames},
-                                               {"scheduler", kAnyScheduler}};
+                                               {"scheduler", kAny}};
 
 /// Prompts are encoded by this class, or not at all.
 template <class Encoder>

@@ -11,7 +11,7 @@ namespace reprise::pipelines {
 /// A component that a class of pipeline reads.
 struct Part {
     std::string_view name;
-    std::span<const std::string_view> classes;  ///< that it may be of
+    std::span<const std::string_view> classes;  ///< that it may be of; empty: any
 };
 
 /// A class of pipeline that Reprise runs.

@@ -210,6 +210,16 @@ def other_part_class():
 
 
 @check
+def generic_tokenizer():
+    found = {}
+    for kind in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+        tokenizer = ["transformers", kind]
+        found[f"CLIP {kind}"] = same(model("tiny-sd", tokenizer=tokenizer), height=32, width=32)
+        found[f"T5 {kind}"] = same(model("tiny-pixart-sigma", tokenizer=tokenizer), use_resolution_binning=False)
+    return all_of(found)
+
+
+@check
 def null_part():
     folder = model("tiny-sd", safety_checker=[None, "StableDiffusionSafetyChecker"], image_encoder=DROP)
     return same(folder) or refused(model("tiny-sd", vae=[None, None]), "vae", "null")
@@ -296,7 +306,9 @@ def variant_by_part():
         path.rename(folder / part / f"{base}.fp16.safetensors")
         plain = {k: torch.zeros_like(v) for k, v in load_file(folder / part / f"{base}.fp16.safetensors").items()}
         save_file(plain, path, metadata={"format": "pt"})
-    return same(folder, load={"variant": "fp16"}, decode=True)
+    found = same(folder, load={"variant": "fp16"}, decode=True)
+    torch.save(load_file(weights_of(folder / "vae")), folder / "vae/diffusion_pytorch_model.fp16.bin")
+    return found or refused(folder, "fp16", load={"variant": "fp16"}, theirs_too=False, decode=True)
 
 
 @check
@@ -356,6 +368,16 @@ def quantized_weights():
         folder = model("tiny-sd")
         edit(folder / part / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
         found[part] = refused(folder, part, "quantization_config", theirs_too=False)
+    return all_of(found)
+
+
+@check
+def weights_of_8_bits():
+    found = {}
+    for kind in (torch.float8_e4m3fn, torch.int8):
+        folder = model("tiny-sd")
+        change_weights(folder / "unet", lambda tensors: tensors | {"conv_in.bias": tensors["conv_in.bias"].to(kind)})  # noqa: B023
+        found[str(kind)] = refused(folder, "conv_in.bias", theirs_too=False)
     return all_of(found)
 
 
