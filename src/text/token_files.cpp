@@ -82,6 +82,10 @@ class TokenGatherer {
         for (const auto& [key, fallback] : defaults)
             named_[key] = read_token(fallback, config.file, key, true);
         read_named(config.json, config.file);
+        const bool padding_elsewhere = files.special_tokens && contains(*files.special_tokens, "pad_token");
+        if (config.is_null("pad_token") && !padding_elsewhere)
+            usage_error("{}: \"pad_token\" is null, expected a token: prompts are padded with it",
+                        config.file);
         if (config.has("added_tokens_decoder")) {
             read_decoder(config.json.at("added_tokens_decoder"));
             return;
