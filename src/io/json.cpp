@@ -305,9 +305,18 @@ Config Config::load(const fs::path& path) {
     return config;
 }
 
+bool contains(const Json& json, std::string_view key) {
+    return json.is_object() && json.contains(key);
+}
+
 bool Config::has(std::string_view key) const {
     const auto found = json.find(key);
     return found != json.end() && !found->is_null();
+}
+
+bool Config::is_null(std::string_view key) const {
+    const auto found = json.find(key);
+    return found != json.end() && found->is_null();
 }
 
 }  // namespace reprise

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace reprise {
@@ -37,9 +38,14 @@ T require(const Json& json, std::string_view key, std::string_view file);
 /// The same, or nothing when the key is absent or null.
 template <class T>
 std::optional<T> find_value(const Json& json, std::string_view key, std::string_view file);
-/// The same, or `otherwise` when the key is absent or null.
+/// True when `json` is an object that has the key; its value may be null.
+bool contains(const Json& json, std::string_view key);
+/// The same as `require`, or `otherwise` when the key is absent. Null is not absent: it is a usage error,
+/// unless Json itself is asked for.
 template <class T>
 T get_or(const Json& json, std::string_view key, const T& otherwise, std::string_view file) {
+    if constexpr (!std::is_same_v<T, Json>)
+        if (contains(json, key)) return require<T>(json, key, file);
     return find_value<T>(json, key, file).value_or(otherwise);
 }
 inline std::string get_or(const Json& json, std::string_view key, const char* otherwise,
@@ -64,6 +70,7 @@ struct Config {
 
     /// True when the key is there and not null.
     bool has(std::string_view key) const;
+    bool is_null(std::string_view key) const;  ///< the key is there, with null
     template <class T>
     T require(std::string_view key) const {
         return reprise::require<T>(json, key, file);

@@ -86,9 +86,9 @@ AutoencoderKLConfig AutoencoderKLConfig::from(const Config& config) {
             usage_error("{}: \"block_out_channels\" has {}, which \"norm_num_groups\", {}, does not divide",
                         config.file, channels, result.resnet.groups);
     }
-    result.use_quant_conv = config.get_or("use_quant_conv", true);
-    result.use_post_quant_conv = config.get_or("use_post_quant_conv", true);
-    result.mid_block_add_attention = config.get_or("mid_block_add_attention", true);
+    result.use_quant_conv = get_flag(config, "use_quant_conv", true);
+    result.use_post_quant_conv = get_flag(config, "use_post_quant_conv", true);
+    result.mid_block_add_attention = get_flag(config, "mid_block_add_attention", true);
     result.scaling_factor = config.get_or("scaling_factor", result.scaling_factor);
     if (!(result.scaling_factor > 0))
         usage_error("{}: \"scaling_factor\" is {}, expected a positive number", config.file,
@@ -101,7 +101,7 @@ AutoencoderKLConfig AutoencoderKLConfig::from(const Config& config) {
     if (result.latents_std && std::any_of(result.latents_std->begin(), result.latents_std->end(),
                                           [](float value) { return !(value > 0); }))
         usage_error("{}: \"latents_std\" has an entry that is not positive", config.file);
-    result.force_upcast = config.get_or("force_upcast", true);
+    result.force_upcast = get_flag(config, "force_upcast", true);
     const auto sizes = get_sizes(config, "sample_size", 2, 32);
     result.sample_height = sizes[0];
     result.sample_width = sizes[1];

@@ -75,7 +75,7 @@ AutoencoderKLTemporalDecoderConfig AutoencoderKLTemporalDecoderConfig::from(cons
     if (!(pictures.scaling_factor > 0))
         usage_error("{}: \"scaling_factor\" is {}, expected a positive number", config.file,
                     pictures.scaling_factor);
-    pictures.force_upcast = config.get_or("force_upcast", true);
+    pictures.force_upcast = get_flag(config, "force_upcast", true);
     const auto sizes = get_sizes(config, "sample_size", 2, 32);
     pictures.sample_height = sizes[0];
     pictures.sample_width = sizes[1];

@@ -16,6 +16,25 @@ using graph::Value;
 
 namespace {
 
+/// Without effect: attention_dropout and the ids of begin and padding.
+constexpr auto kKeys = std::to_array<std::string_view>({
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "projection_dim",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+    "hidden_act",
+    "layer_norm_eps",
+    "eos_token_id",
+    "use_attention_mask",
+    "attention_dropout",
+    "dropout",
+    "pad_token_id",
+    "bos_token_id",
+});
+
 Value embeddings(Builder& b, Value ids, const ClipTextConfig& config) {
     const auto scope = b.module("embeddings");
     const Value tokens = b.embedding(ids, "token_embedding", config.vocab_size, config.hidden_size);
@@ -27,8 +46,9 @@ Value embeddings(Builder& b, Value ids, const ClipTextConfig& config) {
 }  // namespace
 
 ClipTextConfig ClipTextConfig::from(const Config& whole, std::string_view class_name) {
-    const bool nested = whole.has("text_config") && whole.json.at("text_config").is_object();
-    const Config config = nested ? Config{whole.json.at("text_config"), whole.file} : whole;
+    const Config config = part_of(whole, "text_config");
+    warn_of_unknown_transformers_keys(config, kKeys);
+    support_only(config, "use_attention_mask", false);  // Stable Diffusion's pipeline would mask padding
 
     ClipTextConfig result;
     result.vocab_size = get_size(config, "vocab_size", result.vocab_size, std::int64_t{1} << 24);

@@ -1,6 +1,8 @@
 #include "models/clip_vision.h"
 
+#include <array>
 #include <string>
+#include <string_view>
 
 #include "models/config_checks.h"
 #include "models/weight_names.h"
@@ -13,6 +15,22 @@ using graph::Builder;
 using graph::Value;
 
 namespace {
+
+/// Without effect: attention_dropout.
+constexpr auto kKeys = std::to_array<std::string_view>({
+    "hidden_size",
+    "intermediate_size",
+    "projection_dim",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_channels",
+    "image_size",
+    "patch_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "attention_dropout",
+    "dropout",
+});
 
 /// The class token, then the patches, with their positions: (B, 1 + patches, C).
 Value embeddings(Builder& b, Value pixels, const ClipVisionConfig& config) {
@@ -30,8 +48,8 @@ Value embeddings(Builder& b, Value pixels, const ClipVisionConfig& config) {
 }  // namespace
 
 ClipVisionConfig ClipVisionConfig::from(const Config& whole) {
-    const bool nested = whole.has("vision_config") && whole.json.at("vision_config").is_object();
-    const Config config = nested ? Config{whole.json.at("vision_config"), whole.file} : whole;
+    const Config config = part_of(whole, "vision_config");
+    warn_of_unknown_transformers_keys(config, kKeys);
 
     ClipVisionConfig result;
     result.hidden_size = get_size(config, "hidden_size", result.hidden_size);

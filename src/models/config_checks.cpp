@@ -34,7 +34,8 @@ std::int64_t get_size(const Config& config, std::string_view key, std::int64_t o
 
 std::vector<std::int64_t> get_sizes(const Config& config, std::string_view key, std::size_t count,
                                     std::int64_t otherwise, std::int64_t high) {
-    auto values = config.find_ints(key, count).value_or(std::vector<std::int64_t>(count, otherwise));
+    auto values = contains(config.json, key) ? config.require_ints(key, count)
+                                             : std::vector<std::int64_t>(count, otherwise);
     for (const auto value : values) check_range(config, key, value, 1, high);
     return values;
 }
@@ -46,8 +47,29 @@ void unsupported(const Config& config, std::string_view key, std::string_view su
 }
 
 void support_only(const Config& config, std::string_view key, const Json& only) {
-    if (config.has(key) && config.json.at(std::string(key)) != only)
-        unsupported(config, key, only.is_null() ? "null" : only.dump());
+    const bool as_false = only == false && config.is_null(key);
+    if (!as_false) support_one_of(config, key, {only});
+}
+
+void support_one_of(const Config& config, std::string_view key, std::initializer_list<Json> these) {
+    const auto found = config.json.find(key);
+    if (found == config.json.end() || std::find(these.begin(), these.end(), *found) != these.end()) return;
+    std::string names;
+    for (const Json& one : these) {
+        names += names.empty() ? "" : ", ";
+        names += one.is_string() ? one.get<std::string>() : one.dump();
+    }
+    unsupported(config, key, names);
+}
+
+bool get_flag(const Config& config, std::string_view key, bool otherwise) {
+    return config.is_null(key) ? false : config.get_or(key, otherwise);
+}
+
+void check_dropout(const Config& config, std::string_view key) {
+    const auto probability = config.get_or(key, 0.0);
+    if (!(probability >= 0 && probability <= 1))
+        usage_error("{}: \"{}\" is {}, expected 0 to 1", config.file, key, probability);
 }
 
 Unary get_activation(const Config& config, std::string_view key, const char* otherwise) {
@@ -73,10 +95,85 @@ Unary get_activation(const Config& config, std::string_view key, const char* oth
     unsupported(config, key, known);
 }
 
+Config part_of(const Config& whole, std::string_view part) {
+    const auto found = whole.json.find(part);
+    if (found == whole.json.end()) return whole;
+    if (!found->is_object()) unsupported(whole, part, "an object");
+    return {*found, whole.file};
+}
+
 void warn_of_unknown_keys(const Config& config, std::span<const std::string_view> known) {
     for (const auto& [key, value] : config.json.items())
         if (!key.starts_with('_') && std::find(known.begin(), known.end(), key) == known.end())
             spdlog::warn("{}: \"{}\" is not a known key and has no effect", config.file, printable(key));
+}
+
+void warn_of_unknown_transformers_keys(const Config& config, std::span<const std::string_view> known) {
+    constexpr auto kOfAll = std::to_array<std::string_view>({
+        "architectures",
+        "attn_implementation",
+        "auto_map",
+        "bad_words_ids",
+        "begin_suppress_tokens",
+        "chunk_size_feed_forward",
+        "cross_attention_hidden_size",
+        "decoder_start_token_id",
+        "diversity_penalty",
+        "do_sample",
+        "dtype",
+        "early_stopping",
+        "encoder_no_repeat_ngram_size",
+        "exponential_decay_length_penalty",
+        "finetuning_task",
+        "forced_bos_token_id",
+        "forced_eos_token_id",
+        "id2label",
+        "initializer_factor",
+        "initializer_range",
+        "is_encoder_decoder",
+        "label2id",
+        "length_penalty",
+        "max_length",
+        "min_length",
+        "model_type",
+        "no_repeat_ngram_size",
+        "num_beam_groups",
+        "num_beams",
+        "num_return_sequences",
+        "output_attentions",
+        "output_hidden_states",
+        "output_past",
+        "output_scores",
+        "prefix",
+        "problem_type",
+        "pruned_heads",
+        "remove_invalid_values",
+        "repetition_penalty",
+        "return_dict",
+        "return_dict_in_generate",
+        "sep_token_id",
+        "suppress_tokens",
+        "task_specific_params",
+        "temperature",
+        "tf_legacy_loss",
+        "tie_encoder_decoder",
+        "tie_word_embeddings",
+        "tokenizer_class",
+        "top_k",
+        "top_p",
+        "torch_dtype",
+        "torchscript",
+        "transformers_version",
+        "typical_p",
+        "use_bfloat16",
+        "use_cache",
+        "use_return_dict",
+        "add_cross_attention",
+        "n_positions",
+    });
+    std::vector<std::string_view> all(known.begin(), known.end());
+    all.insert(all.end(), kOfAll.begin(), kOfAll.end());
+    warn_of_unknown_keys(config, all);
 }
 
 }  // namespace reprise::models

@@ -54,10 +54,6 @@ constexpr auto kKeys = std::to_array<std::string_view>({
 /// Added to the scores of padding, as diffusers' mask makes it.
 constexpr float kMasked = 10000;
 
-bool is_null(const Config& config, const char* key) {
-    return config.json.contains(key) && config.json.at(key).is_null();
-}
-
 nn::FeedForwardActivation read_activation(const Config& config) {
     constexpr std::array<std::pair<std::string_view, nn::FeedForwardActivation>, 3> kActivations = {{
         {"gelu-approximate", nn::FeedForwardActivation::gelu_approximate},
@@ -71,8 +67,8 @@ nn::FeedForwardActivation read_activation(const Config& config) {
 }
 
 double read_interpolation_scale(const Config& config, std::int64_t sample_size) {
-    const double scale = config.get_or<double>(
-        "interpolation_scale", static_cast<double>(std::max<std::int64_t>(sample_size / 64, 1)));
+    const double scale = config.find<double>("interpolation_scale")
+                             .value_or(static_cast<double>(std::max<std::int64_t>(sample_size / 64, 1)));
     if (!(scale > 0))
         usage_error("{}: \"interpolation_scale\" is {}, expected more than 0", config.file, scale);
     return scale;
@@ -192,9 +188,9 @@ class PixArtTransformer final : public Denoiser {
 PixArtTransformerConfig PixArtTransformerConfig::from(const Config& config) {
     warn_of_unknown_keys(config, kKeys);
     support_only(config, "norm_type", "ada_norm_single");
-    support_only(config, "attention_type", "default");
-    for (const char* key : {"num_embeds_ada_norm", "cross_attention_dim"})
-        if (is_null(config, key)) unsupported(config, key, "a number");
+    support_one_of(config, "attention_type", {"default", nullptr});
+    check_dropout(config, "dropout");
+    if (config.is_null("num_embeds_ada_norm")) unsupported(config, "num_embeds_ada_norm", "a number");
 
     PixArtTransformerConfig result;
     result.sample_size = get_size(config, "sample_size", result.sample_size, kMaxSide);
@@ -203,7 +199,7 @@ PixArtTransformerConfig PixArtTransformerConfig::from(const Config& config) {
         usage_error("{}: \"sample_size\" is {}, less than \"patch_size\", {}", config.file,
                     result.sample_size, result.patch_size);
     result.in_channels = get_size(config, "in_channels", result.in_channels);
-    result.out_channels = is_null(config, "out_channels")
+    result.out_channels = config.is_null("out_channels")
                               ? result.in_channels
                               : get_size(config, "out_channels", result.out_channels);
     result.num_layers = get_size(config, "num_layers", result.num_layers, kMaxDepth);
@@ -211,9 +207,9 @@ PixArtTransformerConfig PixArtTransformerConfig::from(const Config& config) {
 
     result.block.heads = get_size(config, "num_attention_heads", result.block.heads);
     result.block.head_width = get_size(config, "attention_head_dim", result.block.head_width);
-    result.block.attention_bias = config.get_or("attention_bias", true);
+    result.block.attention_bias = get_flag(config, "attention_bias", true);
     result.block.activation = read_activation(config);
-    result.block.norm_affine = config.get_or("norm_elementwise_affine", false);
+    result.block.norm_affine = get_flag(config, "norm_elementwise_affine", false);
     result.block.norm_epsilon = config.get_or("norm_eps", result.block.norm_epsilon);
     if (result.width() > kMaxWidth || result.width() % 4 != 0)
         usage_error(
@@ -221,7 +217,8 @@ PixArtTransformerConfig PixArtTransformerConfig::from(const Config& config) {
             "{}",
             config.file, result.width(), kMaxWidth);
 
-    result.use_additional_conditions = config.get_or("use_additional_conditions", result.sample_size == 128);
+    result.use_additional_conditions =
+        config.find<bool>("use_additional_conditions").value_or(result.sample_size == 128);
     if (result.use_additional_conditions && result.width() % 3 != 0)
         usage_error(
             "{}: \"use_additional_conditions\" divides the width by three, but \"num_attention_heads\" times "

@@ -48,10 +48,6 @@ nn::QkNorm read_qk_norm(const Config& config) {
     unsupported(config, "qk_norm", "rms_norm, layer_norm, fp32_layer_norm, null");
 }
 
-bool is_null(const Config& config, const char* key) {
-    return config.json.contains(key) && config.json.at(key).is_null();
-}
-
 /// Whether each of `count` layers has the second attention. Indices of layers that are not there mean
 /// nothing, as in diffusers.
 std::vector<bool> read_dual_attention(const Config& config, std::int64_t count) {
@@ -129,13 +125,11 @@ Sd3TransformerConfig Sd3TransformerConfig::from(const Config& config) {
     result.sample_size = get_size(config, "sample_size", result.sample_size, kMaxSide);
     result.patch_size = get_size(config, "patch_size", result.patch_size, 64);
     result.in_channels = get_size(config, "in_channels", result.in_channels);
-    result.out_channels = is_null(config, "out_channels")
+    result.out_channels = config.is_null("out_channels")
                               ? result.in_channels
                               : get_size(config, "out_channels", result.out_channels);
     result.joint_attention_dim = get_size(config, "joint_attention_dim", result.joint_attention_dim);
     result.pooled_projection_dim = get_size(config, "pooled_projection_dim", result.pooled_projection_dim);
-    if (is_null(config, "pos_embed_max_size"))
-        unsupported(config, "pos_embed_max_size", "a number of patches");
     result.pos_embed_max_size = get_size(config, "pos_embed_max_size", result.pos_embed_max_size, 4096);
 
     nn::JointTransformerBlock block;

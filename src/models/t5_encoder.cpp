@@ -1,6 +1,7 @@
 #include "models/t5_encoder.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -17,6 +18,33 @@ using graph::ModuleKind;
 using graph::Value;
 
 namespace {
+
+/// Without effect: dropout_rate, classifier_dropout and what is the decoder's.
+constexpr auto kKeys = std::to_array<std::string_view>({
+    "vocab_size",
+    "d_model",
+    "d_kv",
+    "d_ff",
+    "num_layers",
+    "num_heads",
+    "relative_attention_num_buckets",
+    "relative_attention_max_distance",
+    "layer_norm_epsilon",
+    "feed_forward_proj",
+    "is_gated_act",
+    "dense_act_fn",
+    "is_decoder",
+    "dropout_rate",
+    "classifier_dropout",
+    "hidden_size",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "head_dim",
+    "num_decoder_layers",
+    "scale_decoder_outputs",
+    "eos_token_id",
+    "pad_token_id",
+});
 
 /// What is added to the scores of tokens that are padding.
 constexpr float kMasked = 1e9F;
@@ -87,17 +115,33 @@ void read_feed_forward(const Config& config, T5EncoderConfig& result) {
     result.gated = form.starts_with(kGated);
     std::string activation = result.gated ? form.substr(kGated.size()) : form;
     if (form == "gated-gelu") activation = "gelu_new";
-    result.gated = config.get_or("is_gated_act", result.gated);
-    const std::string_view key = config.has("dense_act_fn") ? "dense_act_fn" : "feed_forward_proj";
+    result.gated = get_flag(config, "is_gated_act", result.gated);
+    const std::string_view key = contains(config.json, "dense_act_fn") ? "dense_act_fn" : "feed_forward_proj";
     if (key == "dense_act_fn") activation = config.require<std::string>(key);
     result.activation =
         get_activation({Json{{std::string(key), activation}}, config.file}, key, activation.c_str());
+}
+
+/// transformers takes some values under other models' names, too: those must say the same.
+void check_other_names(const Config& config) {
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kNames = {
+        {{"hidden_size", "d_model"},
+         {"num_attention_heads", "num_heads"},
+         {"num_hidden_layers", "num_layers"},
+         {"head_dim", "d_kv"}}};
+    for (const auto& [other, name] : kNames)
+        if (contains(config.json, other) &&
+            (!contains(config.json, name) ||
+             config.json.at(std::string(other)) != config.json.at(std::string(name))))
+            unsupported(config, other, fmt::format("the value of \"{}\"", name));
 }
 
 }  // namespace
 
 T5EncoderConfig T5EncoderConfig::from(const Config& config) {
     constexpr std::int64_t kMaxBuckets = 1 << 12;
+    warn_of_unknown_transformers_keys(config, kKeys);
+    check_other_names(config);
     support_only(config, "is_decoder", false);
 
     T5EncoderConfig result;

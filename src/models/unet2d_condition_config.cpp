@@ -64,21 +64,15 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "addition_embed_type_num_heads",
 });
 
-/// One of diffusers' keys that is null, which is not the same as absent.
-bool is_null(const Config& config, std::string_view key) {
-    const auto found = config.json.find(key);
-    return found != config.json.end() && found->is_null();
-}
-
 void refuse_what_is_not_supported(const Config& config) {
     for (const auto key : {"encoder_hid_dim", "encoder_hid_dim_type", "num_attention_heads",
                            "class_embed_type", "num_class_embeds", "time_cond_proj_dim"})
         support_only(config, key, nullptr);
     for (const auto key : {"dual_cross_attention", "class_embeddings_concat"})
         support_only(config, key, false);
-    support_only(config, "attention_type", "default");
+    support_one_of(config, "attention_type", {"default", nullptr});
     support_only(config, "time_embedding_type", "positional");
-    if (is_null(config, "norm_num_groups")) unsupported(config, "norm_num_groups", "a number of groups");
+    check_dropout(config, "dropout");
 }
 
 /// Reads what each block is made of.
@@ -93,9 +87,7 @@ class Blocks {
         if (up_types_.size() != count())
             usage_error("{}: \"up_block_types\" has {} blocks, \"down_block_types\" {}", config.file,
                         up_types_.size(), count());
-        channels_ = config.has("block_out_channels")
-                        ? config.require<std::vector<std::int64_t>>("block_out_channels")
-                        : std::vector<std::int64_t>{320, 640, 1280, 1280};
+        channels_ = config.get_or("block_out_channels", std::vector<std::int64_t>{320, 640, 1280, 1280});
         if (channels_.size() != count())
             usage_error("{}: \"block_out_channels\" has {} entries, \"down_block_types\" {}", config.file,
                         channels_.size(), count());
@@ -159,7 +151,7 @@ class Blocks {
         return result;
     }
 
-    bool has_mid() const { return !is_null(config_, "mid_block_type"); }
+    bool has_mid() const { return !config_.is_null("mid_block_type"); }
     std::optional<nn::Transformer2D> mid_transformer() const {
         if (!mid_is_cross_attention()) return std::nullopt;
         nn::UNetBlock block = {channels_.back(), 1, false, 1, {}, {}};
@@ -189,9 +181,9 @@ class Blocks {
     }
 
     std::vector<bool> flags(std::string_view key) const {
-        if (!config_.has(key)) return std::vector<bool>(count(), false);
-        if (config_.json.at(std::string(key)).is_boolean())
-            return std::vector<bool>(count(), config_.require<bool>(key));
+        const auto found = config_.json.find(key);
+        if (found == config_.json.end()) return std::vector<bool>(count(), false);
+        if (found->is_boolean()) return std::vector<bool>(count(), config_.require<bool>(key));
         auto result = config_.require<std::vector<bool>>(key);
         if (result.size() != count())
             usage_error("{}: \"{}\" has {} entries, \"down_block_types\" {}", config_.file, key,
@@ -209,7 +201,8 @@ class Blocks {
 
     /// One entry per block: a number for all its transformers, or a list with a number for each.
     std::vector<Json> per_block(std::string_view key) const {
-        const Json value = config_.has(key) ? config_.require<Json>(key) : Json(1);
+        const Json value = contains(config_.json, key) ? config_.require<Json>(key) : Json(1);
+        if (!value.is_array() && key == kUpKey) unsupported(config_, key, "a list, null");
         if (!value.is_array()) return std::vector<Json>(count(), value);
         if (value.size() != count())
             usage_error("{}: \"{}\" has {} entries, \"down_block_types\" {}", config_.file, key, value.size(),
@@ -275,7 +268,7 @@ std::int64_t read_kernel(const Config& config, std::string_view key) {
 }
 
 SinusoidalEmbedding read_sinusoidal(const Config& config, std::string_view key, std::int64_t width) {
-    const SinusoidalEmbedding result = {width, config.get_or<bool>("flip_sin_to_cos", true),
+    const SinusoidalEmbedding result = {width, get_flag(config, "flip_sin_to_cos", true),
                                         config.get_or<float>("freq_shift", 0)};
     if (result.freq_shift == static_cast<float>(width / 2))
         usage_error("{}: \"freq_shift\" is {}, half of \"{}\": a division by zero", config.file,
@@ -322,13 +315,14 @@ UNet2DConditionConfig UNet2DConditionConfig::from(const Config& config) {
         result.sample_height = sizes[0];
         result.sample_width = sizes[1];
     }
-    result.center_input_sample = config.get_or<bool>("center_input_sample", false);
+    result.center_input_sample = get_flag(config, "center_input_sample", false);
     result.conv_in_kernel = read_kernel(config, "conv_in_kernel");
     result.conv_out_kernel = read_kernel(config, "conv_out_kernel");
     result.timestep = read_sinusoidal(config, "block_out_channels", blocks.first_channels());
     result.resnet = read_resnet(config);
-    result.time_embedding = {
-        get_size(config, "time_embedding_dim", 4 * blocks.first_channels()), result.resnet.activation, {}};
+    const auto time_width = config.has("time_embedding_dim") ? get_size(config, "time_embedding_dim", 0)
+                                                             : 4 * blocks.first_channels();
+    result.time_embedding = {time_width, result.resnet.activation, {}};
     if (config.has("timestep_post_act"))
         result.time_embedding.post_activation = get_activation(config, "timestep_post_act", "");
     if (config.has("time_embedding_act_fn"))

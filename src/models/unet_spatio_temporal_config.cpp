@@ -47,7 +47,7 @@ class Blocks {
         }
         layers_ = get_sizes(config, "layers_per_block", count(), 2, kMaxDepth);
         read_heads();
-        const Json layers = config.has(kLayersKey) ? config.require<Json>(kLayersKey) : Json(1);
+        const Json layers = contains(config.json, kLayersKey) ? config.require<Json>(kLayersKey) : Json(1);
         if (layers.is_array()) check_count(kLayersKey, layers.size());
         transformer_layers_ =
             layers.is_array() ? layers.get<std::vector<Json>>() : std::vector<Json>(count(), layers);
@@ -116,11 +116,12 @@ class Blocks {
     }
 
     void read_heads() {
-        const auto given = config_.find_ints("num_attention_heads", count());
+        const bool given = contains(config_.json, "num_attention_heads");
         if (!given && count() != 4)
             usage_error("{}: \"num_attention_heads\" is missing, and its default is for 4 blocks, not {}",
                         config_.file, count());
-        heads_ = given.value_or(std::vector<std::int64_t>{5, 10, 20, 20});
+        heads_ = given ? config_.require_ints("num_attention_heads", count())
+                       : std::vector<std::int64_t>{5, 10, 20, 20};
         for (std::size_t i = 0; i < count(); ++i) {
             check_range(config_, "num_attention_heads", heads_[i], 1, kMaxWidth);
             const bool used = i + 1 == count() || down_types_[i] || up_types_[count() - 1 - i];

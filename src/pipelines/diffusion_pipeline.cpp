@@ -22,7 +22,11 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {}
+DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {
+    if (!folder().has("scheduler")) return;
+    const Config config = folder().config("scheduler");
+    warn_of_unknown_keys(config.json, config.file);
+}
 
 cachify::DenoiserIdentity DiffusionPipeline::identity() const {
     return denoiser_identity(folder(), load_options().variant);

@@ -52,8 +52,8 @@ ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engi
             clip_path_.string(), clip_.num_channels, clip_.image_size, clip_.image_size, kClipSide,
             kClipSide);
     if (vae_.pictures.in_channels != 3 || vae_.pictures.out_channels != 3)
-        usage_error("{}: its pictures have {} channels, its frames {}; Reprise takes and makes 3",
-                    vae_path_.string(), vae_.pictures.in_channels, vae_.pictures.out_channels);
+        usage_error("{}: \"in_channels\" is {} and \"out_channels\" {}; Reprise takes and makes 3",
+                    folder.config("vae").file, vae_.pictures.in_channels, vae_.pictures.out_channels);
     const Config extractor = folder.config("feature_extractor");
     mean_ = channel_values(extractor, "image_mean", {0.48145466F, 0.4578275F, 0.40821073F});
     deviation_ = channel_values(extractor, "image_std", {0.26862954F, 0.26130258F, 0.27577711F});

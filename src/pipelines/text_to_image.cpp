@@ -19,6 +19,13 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
             "{}: its denoiser takes {} channels and gives {}, its autoencoder has {}; inpainting and other "
             "variants are not supported yet",
             where, traits.in_channels, traits.out_channels, decoder_.config().latent_channels);
+    if (folder().class_name() == "StableDiffusionXLPipeline" && traits.pooled_width == 0)
+        usage_error(
+            "{}: \"addition_embed_type\" is null or missing, expected \"text_time\", as this pipeline needs",
+            folder().config("unet").file);
+    if (folder().class_name().starts_with("PixArt") && folder().config("transformer").is_null("out_channels"))
+        usage_error("{}: \"out_channels\" is null, expected a number, as this pipeline compares it",
+                    folder().config("transformer").file);
     if (!conditioner_) return;
     if (traits.text_width != conditioner_->text_width())
         usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where,

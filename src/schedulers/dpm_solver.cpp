@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "reprise/error.h"
@@ -182,7 +183,8 @@ class DpmSolverSampler final : public Sampler {
 
 class DpmSolverScheduler final : public Scheduler {
   public:
-    explicit DpmSolverScheduler(const SchedulerConfig& config) : schedule_(read_noise_schedule(config, {})) {
+    explicit DpmSolverScheduler(const SchedulerConfig& config)
+        : where_(config.where()), schedule_(read_noise_schedule(config, {})) {
         config.refuse_flags({"use_beta_sigmas", "use_flow_sigmas", "use_dynamic_shifting"});
         using enum PredictionType;
         solver_.prediction = config.choice<PredictionType>(
@@ -289,6 +291,14 @@ class DpmSolverScheduler final : public Scheduler {
         auto levels = to_floats(sigmas);
         for (std::size_t i = 1; i + 1 < levels.size(); ++i)
             if (!(levels[i] < levels[i - 1])) refuse_step_count(count, schedule_.num_train_timesteps());
+        const bool ends_low = solver_.euler_at_final || (solver_.lower_order_final && count < 15);
+        const bool stays = !(levels.back() < levels[levels.size() - 2]);
+        if (stays && solver_.order == 3 && count >= 3 && !ends_low)
+            usage_error(
+                "{}: final_sigmas_type is sigma_min, where these noise levels end already: with solver_order "
+                "3 "
+                "the last step would divide by zero; set solver_order to 2",
+                where_);
         return std::make_unique<DpmSolverSampler>(to_floats(times), std::move(levels), solver_);
     }
 
@@ -299,6 +309,7 @@ class DpmSolverScheduler final : public Scheduler {
                              schedule_.sigmas.front(), schedule_.sigmas.back(), count);
     }
 
+    std::string where_;
     NoiseSchedule schedule_;
     DpmSettings solver_;
     Spacing spacing_;

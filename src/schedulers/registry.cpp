@@ -145,12 +145,6 @@ constexpr auto kKeys = std::to_array<std::string_view>({"algorithm_type",
                                                         "use_lu_lambdas",
                                                         "variance_type"});
 
-void warn_of_unknown_keys(const nlohmann::json& config, std::string_view source) {
-    for (const auto& [key, value] : config.items())
-        if (!key.starts_with('_') && std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
-            spdlog::warn("{}: \"{}\" is not a known key and has no effect", source, printable(key));
-}
-
 /// As diffusers' from_config: without the values that were a class's defaults when the file was made.
 void drop_defaults(nlohmann::json& config, std::string_view source) {
     const auto found = config.find("_use_default_values");
@@ -176,6 +170,12 @@ const SchedulerEntry& find(std::string_view name, std::string_view source) {
 
 }  // namespace
 
+void warn_of_unknown_keys(const nlohmann::json& config, std::string_view source) {
+    for (const auto& [key, value] : config.items())
+        if (!key.starts_with('_') && std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
+            spdlog::warn("{}: \"{}\" is not a known key and has no effect", source, printable(key));
+}
+
 std::span<const SchedulerEntry> schedulers() {
     return kSchedulers;
 }
@@ -184,7 +184,6 @@ std::unique_ptr<Scheduler> make_scheduler(std::string_view name, const nlohmann:
                                           std::string_view source) {
     const auto& entry = find(name, source);
     if (!config.is_object()) usage_error("{}: expected a JSON object, found {}", source, config.type_name());
-    warn_of_unknown_keys(config, source);
     nlohmann::json merged = config;
     drop_defaults(merged, source);
     merged.update(nlohmann::json::parse(entry.overrides));

@@ -22,6 +22,10 @@ struct SchedulerEntry {
 /// All of them. Several may share a class; the first of a class has no overrides.
 std::span<const SchedulerEntry> schedulers();
 
+/// Warns of keys that no scheduler class of diffusers has: they have no effect. Once for each file, when it
+/// is opened.
+void warn_of_unknown_keys(const nlohmann::json& config, std::string_view source);
+
 /// The scheduler that a scheduler_config.json describes, by its _class_name. `source` names the file in
 /// errors (usage).
 std::unique_ptr<Scheduler> make_scheduler(const nlohmann::json& config, std::string_view source);

@@ -112,9 +112,7 @@ ClipDefinition::ClipDefinition(const ClipFiles& files) {
     pad = gathered.named.at("pad_token");
     unknown = gathered.named.at("unk_token");
     if (files.tokenizer) check_clip_pipeline(*files.tokenizer, file, bos, eos);
-    require_right(config, "padding_side");
-    require_right(config, "truncation_side");
-    split_special_tokens = config.get_or("split_special_tokens", false);
+    split_special_tokens = read_split_special_tokens(files);
     max_length = read_max_length(config);
 }
 

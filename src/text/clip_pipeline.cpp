@@ -92,9 +92,11 @@ void check_clip_pipeline(const Json& tokenizer, const std::string& file, std::st
     if (const auto& decoder = at(tokenizer, "decoder"); at(decoder, "type") != "ByteLevel")
         not_clip(file, "decoder", decoder, "ByteLevel");
     if (const auto& processor = at(tokenizer, "post_processor"); !adds_begin_and_end(processor, bos, eos))
-        not_clip(file, "post_processor", processor,
-                 fmt::format("one that puts '{}' before and '{}' behind the text", printable(bos),
-                             printable(eos)));
+        not_clip(
+            file, "post_processor", processor,
+            fmt::format("one that puts tokenizer_config.json's bos_token '{}' before and its eos_token '{}' "
+                        "behind the text",
+                        printable(bos), printable(eos)));
     for (const auto* key : {"truncation", "padding"})
         if (const auto& value = at(tokenizer, key); !value.is_null() && at(value, "direction") != "Right")
             not_clip(file, key, value, "null, or to the right");

@@ -188,9 +188,7 @@ T5Definition::T5Definition(const T5Files& files) {
     eos = gathered.named.at("eos_token");
     pad = gathered.named.at("pad_token");
     if (files.tokenizer) check_post_processor(*files.tokenizer, file, eos);
-    require_right(config, "padding_side");
-    require_right(config, "truncation_side");
-    split_special_tokens = config.get_or("split_special_tokens", false);
+    split_special_tokens = read_split_special_tokens(files);
 }
 
 }  // namespace reprise

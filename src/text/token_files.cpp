@@ -38,13 +38,14 @@ Vocabulary read_vocabulary(const Json& json, const std::string& file, std::strin
     return vocabulary;
 }
 
+namespace {
+
+/// Usage error unless the key is absent or "right".
 void require_right(const Config& config, std::string_view key) {
     if (const auto side = config.get_or(key, "right"); side != "right")
         usage_error("{}: \"{}\" is '{}', expected 'right', the only side that pipelines pad and cut",
                     config.file, key, printable(side));
 }
-
-namespace {
 
 constexpr std::size_t kMaxAddedTokens = 65536;
 constexpr std::size_t kMaxAddedBytes = 1024;
@@ -82,6 +83,8 @@ class TokenGatherer {
         for (const auto& [key, fallback] : defaults)
             named_[key] = read_token(fallback, config.file, key, true);
         read_named(config.json, config.file);
+        const bool padding_elsewhere = files.special_tokens && contains(*files.special_tokens, "pad_token");
+        if (!padding_elsewhere) refuse_null(config, "pad_token");
         if (config.has("added_tokens_decoder")) {
             read_decoder(config.json.at("added_tokens_decoder"));
             return;
@@ -145,6 +148,10 @@ class TokenGatherer {
                            [&](const auto& entry) { return entry.second.content == content; });
     }
 
+    static void refuse_null(const Config& config, std::string_view key) {
+        if (config.is_null(key)) usage_error("{}: \"{}\" is null, expected a token", config.file, key);
+    }
+
     void read_named(const Json& json, const std::string& file) {
         for (const auto& [key, value] : json.items()) {
             if (value.is_null()) continue;
@@ -188,11 +195,11 @@ class TokenGatherer {
     }
 
     void read_special_tokens_map(const TokenizerFiles& files) {
-        const auto file = (files.folder / "special_tokens_map.json").string();
-        if (!files.special_tokens->is_object())
-            usage_error("{}: found {}, expected an object of names and tokens", file,
-                        shown(*files.special_tokens));
-        read_named(*files.special_tokens, file);
+        const Config special = files.special_tokens_config();
+        refuse_null(special, "pad_token");
+        if (!files.tokenizer)  // which has its own begin and end
+            for (const auto* key : {"bos_token", "eos_token"}) refuse_null(special, key);
+        read_named(special.json, special.file);
     }
 
     void read_added_tokens_file(const TokenizerFiles& files) {
@@ -248,6 +255,26 @@ Config TokenizerFiles::tokenizer_config() const {
     Config result{config.value_or(Json::object()), (folder / "tokenizer_config.json").string()};
     if (!result.json.is_object())
         usage_error("{}: found {}, expected an object", result.file, shown(result.json));
+    return result;
+}
+
+Config TokenizerFiles::special_tokens_config() const {
+    Config result{Json::object(), (folder / "special_tokens_map.json").string()};
+    if (!special_tokens || tokenizer_config().has("added_tokens_decoder")) return result;
+    if (!special_tokens->is_object())
+        usage_error("{}: found {}, expected an object of names and tokens", result.file,
+                    shown(*special_tokens));
+    result.json = *special_tokens;
+    return result;
+}
+
+bool read_split_special_tokens(const TokenizerFiles& files) {
+    bool result = false;
+    for (const Config& config : {files.tokenizer_config(), files.special_tokens_config()}) {
+        require_right(config, "padding_side");
+        require_right(config, "truncation_side");
+        result = config.get_or("split_special_tokens", result);
+    }
     return result;
 }
 

@@ -30,6 +30,9 @@ struct TokenizerFiles {
     void load(const std::filesystem::path& from);
     /// tokenizer_config.json, or an empty object; usage error when it is no object.
     Config tokenizer_config() const;
+    /// special_tokens_map.json, whose keys override the former's; empty where that has
+    /// `added_tokens_decoder`.
+    Config special_tokens_config() const;
 };
 
 /// The added tokens of a folder, by transformers 5's rules: `added_tokens_decoder` of tokenizer_config.json
@@ -49,8 +52,9 @@ GatheredTokens gather_tokens(const TokenizerFiles& files, const Config& config,
 
 /// An object of tokens and their ids; usage error naming `file` and `key` otherwise.
 Vocabulary read_vocabulary(const Json& json, const std::string& file, std::string_view key);
-/// Usage error unless the key is absent or "right".
-void require_right(const Config& config, std::string_view key);
+/// What both files say of options that are no tokens: usage error unless text is padded and cut on the right;
+/// true where special tokens in a prompt are text.
+bool read_split_special_tokens(const TokenizerFiles& files);
 /// JSON as errors show it.
 std::string shown(const Json& value);
 

@@ -66,18 +66,22 @@ TEST(Json, ValuesHaveTheTypeAskedForOrTheErrorSaysWhat) {
     EXPECT_EQ(config.require<bool>("flag"), true);
     EXPECT_EQ(config.require<std::vector<int>>("ints"), (std::vector{1, 2}));
     EXPECT_EQ(config.require<std::vector<std::string>>("texts"), (std::vector<std::string>{"a", "b"}));
-    EXPECT_EQ(config.get_or("none", 7), 7);
+    EXPECT_EQ(config.get_or("none", Json(7)), 7);
     EXPECT_EQ(config.get_or("absent", "word"), "word");
     EXPECT_EQ(config.get_or("text", "word"), "t");
     EXPECT_EQ(config.find<int>("none"), std::nullopt);
     EXPECT_TRUE(config.has("int"));
     EXPECT_FALSE(config.has("none"));
     EXPECT_FALSE(config.has("absent"));
+    EXPECT_TRUE(config.is_null("none"));
+    EXPECT_FALSE(config.is_null("absent"));
 
     EXPECT_EQ(error_of([&] { config.require<int>("absent"); }),
               "c.json: \"absent\" is missing, expected an integer of 32 bits");
     EXPECT_EQ(error_of([&] { config.require<bool>("none"); }),
               "c.json: \"none\" is null, expected true or false");
+    EXPECT_EQ(error_of([&] { config.get_or("none", 7); }),
+              "c.json: \"none\" is null, expected an integer of 32 bits");
     EXPECT_EQ(error_of([&] { config.require<int>("half"); }),
               "c.json: \"half\" is 0.5, expected an integer of 32 bits");
     EXPECT_EQ(error_of([&] { config.get_or("text", 1.0); }), "c.json: \"text\" is \"t\", expected a number");

@@ -107,6 +107,9 @@ TEST(ClipTextConfig, WrongValuesAreNamed) {
     EXPECT_THAT(message({{"num_hidden_layers", 1 << 20}}), HasSubstr("num_hidden_layers"));
     EXPECT_THAT(message({{"projection_dim", -1}}), HasSubstr("projection_dim"));
     EXPECT_THAT(message({{"text_config", {{"vocab_size", 0}}}}), HasSubstr("vocab_size"));
+    EXPECT_THAT(message({{"text_config", nullptr}}), HasSubstr("text_config"));
+    EXPECT_THAT(message({{"hidden_act", nullptr}}), HasSubstr("\"hidden_act\" is null"));
+    EXPECT_THAT(message({{"use_attention_mask", true}}), HasSubstr("use_attention_mask"));
 }
 
 TEST(PooledToken, LargestIdWhenEosIsTwoElseFirstEndToken) {

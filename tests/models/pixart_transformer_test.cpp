@@ -162,6 +162,9 @@ TEST(PixArtConfig, DefaultsAreThoseOfDiffusers) {
     EXPECT_FALSE(read({{"sample_size", 64}}).use_additional_conditions);
     EXPECT_EQ(read({{"sample_size", 32}}).interpolation_scale, 1);
     EXPECT_EQ(read({{"out_channels", nullptr}}).predicted_channels(), 4);
+    EXPECT_EQ(read({{"interpolation_scale", nullptr}}).interpolation_scale, 2);
+    EXPECT_TRUE(read({{"use_additional_conditions", nullptr}}).use_additional_conditions);
+    EXPECT_FALSE(read({{"attention_bias", nullptr}}).block.attention_bias);
 }
 
 TEST(PixArtConfig, TheClassesOldNameMeansTheSame) {
@@ -197,11 +200,13 @@ INSTANTIATE_TEST_SUITE_P(
     Keys, PixArtRefusal,
     ::testing::Values(Refusal{"norm_type", "ada_norm_zero"}, Refusal{"attention_type", "gated"},
                       Refusal{"num_embeds_ada_norm", nullptr}, Refusal{"cross_attention_dim", nullptr},
-                      Refusal{"activation_fn", "swiglu"}, Refusal{"sample_size", 1},
-                      Refusal{"sample_size", std::vector<int>{64, 32}}, Refusal{"patch_size", 0},
-                      Refusal{"num_layers", 1 << 20}, Refusal{"interpolation_scale", 0},
-                      Refusal{"attention_head_dim", 71}, Refusal{"out_channels", -1},
-                      Refusal{"num_attention_heads", 1 << 16}),
+                      Refusal{"norm_type", nullptr}, Refusal{"norm_eps", nullptr},
+                      Refusal{"dropout", nullptr}, Refusal{"activation_fn", nullptr},
+                      Refusal{"num_layers", nullptr}, Refusal{"activation_fn", "swiglu"},
+                      Refusal{"sample_size", 1}, Refusal{"sample_size", std::vector<int>{64, 32}},
+                      Refusal{"patch_size", 0}, Refusal{"num_layers", 1 << 20},
+                      Refusal{"interpolation_scale", 0}, Refusal{"attention_head_dim", 71},
+                      Refusal{"out_channels", -1}, Refusal{"num_attention_heads", 1 << 16}),
     [](const auto& test) { return test.param.key + "_" + std::to_string(test.index); });
 
 }  // namespace

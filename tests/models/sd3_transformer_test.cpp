@@ -203,7 +203,9 @@ INSTANTIATE_TEST_SUITE_P(Keys, Sd3Refusal,
                          ::testing::Values(
                              // not supported
                              Refusal{"qk_norm", "l2"}, Refusal{"qk_norm", "rms_norm_across_heads"},
+                             // null is not absent
                              Refusal{"pos_embed_max_size", nullptr},
+                             Refusal{"dual_attention_layers", nullptr}, Refusal{"num_layers", nullptr},
                              // wrong
                              Refusal{"qk_norm", 3}, Refusal{"num_layers", 0}, Refusal{"num_layers", 100000},
                              Refusal{"patch_size", 0}, Refusal{"pos_embed_max_size", 0},

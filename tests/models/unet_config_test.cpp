@@ -86,6 +86,14 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"resnet_time_scale_shift", "spatial"}, Refusal{"act_fn", "mish"},
         Refusal{"timestep_post_act", "mish"}, Refusal{"time_embedding_act_fn", "mish"},
         Refusal{"norm_num_groups", nullptr}, Refusal{"downsample_padding", 2},
+        // null is not absent: diffusers' None is an error there
+        Refusal{"act_fn", nullptr}, Refusal{"conv_in_kernel", nullptr}, Refusal{"down_block_types", nullptr},
+        Refusal{"block_out_channels", nullptr}, Refusal{"only_cross_attention", nullptr},
+        Refusal{"dropout", nullptr}, Refusal{"norm_eps", nullptr}, Refusal{"attention_head_dim", nullptr},
+        Refusal{"cross_attention_dim", nullptr}, Refusal{"transformer_layers_per_block", nullptr},
+        Refusal{"time_embedding_type", nullptr}, Refusal{"resnet_time_scale_shift", nullptr},
+        Refusal{"in_channels", nullptr}, Refusal{"freq_shift", nullptr},
+        Refusal{"reverse_transformer_layers_per_block", 1},
         // wrong
         Refusal{"norm_num_groups", 7}, Refusal{"norm_num_groups", 0}, Refusal{"in_channels", -1},
         Refusal{"in_channels", "four"}, Refusal{"block_out_channels", Json::array({320, 640})},
@@ -103,6 +111,15 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"reverse_transformer_layers_per_block", Json::array({1, Json::array({1}), 1, 1})},
         Refusal{"freq_shift", 160}, Refusal{"mid_block_scale_factor", 0},
         Refusal{"sample_size", Json::array({1, 2, 3})}, Refusal{"down_block_types", Json::array()}));
+
+TEST(UNetConfig, NullIsFalseWherePythonOnlyAsksForTruth) {
+    EXPECT_FALSE(read({{"flip_sin_to_cos", nullptr}}).timestep.flip_sin_to_cos);
+    EXPECT_TRUE(read(Json::object()).timestep.flip_sin_to_cos);
+    EXPECT_EQ(read({{"time_embedding_dim", nullptr}}).time_embedding.width, 1280);
+    EXPECT_NO_THROW(read({{"dual_cross_attention", nullptr},
+                          {"class_embeddings_concat", nullptr},
+                          {"attention_type", nullptr}}));
+}
 
 TEST(UNetConfig, TextTimeNeedsItsSizes) {
     Json json = {{"addition_embed_type", "text_time"}};

@@ -177,6 +177,9 @@ INSTANTIATE_TEST_SUITE_P(
         // not supported
         Refusal{"down_block_types", Json::array({"DownBlock3D"})},
         Refusal{"up_block_types", Json::array({"UpBlock2D"})},
+        // null is not absent
+        Refusal{"num_attention_heads", nullptr}, Refusal{"transformer_layers_per_block", nullptr},
+        Refusal{"num_frames", nullptr},
         // wrong
         Refusal{"down_block_types", Json::array()},
         Refusal{"up_block_types", Json::array({"UpBlockSpatioTemporal"})},

@@ -102,7 +102,8 @@ def cases() -> list[tuple[str, dict, list[int]]]:
         ({**SD, "_class_name": "UniPCMultistepScheduler", "solver_type": "bh2"}, [5]),
         ({**SD, "_class_name": "DEISMultistepScheduler", "solver_type": "logrho", "algorithm_type": "deis", **MIN}, [5]),
         ({**SD, "_class_name": "DDPMScheduler", "variance_type": "fixed_small", "clip_sample": True}, [5]),
-        (SVD, SOME_STEPS), ({**SD, **EXPONENTIAL, "sigma_min": 0.05, "sigma_max": 12.0}, SOME_STEPS),
+        (SVD, SOME_STEPS),
+        ({**SD, **EXPONENTIAL, "sigma_min": 0.05, "sigma_max": 12.0}, SOME_STEPS),
         ({**SD, "use_lu_lambdas": True, "sigma_min": 0.05, "sigma_max": 12.0}, SOME_STEPS),
         ({**SD, "beta_end": 0.5, "_use_default_values": ["beta_end"]}, [5]),
     ]

@@ -156,6 +156,16 @@ TEST(Config, WhatIsNotSupportedIsRefusedByName) {
     EXPECT_THAT(refusal("heun", {{"beta_start", 0}}), HasSubstr("beta_start is 0"));
 }
 
+TEST(Config, AThirdOrderStepBetweenEqualNoiseLevelsIsRefused) {
+    const json config{{"algorithm_type", "dpmsolver"},
+                      {"final_sigmas_type", "sigma_min"},
+                      {"solver_order", 3},
+                      {"use_karras_sigmas", true}};
+    const auto scheduler = make_scheduler("dpm++2m", config, "s.json");
+    EXPECT_NO_THROW(scheduler->start(14));
+    EXPECT_THAT(error_of(ErrorKind::usage, [&] { scheduler->start(15); }), HasSubstr("s.json"));
+}
+
 TEST(Config, NullIsNotAbsent) {
     for (const char* name : {"euler", "heun", "dpm++2m", "flow_match_euler"})
         for (const char* key : {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"})
