@@ -165,10 +165,10 @@ class OpenvinoBackend final : public Backend {
                     fmt::join(able, " or "));
     }
 
-    /// Code and what it needs for each operation, and weights in the engine's own layout. Measured after a first
-    /// run on a CPU with AVX-512, by operation: 125 kB and 0.5 mappings of 785 in a convolutional model, 130 kB
-    /// and 0.6 of 518 in another; 105 kB and 0.4 of 1,093, 60 kB and 0.3 of 1,595 in transformers. The number of
-    /// threads, the batch and the size change it by a tenth at most.
+    /// Code and what it needs for each operation, and weights in the engine's own layout. Measured after a
+    /// first run on a CPU with AVX-512, by operation: 125 kB and 0.5 mappings of 785 in a convolutional
+    /// model, 130 kB and 0.6 of 518 in another; 105 kB and 0.4 of 1,093, 60 kB and 0.3 of 1,595 in
+    /// transformers. The number of threads, the batch and the size change it by a tenth at most.
     Footprint footprint(const Graph& graph) const override {
         constexpr double kBytes = 130e3, kMappings = 0.65;
         Footprint result;
