@@ -111,7 +111,10 @@ def test_the_bundled_model_on_both_roads(cache):
 
 @pytest.mark.parametrize("folder", [name for name in CLASSES if name != "tiny-svd"])
 def test_embeddings_are_the_library_s(folder):
-    theirs, ours = pipeline(folder), reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32", vae_precision="f32")
+    theirs, ours = (
+        pipeline(folder),
+        reprise.Pipeline.from_pretrained(PIPELINES / folder, precision="f32", vae_precision="f32"),
+    )
     names = ["prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"]
     if "pixart" in folder:
         names = ["prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask"]
