@@ -72,11 +72,7 @@ def theirs(case):
     else:
         kind = PixArtReuse if "PixArt" in index["_class_name"] else Sd3Reuse
         reuse = kind(pipe.transformer, config, case["steps"])
-    options = {
-        "num_inference_steps": case["steps"],
-        "generator": torch.Generator().manual_seed(case["seed"]),
-        "output_type": "np",
-    }
+    options = {"num_inference_steps": case["steps"], "generator": torch.Generator().manual_seed(case["seed"]), "output_type": "np"}
     if "prompt" in case:
         options |= {"prompt": case["prompt"], "guidance_scale": 5.0, "height": 128, "width": 128}
         if "negative" in case:
