@@ -21,17 +21,9 @@ PictureDecoder::PictureDecoder(const ModelFolder& folder, Engine engine, std::st
     if (config_.out_channels != 3)
         usage_error("{}: \"out_channels\" is {}; Reprise makes pictures of 3 channels",
                     folder.config("vae").file, config_.out_channels);
-    // Each pipeline of diffusers reads some of these keys; to the others they mean nothing.
-    const std::string& pipeline = folder.class_name();
-    if (pipeline != "StableDiffusion3Pipeline")
-        config_.shift_factor.reset();
-    else if (!config_.shift_factor)
-        usage_error("{}: \"shift_factor\" is {}, expected a number: {} adds it", folder.config("vae").file,
-                    folder.config("vae").is_null("shift_factor") ? "null" : "missing", pipeline);
-    if (pipeline != "StableDiffusionXLPipeline") {
-        config_.latents_mean.reset();
-        config_.latents_std.reset();
-    }
+    if (folder.class_name() == "StableDiffusion3Pipeline" && !config_.shift_factor)  // which adds it
+        usage_error("{}: \"shift_factor\" is {}, expected a number", folder.config("vae").file,
+                    folder.config("vae").is_null("shift_factor") ? "null" : "missing");
 }
 
 Tensor PictureDecoder::unscaled(const Tensor& latents) const {
