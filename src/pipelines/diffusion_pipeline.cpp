@@ -13,6 +13,7 @@
 #include "pipelines/component.h"
 #include "pipelines/identity.h"
 #include "reprise/error.h"
+#include "schedulers/registry.h"
 
 namespace reprise::pipelines {
 
