@@ -370,6 +370,14 @@ class RunReport:
     def denoise_seconds(self) -> float: ...
 
     @property
+    def denoise_cpu_seconds(self) -> float:
+        """Of all threads of the process."""
+
+    @property
+    def denoise_waited_seconds(self) -> float:
+        """That its threads were ready to run but had no CPU."""
+
+    @property
     def decode_seconds(self) -> float: ...
 
     @property
@@ -517,16 +525,18 @@ class Modules:
     def all(self) -> list[tuple[str, str]]:
         """(name, kind), in order."""
 
-    def decide(self, config: object, steps_of_evaluations: Sequence[int], count: str) -> Decisions:
+    def decide(self, config: object, steps_of_evaluations: Sequence[int], count: str, advises: bool) -> Decisions:
         """
-        Which module is reused at which step. ValueError as for Reprise's own pipelines.
+        Which module is reused at which step. ValueError as for Reprise's own pipelines. advises: whether it warns where nothing is reused.
         """
 
-    def make_policy(self, text: str) -> list: ...
+    def make_policy(self, text: str, num_inference_steps: int) -> tuple[list, list[str]]:
+        """The configuration, and in lines what "auto" chose."""
 
     def parse_config(self, json: str, origin: str) -> list: ...
 
-def modules_of(pipe: Pipeline) -> Modules: ...
+def modules_of(pipe: Pipeline, options: GenerateOptions) -> Modules:
+    """Those of a call with these options."""
 
 def kind_of_class(diffusers_class: str) -> str: ...
 
@@ -565,7 +575,11 @@ def replay(config: object, decisions: Sequence[Sequence[int]]) -> list: ...
 
 def policy_names() -> list[str]: ...
 
-def prepare(pipe: Pipeline, num_inference_steps: int, config: object, count: str) -> None: ...
+def prepare(pipe: Pipeline, run: int | GenerateOptions, config: object, count: str) -> None:
+    """run: a number of steps, or the options of a call."""
+
+def prepare_nothing(pipe: Pipeline) -> None:
+    """As "auto" chose and said."""
 
 def enable(pipe: Pipeline) -> None: ...
 

@@ -271,6 +271,9 @@ void bind_results(nb::module_& m) {
         .def_ro("text_seconds", &RunReport::text_seconds)
         .def_ro("compile_seconds", &RunReport::compile_seconds)
         .def_ro("denoise_seconds", &RunReport::denoise_seconds)
+        .def_ro("denoise_cpu_seconds", &RunReport::denoise_cpu_seconds, "Of all threads of the process.")
+        .def_ro("denoise_waited_seconds", &RunReport::denoise_waited_seconds,
+                "That its threads were ready to run but had no CPU.")
         .def_ro("decode_seconds", &RunReport::decode_seconds)
         .def_ro("scheduler", &RunReport::scheduler, "diffusers' class.")
         .def_ro("precision", &RunReport::precision, "Of the denoiser.")

@@ -61,11 +61,13 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
                 make_sequence(request.steps_of_evaluations, schedule, plan.extended.num_probes > 0)),
         analyse(plan.extended, full, make_sequence(request.steps_of_evaluations, full))};
 
-    // To reuse the whole denoiser is to say so.
-    const auto is_whole = [&](std::size_t execution) {
+    // Reuse of the whole denoiser is meant so, and an extrapolation takes the step into account.
+    const auto is_meant = [&](std::size_t execution) {
         for (std::size_t r = 0; r < schedule.rules.size(); ++r) {
-            const auto module = static_cast<std::size_t>(schedule.rules[r].module);
-            if (plan.extended.graph.modules[module].kind == ModuleKind::denoiser &&
+            const Schedule::Rule& rule = schedule.rules[r];
+            const auto module = static_cast<std::size_t>(rule.module);
+            const bool is_whole = plan.extended.graph.modules[module].kind == ModuleKind::denoiser;
+            if ((is_whole || rule.store.rule == Store::Rule::forecast) &&
                 analyses[0].is_reused(plan.extended, schedule, execution, r))
                 return true;
         }
@@ -75,7 +77,7 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
     const bool sees_in_full = analyses[1].executions.front().reads_latents;
     for (std::size_t x = 0; x < analyses[0].executions.size(); ++x)
         if (sees_in_full && !analyses[0].executions[x].reads_latents &&
-            analyses[0].sequence[x].mode != Execution::kProbe && !is_whole(x))
+            analyses[0].sequence[x].mode != Execution::kProbe && !is_meant(x))
             blind.insert(analyses[0].sequence[x].step);
     if (!blind.empty())
         plan.advice.push_back(fmt::format(

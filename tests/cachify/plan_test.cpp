@@ -82,6 +82,17 @@ TEST(Plan, ReusesWithThreeSegmentsAndOneSlot) {
     EXPECT_GT(plan.expected_speedup(), 1.3);
 }
 
+TEST(Plan, SaysAtWhichStepsTheLatentsHaveNoPart) {
+    const auto graph = small_unet();
+    EXPECT_THAT(plan_of(graph, {{"*", "step % 2 != 0"}}, 6).advice,
+                ::testing::ElementsAre(::testing::HasSubstr("at steps 1, 3, 5 the result does not depend")));
+    EXPECT_TRUE(plan_of(graph, {{"*", "step % 2 != 0", {ModuleKind::block}, {Store::Rule::delta}}}, 6)
+                    .advice.empty());
+    // an extrapolation is meant to do without them
+    EXPECT_TRUE(plan_of(graph, {{"*", "step % 2 != 0", {ModuleKind::block}, {Store::Rule::forecast}}}, 6)
+                    .advice.empty());
+}
+
 TEST(Plan, WholeExecutionsAreCompiledWhereTheyFit) {
     const auto graph = small_unet();
     const Plan plan = plan_of(graph, kAllButLast, 6, 1e9);

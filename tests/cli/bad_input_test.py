@@ -52,7 +52,7 @@ class BadInput(CommandTest):
         for name, old, new in [
             ("model_index.json", "StableDiffusionXLPipeline", "StableVoicePipeline"),
             ("model_index.json", "UNet2DConditionModel", "UNet9DModel"),
-            ("scheduler/scheduler_config.json", "EulerDiscreteScheduler", "WarpScheduler"),
+            ("model_index.json", "EulerDiscreteScheduler", "WarpScheduler"),
         ]:
             with self.subTest(new=new):
                 model = self.copied_model()

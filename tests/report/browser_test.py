@@ -125,7 +125,7 @@ class Browser(unittest.TestCase):
 
     def test_frames_stay_stopped(self):
         pictures = [word for name in ("base.png", "noise.png") for word in ("--image", FIXTURES / "io" / name)]
-        self.reprise("compare", "--model", FIXTURES / "pipelines" / "tiny-svd", "--guidance-mode", "batched", *pictures,
+        self.reprise("compare", "--cache", "modelopt", "--model", FIXTURES / "pipelines" / "tiny-svd", "--guidance-mode", "batched", *pictures,
                      "--width", 32, "--height", 32, "--frames", 2, "--steps", 2, "--runs", 1, "--fewer-steps", 1,
                      "--report", self.folder / "video.html")  # fmt: skip
         seen = self.used(name="video.html", script=STOP)

@@ -298,7 +298,7 @@ def test_json(pipe, tmp_path):
 def test_plans(pipe):
     whole = reprise.plan(pipe, STEPS)
     assert whole.expected_speedup == pytest.approx(1, rel=0.2)
-    cachify.prepare(pipe, STEPS)
+    cachify.prepare(pipe, STEPS, "modelopt")
     plan = reprise.plan(pipe, STEPS, guidance_mode="split")
     assert plan.expected_speedup > 1.2
     assert plan.kept_bytes > 0
@@ -310,7 +310,7 @@ def test_plans(pipe):
 
 
 def test_plans_are_drawn(pipe):
-    cachify.prepare(pipe, STEPS)
+    cachify.prepare(pipe, STEPS, "modelopt")
     svg = reprise.plan(pipe, STEPS)._repr_svg_()
     assert svg.lstrip().startswith("<svg") and "down_blocks.0" in svg and "StableDiffusionXLPipeline" in svg
 

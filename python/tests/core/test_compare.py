@@ -81,19 +81,23 @@ def test_pictures_that_are_animated():
     assert [pair["prompt"] for pair in result["pairs"]] == ["picture 1", "picture 2"]
 
 
+WAYS = {"original": "modelopt"}
+
+
 @pytest.mark.parametrize(
     ("error", "words", "arguments"),
     [
         (ValueError, "one of the two", {}),
         (ValueError, "one of the two", {"prompts": "a dog", "images": [numpy.zeros((8, 8, 3), numpy.uint8)]}),
         (ValueError, "way of reuse", {"prompts": "a dog", "ways": {}}),
+        (ValueError, "nothing is reused", {"prompts": "a dog"}),  # auto, of so few steps
         (ValueError, "'full'", {"prompts": "a dog", "ways": {"full": "default"}}),
         (ValueError, "'5 steps'", {"prompts": "a dog", "ways": {"5 steps": "default"}}),
-        (ValueError, "decode", {"prompts": "a dog", "decode": False}),
-        (ValueError, "seeds", {"prompts": "a dog", "seeds": ()}),
-        (ValueError, "seed 3 is given twice", {"prompts": "a dog", "seeds": (3, 3)}),
-        (ValueError, "fewer steps", {"prompts": "a dog", "fewer": (STEPS,)}),
-        (ValueError, "0 runs", {"prompts": "a dog", "runs": 0}),
+        (ValueError, "decode", {"prompts": "a dog", "ways": WAYS, "decode": False}),
+        (ValueError, "seeds", {"prompts": "a dog", "ways": WAYS, "seeds": ()}),
+        (ValueError, "seed 3 is given twice", {"prompts": "a dog", "ways": WAYS, "seeds": (3, 3)}),
+        (ValueError, "fewer steps", {"prompts": "a dog", "ways": WAYS, "fewer": (STEPS,)}),
+        (ValueError, "0 runs", {"prompts": "a dog", "ways": WAYS, "runs": 0}),
         (TypeError, "seeds", {"prompts": "a dog", "seed": 3}),
         (TypeError, "nonsense", {"prompts": "a dog", "nonsense": 3}),
     ],

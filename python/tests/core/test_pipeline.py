@@ -34,11 +34,11 @@ def test_without_decoding_there_are_no_pictures(pipe):
     assert pipe("red apple", decode=False, **RUN).images == []
 
 
-@pytest.mark.parametrize("cache", ["off", "default", "functions"])
+@pytest.mark.parametrize("cache", ["off", "modelopt", "functions"])
 def test_the_command_gives_the_same_bytes(pipe, command, tmp_path, cache):
     """The same call in C++: equal latents and pixels, to the last bit."""
-    if cache == "default":
-        cachify.prepare(pipe, STEPS)
+    if cache == "modelopt":
+        cachify.prepare(pipe, STEPS, "modelopt")
     elif cache == "functions":  # the command has no functions: the default configuration, as the original writes it
         config = [
             {"wildcard_or_filter_func": lambda n: "up_blocks.2" not in n, "select_cache_step_func": lambda s: s % 2 != 0}
@@ -47,7 +47,7 @@ def test_the_command_gives_the_same_bytes(pipe, command, tmp_path, cache):
     out = pipe("red apple", **RUN)
     arguments = {
         "--model": PIPELINES / "tiny-sdxl", "--prompt": "red apple", "--steps": STEPS, "--seed": 42, "--guidance": 5,
-        "--precision": "f32", "--guidance-mode": "batched", "--cache": "off" if cache == "off" else "default",
+        "--precision": "f32", "--guidance-mode": "batched", "--cache": "off" if cache == "off" else "modelopt",
         "--out": tmp_path / "out.png", "--latents-out": tmp_path / "latents.safetensors",
     }  # fmt: skip
     subprocess.run([command, "generate", "-q", *(str(x) for pair in arguments.items() for x in pair)], check=True)
@@ -369,7 +369,7 @@ def test_what_a_pipeline_would_ignore_is_refused(pipe):
         ({"guidance_mode": "both"}, ValueError, "guidance_mode is 'both'; expected one of auto, batched, split"),
         ({"clip_skip": 40}, ValueError, "clip_skip is 40; expected 0 to 1"),
         ({"skip_guidance_layers": [7]}, ValueError, "skip_guidance_layers is not supported"),
-        ({"image": numpy.zeros((8, 8, 3), numpy.uint8)}, ValueError, "takes no picture"),
+        ({"image": numpy.zeros((8, 8, 3), numpy.uint8)}, ValueError, "a picture is given"),
         ({"image": numpy.zeros((8, 8), numpy.uint8)}, TypeError, r"uint8 \(8, 8\)"),
         ({"image": "absent.png"}, FileNotFoundError, "absent.png"),
         ({"seed": "42"}, TypeError, None),
