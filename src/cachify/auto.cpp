@@ -72,7 +72,7 @@ std::string differences(const MeasuredRun& measured, const MeasuredRun& run) {
     return found.empty() ? "" : fmt::format(" (it was tuned with {})", fmt::join(found, "; "));
 }
 
-constexpr std::string_view kOthers = "reprise policies lists others";
+constexpr std::string_view kOthers = "another policy is taken by its name (reprise policies lists them)";
 
 struct Choice {
     Config config;

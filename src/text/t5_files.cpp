@@ -71,8 +71,10 @@ void check_post_processor(const Json& tokenizer, const std::string& file, const 
     const auto single = get_or(processor, "single", Json(), file);
     if (get_or(processor, "type", "", file) != "TemplateProcessing" || !single.is_array() ||
         single.size() != 2 || !is_sequence(single[0]) || !is_eos(single[1]))
-        usage_error("{}: post_processor is {}, expected the text and then '{}'", file, shown(processor),
-                    printable(eos));
+        usage_error(
+            "{}: post_processor is {}, expected the text and then '{}', the \"eos_token\" of "
+            "tokenizer_config.json",
+            file, shown(processor), printable(eos));
 }
 
 Model read_tokenizer(const Json& tokenizer, const std::string& file) {

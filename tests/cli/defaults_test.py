@@ -96,6 +96,17 @@ class OwnOptions(CommandTest):
         self.assertEqual(refused.returncode, USAGE)
         self.assertIn("LCMScheduler", refused.stderr)
 
+    def test_a_video_models_scheduler_that_is_not_supported(self):
+        model = self.copied_model("tiny-svd")
+        (model / "scheduler" / "scheduler_config.json").write_text("{}")
+        index = json.loads((model / "model_index.json").read_text())
+        index["scheduler"] = ["diffusers", "EDMEulerScheduler"]
+        (model / "model_index.json").write_text(json.dumps(index))
+        size = ("--width", 32, "--height", 32, "--frames", 2, "--steps", 2, "--backend", "reference")
+        animate = ("animate", "--model", model, "--image", FIXTURES / "io" / "base.png", *size, "--out", "a.webp")
+        self.assert_refused(self.run_plainly(*animate), USAGE, "EDMEulerScheduler")
+        self.ok(self.run_plainly(*animate, "--scheduler", "euler", "--cache", "modelopt"))
+
     def test_a_model_without_a_size(self):
         model = self.copied_model()
         config = json.loads((model / "unet" / "config.json").read_text())

@@ -466,6 +466,10 @@ ACCEPTED = {
         "model_max_length",
     ): "where it is missing or larger than any text diffusers cannot pad, Reprise takes CLIP's 77.",
     (
+        "tokenizer",
+        "model_input_names",
+    ): "without the attention mask among them diffusers' PixArt fails, Reprise makes the mask in any case.",
+    (
         "tiny-sdxl/unet",
         "sample_size",
     ): "StableDiffusionXLPipeline cannot do with a list, Reprise draws that height and width.",
@@ -812,7 +816,7 @@ class Index(File):
 
     def keys(self):
         parts = {key for key, value in self.base.items() if isinstance(value, list)}
-        return [key for key in super() if key not in parts or key in self.table]
+        return [key for key in super().keys() if key not in parts or key in self.table]
 
     def their_pipe(self, config):
         return opened(self.folder)
@@ -927,7 +931,8 @@ def judge_default(subject, key, value):
     _, written, _ = attempt(subject)
     if fault or not dropped:
         return "fault", fault or "Reprise runs what diffusers makes larger"
-    if dropped.replace("missing", "") != written.replace(shown(subject.defaults()[key]), ""):
+    default = shown(subject.defaults()[key])
+    if dropped.replace("missing", "").replace(default, "") != written.replace(default, ""):
         return "fault", f"dropped: {dropped[:120]}; default: {written[:120]}"
     return "large", ""
 

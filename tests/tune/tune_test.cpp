@@ -95,7 +95,7 @@ TEST(PipelineRunner, RunsASchedulesConfiguration) {
             const auto config = config_of(bench.graph, bench.ladder, modes);
             cachify::prepare(bench.pipe, 6, cachify::load_config(bench.pipe, [&] {
                                  const auto path_of =
-                                     std::filesystem::path(::testing::TempDir()) / "tuned.json";
+                                     std::filesystem::path(::testing::TempDir()) / "runner-tuned.json";
                                  write_file(path_of, cachify::to_json(config));
                                  return path_of.string();
                              }()));
