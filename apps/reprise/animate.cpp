@@ -118,6 +118,7 @@ void run(Context& context, const Options& o) {
     const MemoryWatch memory;
     Target target(o.out, o.sampling.seed);
     if (!o.latents_out.empty()) check_writable(o.latents_out);
+    check_distinct({picture_paths(o.out, 1, o.sampling.seed).front(), o.latents_out});
     GenerateOptions options = o.sampling.generate_options();
     o.animation.apply_to(options);
     options.latents = read_latents(o.latents_in);

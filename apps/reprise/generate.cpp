@@ -78,6 +78,9 @@ void run(Context& context, const Options& o) {
     const auto paths = picture_paths(o.out, count, o.sampling.seed);
     for (const auto& path : paths) check_picture_path(path);
     if (!o.latents_out.empty()) check_writable(o.latents_out);
+    auto all_paths = paths;
+    all_paths.emplace_back(o.latents_out);
+    check_distinct(all_paths);
     const Tensor latents_in = read_latents(o.latents_in);
 
     ModelOptions model = o.model;

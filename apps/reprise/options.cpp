@@ -100,6 +100,8 @@ std::vector<std::string> PromptOptions::prompts() const {
     if (!prompt.empty()) return prompt;
     if (prompts_file.empty()) usage_error("no prompt: give --prompt TEXT or --prompts-file FILE");
     std::string text = read_text_file(prompts_file, kMaxPromptsBytes);
+    if (text.find('\0') != std::string::npos)
+        usage_error("{}: not a text file; expected one prompt a line", prompts_file);
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
     std::istringstream lines(text);
     std::vector<std::string> prompts;
@@ -338,6 +340,7 @@ void add_prompt_options(CLI::App& command, PromptOptions& options) {
         ->type_name("TEXT");
     group(command.add_option("--images", options.images, "Pictures for each prompt"))
         ->check(at_least(1))
+        ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
     group(command.add_option("--clip-skip", options.clip_skip, "Layers of the text encoders to leave out"))
         ->check(at_least(0))

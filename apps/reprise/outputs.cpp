@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <set>
 #include <system_error>
 
 #include "io/image_codec.h"
@@ -64,6 +65,14 @@ std::vector<fs::path> picture_paths(const std::string& pattern, std::size_t coun
                         fmt::format("{}-{}{}", path.stem().string(), number, path.extension().string()));
     }
     return paths;
+}
+
+void check_distinct(const std::vector<fs::path>& paths) {
+    std::set<fs::path> places;
+    std::error_code ignored;
+    for (const fs::path& path : paths)
+        if (!path.empty() && !places.insert(fs::weakly_canonical(path, ignored)).second)
+            usage_error("{}: two outputs have this name; give each one of its own", path.string());
 }
 
 AtomicFile& Outputs::open(const fs::path& path) {

@@ -24,6 +24,9 @@ void check_picture_path(const std::filesystem::path& path);
 std::vector<std::filesystem::path> picture_paths(const std::string& pattern, std::size_t count,
                                                  std::uint64_t seed);
 
+/// Error (usage) where two of these files, of which empty names are none, are one.
+void check_distinct(const std::vector<std::filesystem::path>& paths);
+
 /// Files that appear together at `commit`, or not at all when writing one of them fails.
 class Outputs {
   public:

@@ -406,8 +406,11 @@ def _rgb_of(image: PIL.Image.Image, name: str) -> bytes:
             import numpy
 
             # rounded to 8 bits, as PNG files of 16 are
-            values = (numpy.asarray(image).astype(numpy.uint32) * 255 + 32895) >> 16
-            image = PIL.Image.fromarray(values.astype(numpy.uint8))
+            raw = numpy.asarray(image).astype(numpy.uint32)
+            values = ((raw * 255 + 32895) >> 16).astype(numpy.uint8)
+            if isinstance(key := image.info.get("transparency"), int):
+                values[raw == key] = 255  # laid over white
+            image = PIL.Image.fromarray(values)
         if image.mode in ("I", "F"):
             words = f"one of 8 or 16 bits a channel: values of mode {image.mode} may go to 1, 255, 65535 or beyond"
             raise refused(name, image, words)
@@ -454,10 +457,13 @@ def _step_callback(
             kwargs["latents"] = info.latents.copy()
         changed = callback(pipe, info.step, info.timestep, kwargs)
         if changed is None:
-            return
+            changed = {}
         if not isinstance(changed, Mapping) or not changed.keys() <= {"latents"}:
             raise refused("what callback_on_step_end returned", changed, "a dict with 'latents' alone")
-        info.latents = changed.get("latents", info.latents)
+        for latents in (changed, kwargs):  # given back, or changed in place, as diffusers takes them
+            if "latents" in latents:
+                info.latents = latents["latents"]
+                break
 
     return call
 

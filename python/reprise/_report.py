@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reprise import _core, cachify
-from reprise._arguments import Natural, Seed, checked, refused
+from reprise._arguments import Natural, Positive, Seed, checked, refused
 from reprise._pipeline import Pipeline, call_options, pictures, to_native, to_pil
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Comparison:
         self._native = native
 
     @checked
-    def grid(self, most_pairs: Natural = 4) -> PIL.Image.Image:
+    def grid(self, most_pairs: Positive = 4) -> PIL.Image.Image:
         """A row for each of the first pairs of prompt and seed: full, reused, fewer steps. Of videos the middle frame."""
         return to_pil(self._native.contact_sheet(most_pairs))
 

@@ -127,7 +127,7 @@ def _prepare(
     if isinstance(pipe, Pipeline) and nothing:
         _core.prepare_nothing(pipe._native)
     elif isinstance(pipe, Pipeline):
-        steps = num_inference_steps or pipe._native.num_inference_steps
+        steps = pipe._native.num_inference_steps if num_inference_steps is None else num_inference_steps
         run = call_options(num_inference_steps=steps, **options) if options else steps
         _core.prepare(pipe._native, run, list(config), count)
     else:
@@ -392,7 +392,7 @@ def _prepared(pipe: Any, what: str) -> Reuse:
 
 def policy_and_choice(pipe: Any, text: str, steps: int | None, options: dict[str, Any]) -> tuple[Config, list[str]]:
     """The configuration, and in lines what "auto" chose."""
-    return _modules(pipe, num_inference_steps=steps, **options).make_policy(text, steps or 0)
+    return _modules(pipe, num_inference_steps=steps, **options).make_policy(text, 0 if steps is None else steps)
 
 
 def _modules(pipe: Any, **options: Any) -> _core.Modules:

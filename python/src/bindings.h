@@ -46,7 +46,11 @@ template <class... Args>
 bool goes_on(const nb::object& callback, const Args&... args) {
     const nb::gil_scoped_acquire lock;
     if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    return callback.is_none() || !callback(args...).is(nb::handle(Py_False));
+    if (callback.is_none()) return true;
+    const nb::object answer = callback(args...);
+    const std::string_view kind = Py_TYPE(answer.ptr())->tp_name;  // NumPy's bools are no Python bools
+    const bool is_truth = PyBool_Check(answer.ptr()) || kind == "numpy.bool" || kind == "numpy.bool_";
+    return !is_truth || PyObject_IsTrue(answer.ptr()) != 0;
 }
 
 }  // namespace reprise::python

@@ -256,6 +256,7 @@ void bind_results(nb::module_& m) {
                 info.latents = tensor_over(nb::cast<InputArray>(array)).clone();
             },
             nb::for_getter(nb::sig("def latents(self) -> numpy.typing.NDArray[numpy.float32] | None")),
+            nb::for_setter(nb::arg("value").none()),
             nb::for_setter(nb::sig("def latents(self, value: numpy.typing.ArrayLike, /) -> None")),
             "After the step, float32 of the final latents' shape: the run's own memory, read-only, not "
             "copied. It may be kept. A callback may put other latents in its place. None outside a callback.")

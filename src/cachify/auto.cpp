@@ -9,6 +9,8 @@
 #include <tuple>
 
 #include "cachify/policies.h"
+#include "cachify/schedule.h"
+#include "cachify/units.h"
 #include "io/json.h"
 #include "reprise/error.h"
 
@@ -32,6 +34,8 @@ bool read(const std::filesystem::path& path, const PolicyContext& context, Tuned
         const auto figure = evidence.figures.find("speedup");
         if (figure == evidence.figures.end()) usage_error("{}: its evidence names no speedup", file.path);
         file.speedup = figure->second;
+        if (!(file.speedup >= 1))
+            usage_error("{}: its speedup is {}; expected at least 1", file.path, file.speedup);
         file.run = evidence.run;
         try {
             check_identity(evidence.model, context, file.path);
@@ -79,10 +83,20 @@ struct Choice {
     std::string line;
 };
 
+/// Error (usage) that names the file where its configuration is broken, empty or not for this denoiser.
 Choice from_file(const TunedFile& file, const PolicyContext& context) {
     PolicyContext within = context;
     within.folder.clear();  // a tuned configuration that asks for `auto` finds no other
-    return {parse_config(file.text, file.path, within),
+    Config config = parse_config(file.text, file.path, within);
+    if (config.empty()) usage_error("{}: it has no entries", file.path);
+    try {
+        const int steps = file.run.num_inference_steps;
+        const auto units = with_units(context.graph, config, "sample");
+        make_schedule(units ? units->graph : context.graph, units ? units->config : config, steps, 2);
+    } catch (const Error& error) {
+        usage_error("{}: {}", file.path, error.what());
+    }
+    return {std::move(config),
             fmt::format("reuses what {} says, tuned for {:g} times the speed in {} steps{}; {}",
                         std::filesystem::path(file.path).filename().string(), file.speedup,
                         file.run.num_inference_steps, differences(file.run, context.run), kOthers)};
@@ -125,19 +139,26 @@ Choice from_presets(const PolicyContext& context, double speedup, const std::str
 }
 
 Choice choose(const PolicyContext& context, double speedup) {
-    const auto all = tuned_files(context);
-    const TunedFile* best = nullptr;
+    auto files = tuned_files(context);
+    const std::string without = without_tuned(files, context);
+    std::erase_if(files, [&](const TunedFile& file) {
+        const int steps = context.run.num_inference_steps;
+        return steps > 0 && file.run.num_inference_steps != steps;
+    });
     const auto distance = [&](const TunedFile& file) {
         return std::tuple(std::abs(file.speedup - speedup), file.run.scheduler != context.run.scheduler,
                           file.path);
     };
-    for (const TunedFile& file : all) {
-        const int steps = context.run.num_inference_steps;
-        if (steps > 0 && file.run.num_inference_steps != steps) continue;
-        if (best == nullptr || distance(file) < distance(*best)) best = &file;
+    std::sort(files.begin(), files.end(),
+              [&](const TunedFile& a, const TunedFile& b) { return distance(a) < distance(b); });
+    for (const TunedFile& file : files) {
+        try {
+            return from_file(file, context);
+        } catch (const Error& broken) {  // no reason to do without the others
+            spdlog::warn("{}", broken.what());
+        }
     }
-    return best != nullptr ? from_file(*best, context)
-                           : from_presets(context, speedup, without_tuned(all, context));
+    return from_presets(context, speedup, files.empty() ? without : "what was tuned cannot be used");
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ StepFunction::StepFunction(std::vector<int> steps, int num_steps) {
 }
 
 StepFunction StepFunction::mask(const std::string& name) {
-    step_mask(name, 1);  // refuses an unknown one here
-    return {[name](int step, int num_steps) {
+    step_mask(name, 1);                                // refuses an unknown one here
+    return {[name](int step, int num_steps) -> bool {  // a list's element would outlive the list
                 return step_mask(name, num_steps).at(static_cast<std::size_t>(step));
             },
             text_of(Json{{"mask", name}})};

@@ -1,5 +1,7 @@
 #include "core/machine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -171,6 +173,13 @@ std::optional<double> available_bytes(const fs::path& root) {
         if (left && (!least || *left < *least)) least = left;
     }
     return least;
+}
+
+std::optional<double> resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    double size = 0, resident = 0;
+    if (!(file >> size >> resident)) return std::nullopt;
+    return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
 std::size_t processors(const fs::path& root, std::size_t online) {

@@ -13,6 +13,9 @@ namespace reprise::machine {
 /// Bytes of memory that can still be had without swapping; nothing where the system does not say.
 std::optional<double> available_bytes(const std::filesystem::path& root = "/");
 
+/// Bytes of memory that this process holds; nothing where the system does not say.
+std::optional<double> resident_bytes();
+
 /// Processors that can be kept busy, at least 1: what is left of `online` by control groups' quotas, rounded
 /// up. `online` is by default what the system schedules this process on.
 std::size_t processors(const std::filesystem::path& root = "/", std::size_t online = 0);

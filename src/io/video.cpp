@@ -8,7 +8,7 @@ void check_video(const Video& video, std::string_view file) {
     constexpr int kMaxFps = 1000;
     if (video.frames.empty()) failure("{}: a video of no frames cannot be saved", file);
     if (video.fps < 1 || video.fps > kMaxFps)
-        failure("{}: {} frames a second, expected 1 to {}", file, video.fps, kMaxFps);
+        usage_error("{}: {} frames a second, expected 1 to {}", file, video.fps, kMaxFps);
     const Image& first = video.frames.front();
     for (const Image& frame : video.frames)
         if (frame.empty() || frame.width() != first.width() || frame.height() != first.height())

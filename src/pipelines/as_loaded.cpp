@@ -5,6 +5,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "reprise/error.h"
 #include "schedulers/registry.h"
 
 namespace reprise::pipelines {
@@ -12,6 +13,10 @@ namespace reprise::pipelines {
 namespace {
 
 constexpr std::string_view kStableDiffusion = "StableDiffusionPipeline";
+/// Its code neither scales the noise nor what the denoiser takes, whatever the scheduler.
+constexpr std::string_view kStableDiffusion3 = "StableDiffusion3Pipeline";
+/// The other pipelines' code asks schedulers for a scale of the noise, which this one does not have.
+constexpr std::string_view kFlowMatchEuler = "FlowMatchEulerDiscreteScheduler";
 
 /// How a pipeline's class undoes the scaling of latents: what it does not read of its autoencoder is null.
 struct LatentScale {
@@ -21,7 +26,7 @@ struct LatentScale {
 constexpr auto kLatentScales = std::to_array<LatentScale>({
     {kStableDiffusion, false, false},
     {"StableDiffusionXLPipeline", false, true},
-    {"StableDiffusion3Pipeline", true, false},
+    {kStableDiffusion3, true, false},
     {"PixArtAlphaPipeline", false, false},
     {"PixArtSigmaPipeline", false, false},
 });
@@ -105,7 +110,13 @@ std::unique_ptr<Scheduler> scheduler_as_loaded(const ModelFolder& folder, const 
         if (!own && own_class == row.scheduler && config.json.contains(row.key))
             config.json[std::string(row.key)] = row.value;
     if (folder.class_name() == kStableDiffusion) correct_scheduler(config.json, own);
-    return make_scheduler(own ? own_class : name, config.json, config.file);
+    auto scheduler = make_scheduler(own ? own_class : name, config.json, config.file);
+    if (folder.class_name() == kStableDiffusion3)
+        scheduler->set_scales(false);
+    else if (scheduler->name() == kFlowMatchEuler)
+        usage_error("{} is for models that are trained by flow matching; a {} is none", scheduler->name(),
+                    folder.class_name());
+    return scheduler;
 }
 
 }  // namespace reprise::pipelines

@@ -75,12 +75,16 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
     result.shape.mode = options.guidance_mode;
     if (options.height > 0 || options.width > 0 || (traits.sample_height > 0 && traits.sample_width > 0))
         result.shape = shape(options);
+    std::unique_ptr<Scheduler> known;
     try {
-        result.evaluations = scheduler(options)->start(steps)->evaluations();
+        known = scheduler(options);
     } catch (const Error&) {
         if (!options.scheduler.empty()) throw;
-        for (int step = 0; step < steps; ++step) result.evaluations.push_back({step, 0});
     }
+    if (known)
+        result.evaluations = known->start(steps)->evaluations();
+    else
+        for (int step = 0; step < steps; ++step) result.evaluations.push_back({step, 0});
     return result;
 }
 
@@ -88,8 +92,9 @@ void DiffusionPipeline::check_common(const GenerateOptions& options) {
     constexpr int kMostImages = 1'000'000;
     if (options.num_images_per_prompt < 1 || options.num_images_per_prompt > kMostImages)
         usage_error("{} images per prompt; expected 1 to {}", options.num_images_per_prompt, kMostImages);
-    if (options.num_inference_steps.value() < 1)
-        usage_error("{} steps; expected at least 1", options.num_inference_steps.value());
+    constexpr int kMostSteps = 100'000;
+    if (const int steps = options.num_inference_steps.value(); steps < 1 || steps > kMostSteps)
+        usage_error("{} steps; expected at least 1, at most {}", steps, kMostSteps);
     if (!options.skip_guidance_layers.empty())
         usage_error("skip_guidance_layers is not supported: guidance has no third branch that skips layers");
     check_number("guidance_scale", options.guidance_scale.value());

@@ -288,7 +288,16 @@ GuidanceMode GuidedDenoiser::resolve(const RunShape& shape, const std::vector<Ev
 
 namespace {
 
-/// Usage error for more pictures than fit into memory together: each has slots and scratch memory of its own.
+/// Usage error for more pictures than fit into memory together, of which `there` are there already.
+void check_fits(std::size_t pictures, double bytes_of_one, std::size_t there) {
+    const double all = bytes_of_one * static_cast<double>(pictures - there);
+    const auto available = machine::available_bytes();
+    if (available && all > *available)
+        usage_error("{} pictures at once take at least {}, {} are free; draw fewer at a time", pictures,
+                    human_bytes(all), human_bytes(*available));
+}
+
+/// The same by what the plan says: each has slots of its own.
 void check_memory(const cachify::Plan& plan, std::size_t pictures) {
     if (pictures < 2) return;
     double one = static_cast<double>(plan.program.kept_bytes() + plan.program.prologue_bytes() +
@@ -297,11 +306,7 @@ void check_memory(const cachify::Plan& plan, std::size_t pictures) {
         const auto& input = plan.extended.graph[id];
         one += static_cast<double>(element_count(input.shape)) * static_cast<double>(size_of(input.type));
     }
-    const double all = one * static_cast<double>(pictures);
-    const auto available = machine::available_bytes();
-    if (available && all > *available)
-        usage_error("{} pictures at once take at least {}, {} are free; draw fewer at a time", pictures,
-                    human_bytes(all), human_bytes(*available));
+    check_fits(pictures, one, 0);
 }
 
 }  // namespace
@@ -323,7 +328,17 @@ GuidedDenoiser::Run GuidedDenoiser::start(const RunShape& shape, const std::vect
     check_memory(run.plan(), pictures.size());
     run.modes_.assign(pictures.size(), 0);
     const models::DenoiserTraits traits = denoiser_->traits();
+    // What a picture takes with its requests is known from some of them alone, after the first, which take
+    // what all share.
+    constexpr std::size_t kFirstPictures = 64;
+    std::optional<double> before;
+    if (on_phase && pictures.size() > kFirstPictures)
+        on_phase(fmt::format("set up {} pictures", pictures.size()));
     for (const Branches& branches : pictures) {
+        const std::size_t there = run.conditioning_.size();
+        if (there == kFirstPictures) before = machine::resident_bytes();
+        if (there == 2 * kFirstPictures && before)
+            check_fits(pictures.size(), (*machine::resident_bytes() - *before) / kFirstPictures, there);
         auto& halves = run.conditioning_.emplace_back();
         if (branches.size() == 2 && run.mode_ == GuidanceMode::batched)
             halves.push_back(joined(branches[0], branches[1]));

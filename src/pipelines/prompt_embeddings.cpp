@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/finite.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "reprise/error.h"
@@ -95,6 +96,7 @@ void check_tensor(const char* name, const Tensor& tensor, bool wanted, const Sha
         usage_error("{} has shape {}, expected {}", name, to_string(tensor.shape()), to_string(shape));
     if (wanted && tensor.type() != DType::f32)
         usage_error("{} holds {}, expected f32", name, name_of(tensor.type()));
+    if (wanted && !is_finite(tensor)) usage_error("{} has values that are not finite", name);
 }
 
 }  // namespace

@@ -116,6 +116,9 @@ constexpr auto kClasses = std::to_array<PipelineClass>({
 });
 
 Engine make_engine(const LoadOptions& options) {
+    constexpr int kMostThreads = 4096;
+    if (options.threads < 0 || options.threads > kMostThreads)
+        usage_error("threads is {}; expected 0 to {}", options.threads, kMostThreads);
     Engine engine;
     engine.backend = backends::create(options.backend);
     engine.options.device = options.device;
@@ -145,7 +148,7 @@ CallDefaults call_defaults(const ModelFolder& folder, const PipelineClass& kind)
     CallDefaults defaults{kind.num_inference_steps, kind.guidance_scale};
     const std::filesystem::path path = folder.path() / "reprise/defaults.json";
     std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) return defaults;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) return defaults;
     const Config config = Config::load(path);
     constexpr int kMostSteps = 100'000;
     for (const auto& [key, value] : config.json.items()) {

@@ -26,7 +26,7 @@ Tensor Sampler::scale_model_input(const Tensor& sample, int evaluation) const {
     check_sample(sample, "sample");
     if (evaluation < 0 || static_cast<std::size_t>(evaluation) >= evaluations_.size())
         failure("sampler: evaluation {} of {}", evaluation, evaluations_.size());
-    return scaled(sample, static_cast<std::size_t>(evaluation));
+    return is_scaled_ ? scaled(sample, static_cast<std::size_t>(evaluation)) : sample;
 }
 
 Tensor Sampler::step(const Tensor& model_output, int evaluation, const Tensor& sample, Generator* generator) {
@@ -49,7 +49,9 @@ std::unique_ptr<Sampler> Scheduler::start(int num_inference_steps) const {
     constexpr int kMost = 100'000;
     if (num_inference_steps < 1 || num_inference_steps > kMost)
         usage_error("number of steps is {}; {} takes 1 to {}", num_inference_steps, name(), kMost);
-    return make_sampler(num_inference_steps);
+    auto sampler = make_sampler(num_inference_steps);
+    if (!scales_) sampler->leave_unscaled();
+    return sampler;
 }
 
 }  // namespace reprise

@@ -43,6 +43,11 @@ class Sampler {
     /// scheduler is stochastic: exactly diffusers' draws, in its order. Error (failure) when an evaluation
     /// is out of turn or the shapes differ.
     Tensor step(const Tensor& model_output, int evaluation, const Tensor& sample, Generator* generator);
+    /// From now on the first sample is the noise itself, and the denoiser takes samples as they are.
+    void leave_unscaled() {
+        is_scaled_ = false;
+        init_noise_sigma_ = 1;
+    }
 
   protected:
     /// `sigmas` holds at least one per evaluation.
@@ -59,6 +64,7 @@ class Sampler {
     std::vector<Evaluation> evaluations_;
     std::vector<float> sigmas_;
     float init_noise_sigma_;
+    bool is_scaled_ = true;
     int next_ = 0;
 };
 
@@ -74,9 +80,13 @@ class Scheduler {
     virtual PredictionType prediction_type() const = 0;
     /// Whether steps draw noise.
     virtual bool stochastic() const { return false; }
+    /// Whether runs scale the noise and the denoiser's samples, as they do unless a pipeline says no.
+    void set_scales(bool scales) { scales_ = scales; }
 
   private:
     virtual std::unique_ptr<Sampler> make_sampler(int num_inference_steps) const = 0;
+
+    bool scales_ = true;
 };
 
 }  // namespace reprise

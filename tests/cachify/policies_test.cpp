@@ -348,6 +348,25 @@ TEST_F(Auto, FallsBackOnPresetsThatAreAhead) {
     EXPECT_THAT(said_, HasSubstr("nothing is reused"));
 }
 
+TEST_F(Auto, GoesOnToTheNextWhereAFileIsBroken) {
+    const auto next = [&](double speedup, const std::string& entries) {
+        std::filesystem::remove_all(context_.folder / "reprise");
+        std::filesystem::create_directories(context_.folder / "reprise");
+        write("tuned-3.json", 3, 20, R"([{"policy": "deepcache:interval=4"}])");
+        write("tuned-2.json", speedup, 20, entries);
+        return steps_of("auto");
+    };
+    EXPECT_THAT(next(2, R"([{"policy": "deepcache:interval=2"}])"), ElementsAre(0, 2, 4));  // as it is
+    for (const char* entries :
+         {"5", R"("auto")", "[]", R"([{"policy": "deepcache:interval=two"}])",
+          R"([{"wildcard_or_filter_func": {"regex": "((("}, "select_cache_step_func": [1]}])",
+          R"([{"wildcard_or_filter_func": "nothing_like", "select_cache_step_func": [1]}])",
+          R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": {"steps": [1], "of": 50}}])"})
+        EXPECT_THAT(next(2, entries), ElementsAre(0, 4)) << entries;
+    for (const double speedup : {0.0, -3.0})
+        EXPECT_THAT(next(speedup, R"([{"policy": "deepcache:interval=2"}])"), ElementsAre(0, 4)) << speedup;
+}
+
 TEST_F(Auto, ATunedFileThatAsksForAutoFindsAPreset) {
     write("tuned-2.json", 2, 20, R"([{"policy": "auto"}])");
     const Config config = make_policy(context_, "auto");

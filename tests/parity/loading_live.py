@@ -471,6 +471,17 @@ def defaults_for_another():
 
 
 @check
+def unscaled_sd3():
+    return all_of({name: other_scheduler(model("tiny-sd3"), name) for name in KINDS})
+
+
+@check
+def flow_matching_elsewhere():
+    kind = "FlowMatchEulerDiscreteScheduler"
+    return all_of({name: refused(scheduled(name, kind), kind) for name in ("tiny-sd", "tiny-sdxl", "tiny-pixart")})
+
+
+@check
 def use_default_values():
     unset = ["beta_schedule", "steps_offset"]
     return same(scheduled("tiny-sdxl", "DDIMScheduler", steps_offset=3, _use_default_values=unset))

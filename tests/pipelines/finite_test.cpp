@@ -21,7 +21,10 @@ using ::testing::HasSubstr;
 fs::path changed(const std::string& component, const std::string& file, const std::string& tensor,
                  const std::function<void(std::span<float>)>& change) {
     const fs::path model = fs::path(REPRISE_FIXTURES) / "pipelines" / "tiny-sdxl";
-    const auto folder = fs::path(::testing::TempDir()) / ("finite-" + component + "-" + tensor);
+    const auto folder =
+        fs::path(::testing::TempDir()) /
+        (std::string("finite-") + ::testing::UnitTest::GetInstance()->current_test_info()->name() + "-" +
+         component + "-" + tensor);
     fs::remove_all(folder);
     fs::copy(model, folder, fs::copy_options::recursive);
     const fs::path path = folder / component / file;

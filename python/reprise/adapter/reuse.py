@@ -48,8 +48,8 @@ class Reuse:
 
     def check(self, num_inference_steps: int | None) -> None:
         """ValueError for a configuration that does not fit the denoiser or such a run of the scheduler."""
-        if num_inference_steps is not None and num_inference_steps < 1:
-            raise ValueError(f"{num_inference_steps} steps; expected at least 1")
+        if num_inference_steps is not None and not 1 <= num_inference_steps <= 100_000:
+            raise ValueError(f"{num_inference_steps} steps; expected at least 1, at most 100000")
         if num_inference_steps is None:
             self._modules.decide(self._config, list(range(50)), self._count, self._advises)
             return
