@@ -238,6 +238,10 @@ TEST(Pipeline, EverySchedulerDrawsAlikeInBothWaysOfGuidance) {
         SCOPED_TRACE(entry.name);
         auto options = apple(5);
         options.scheduler = entry.name;
+        if (entry.name == "flow_match_euler") {  // it is for other models
+            EXPECT_THAT(error_of([&] { pipe(options); }), HasSubstr("flow matching"));
+            continue;
+        }
         const auto batched = pipe(options);
         EXPECT_EQ(batched.report.scheduler, entry.class_name);
         EXPECT_EQ(batched.report.steps.size(), 5U);
