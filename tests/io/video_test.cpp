@@ -122,12 +122,7 @@ TEST(Video, SaysWhatCannotBeSaved) {
     for (const auto& encode : {encode_mp4, encode_animated_webp}) {
         EXPECT_THAT(error_of([&] { encode({{}, 7, {}}, "a"); }, ErrorKind::failure), HasSubstr("no frames"));
         const auto good = clip(8, 8, 1);
-        EXPECT_THAT(error_of(
-                        [&] {
-                            encode({good, 0, {}}, "a");
-                        },
-                        ErrorKind::failure),
-                    HasSubstr("0 frames a second"));
+        EXPECT_THAT(error_of([&] { encode({good, 0, {}}, "a"); }), HasSubstr("0 frames a second"));
         std::vector<Image> mixed = {Image(8, 8), Image(16, 8)};
         EXPECT_THAT(error_of([&] { encode({mixed, 7, {}}, "a"); }, ErrorKind::failure), HasSubstr("16x8"));
     }
