@@ -694,7 +694,7 @@ def test_every_policy_is_prepared_or_refused_in_its_name(name, caplog):
     assert ("deepcache" in prepared) == bool(deepest), prepared
     if deepest:
         config = cachify.make_policy(pipe, "deepcache")
-        decided = cachify._modules(pipe).decide(config, list(range(20)), "steps")
+        decided = cachify._modules(pipe).decide(config, list(range(20)), "steps", True)
         assert [rule.module for rule in decided.rules] == deepest
     cachify.prepare(pipe, 20, "taylorseer:interval=2")
     caplog.clear()
