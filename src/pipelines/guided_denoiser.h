@@ -54,9 +54,7 @@ class GuidedDenoiser {
     /// What looks at modules while they run; needs a pipeline that is not prepared.
     std::optional<Watch> watch;
     /// Whether a prepared configuration is in force.
-    bool reuses() const {
-        return preparation && preparation->enabled && !preparation->is_nothing_by_choice;
-    }
+    bool reuses() const { return preparation && preparation->enabled && !preparation->is_nothing_by_choice; }
 
     /// What a run needs to know beforehand.
     struct RunShape {
