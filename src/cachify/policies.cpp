@@ -199,7 +199,9 @@ Config make_auto(const PolicyContext& context, const PolicyValues& values) {
 
 /// For people who want no parameters: by the denoiser's class, from the nearest to the full result to the
 /// fastest, what was ahead of fewer steps by most on the bundled model among the policies that need no
-/// profile, with what was then measured on 32 other pairs (docs/policies.md).
+/// profile, with what was then measured on 32 other pairs (docs/policies.md);
+/// the second row for videos is of 8 stills, and that model's rows are older than EasyCache's rule of the
+/// last step.
 constexpr struct {
     std::string_view denoiser_class;
     std::array<Preset, 4> presets;
