@@ -97,7 +97,9 @@ class TokenGatherer {
     GatheredTokens gathered(const std::function<bool(const std::string&)>& is_known,
                             const std::string& vocabulary_file) const {
         GatheredTokens result;
-        const auto is_declared = [&](const std::string& content) { return contents_.contains(content); };
+        std::unordered_set<std::string_view> declared;
+        for (const auto& [id, token] : declared_) declared.insert(token.content);
+        const auto is_declared = [&](const std::string& content) { return declared.contains(content); };
         const auto add = [&](const AddedToken& token, std::int64_t id) {
             result.tokens.push_back(token);
             result.declared_ids.push_back(id);
@@ -173,9 +175,10 @@ class TokenGatherer {
         }
     }
 
+    /// Of two tokens that are declared with one id the later one holds.
     void declare(std::int64_t id, AddedToken token) {
-        contents_.insert(token.content);
-        declared_.insert_or_assign(id, std::move(token));
+        declared_.erase(id);
+        declared_.emplace(id, std::move(token));
     }
 
     void read_decoder(const Json& decoder) {
@@ -226,15 +229,15 @@ class TokenGatherer {
             if (id < 0 || id > kMaxTokenId)
                 usage_error("{}: an added token has the id {}, expected one from 0 to {}", file, id,
                             kMaxTokenId);
-            declare(id, read_token(value, file, "added_tokens", false));
+            // Both of two tokens with one id hold: the list's ids are not those that tokens get.
+            declared_.emplace(id, read_token(value, file, "added_tokens", false));
         }
     }
 
     const Config& config_;
     std::map<std::string, AddedToken> named_;
     std::vector<AddedToken> extra_;
-    std::map<std::int64_t, AddedToken> declared_;
-    std::unordered_set<std::string> contents_;  // of declared_
+    std::multimap<std::int64_t, AddedToken> declared_;
 };
 
 }  // namespace

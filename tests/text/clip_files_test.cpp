@@ -67,6 +67,19 @@ TEST(ClipFolder, TokenizerJsonComesFirst) {
               "a cat");
 }
 
+/// As transformers 5.23 reads them: both tokens hold, in either order, with the ids of the vocabulary.
+TEST(ClipFolder, TwoAddedTokensWithOneId) {
+    auto files = ClipFiles::load(std::filesystem::path(REPRISE_FIXTURES) / "text" / "fast");
+    constexpr const char* kText = "A photo <|STARTOFTEXT|> of <|endoftext|> caf\u00e9";
+    const auto expected = ClipTokenizer(files).encode(kText).ids;
+    auto& added = (*files.tokenizer)["added_tokens"];
+    ASSERT_EQ(added.size(), 2U);
+    added[1]["id"] = added[0]["id"];
+    EXPECT_EQ(ClipTokenizer(files).encode(kText).ids, expected);
+    std::swap(added[0], added[1]);
+    EXPECT_EQ(ClipTokenizer(files).encode(kText).ids, expected);
+}
+
 TEST(ClipVocabulary, NotAnObject) {
     for (const Json& value : {Json(), Json(3), Json::array({"a"}), Json::object()}) {
         EXPECT_THAT(error_after("slow", [&](ClipFiles& files) { files.vocabulary = value; }),
