@@ -15,9 +15,9 @@ if(REPRISE_SANITIZE)
 endif()
 target_link_libraries(reprise_options INTERFACE fmt::fmt spdlog::spdlog Threads::Threads)
 
-set(fuzzed_folders core io text cachify)  # libFuzzer watches what runs in these
+set(fuzzed_folders core files media text cachify)  # libFuzzer watches what runs in these
 # Sanitized builds are made with -O0, which compiles in half the time, save for the folders that loop over numbers.
-set(busy_folders core io text graph backends cachify)
+set(busy_folders core files media text graph backends cachify)
 
 # reprise_folder(name lib...): the static library reprise_<name> of src/<name>, with what it links.
 function(reprise_folder name)
@@ -45,7 +45,8 @@ endfunction()
 
 set(openvino_target $<$<BOOL:${REPRISE_BACKEND_OPENVINO}>:openvino::runtime>)
 reprise_folder(core)
-reprise_folder(io PNG::PNG JPEG::JPEG PkgConfig::WEBP PkgConfig::FFMPEG nlohmann_json::nlohmann_json)
+reprise_folder(files nlohmann_json::nlohmann_json)
+reprise_folder(media PNG::PNG JPEG::JPEG PkgConfig::WEBP PkgConfig::FFMPEG)
 reprise_folder(text PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE ICU::uc ICU::i18n nlohmann_json::nlohmann_json)
 reprise_folder(graph)
 reprise_folder(backends ${openvino_target})
@@ -56,6 +57,7 @@ reprise_folder(cachify PkgConfig::PCRE2 nlohmann_json::nlohmann_json)
 reprise_folder(pipelines nlohmann_json::nlohmann_json)
 reprise_folder(tune nlohmann_json::nlohmann_json)
 reprise_folder(report nlohmann_json::nlohmann_json)
+reprise_folder(compare nlohmann_json::nlohmann_json)
 
 # The library is shared: it carries what it is built on (OpenVINO, ICU, PCRE2, ...) inside, so that users link
 # one file, find one package (fmt, which the public headers use) and need no Python wheel on their path.
