@@ -67,7 +67,8 @@ LoadOptions ModelOptions::load_options() const {
     options.threads = threads;
     options.variant = variant;
     options.text_encoders = text_encoders;
-    if (keep) options.keep_parameters_below = std::numeric_limits<std::int64_t>::max() / 8;
+    constexpr std::int64_t kOneCall = 400'000'000;  // what is larger is freed as soon as it was used
+    if (!keep) options.memory_limit = kOneCall;
     return options;
 }
 

@@ -32,10 +32,12 @@ struct LoadOptions {
     std::optional<DType> vae_precision;
     int threads = 0;      ///< 0: one per core that the control group allows
     std::string variant;  ///< of the weight files, such as "fp16"; empty: full precision if it exists
-    /// Components with more weights than this (a count) are freed after use. A text encoder and a denoiser of
-    /// that size are then never in memory together, and each call compiles them again. A larger value keeps
-    /// them: calls are faster and take more memory.
-    std::int64_t keep_parameters_below = 100'000'000;
+    /// Bytes of each compiled component (text encoder, denoiser, autoencoder) that may stay in memory between
+    /// its uses. Not given: what a call used stays as far as free memory allows, and the next call compiles
+    /// nothing. 0: each component is freed after its use; a call takes the least memory, and compiles again.
+    std::optional<std::int64_t> memory_limit = {};
+    /// The older name of `memory_limit`, as a number of parameters. It warns, and goes with version 0.2.
+    std::optional<std::int64_t> keep_parameters_below = {};
     /// Whether text encoders are opened. If not, they need not be in the folder, and prompts are given as
     /// GenerateOptions::embeddings.
     bool text_encoders = true;

@@ -294,6 +294,9 @@ class GenerateOptions:
     @decode.setter
     def decode(self, arg: bool, /) -> None: ...
 
+    def set_reuse(self, reuse: object) -> None:
+        """A policy with its parameters, "off", or a configuration."""
+
     @property
     def guidance_mode(self) -> str: ...
 
@@ -425,6 +428,10 @@ class RunReport:
     @property
     def complaints(self) -> list[str]:
         """Such as NaN in what a module keeps."""
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """What the call had to say: ("info" or "warning", text)."""
 
     @property
     def summary(self) -> str: ...

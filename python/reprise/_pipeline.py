@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -123,8 +124,9 @@ class Pipeline:
         vae_precision: VaePrecision = "auto",
         threads: int = 0,
         variant: str = "",
-        keep_parameters_below: Large = 100_000_000,
+        memory_limit: Large | None = None,
         text_encoders: bool = True,
+        keep_parameters_below: Large | None = None,
     ) -> Pipeline:
         """Opens a folder in diffusers' layout.
 
@@ -136,12 +138,20 @@ class Pipeline:
             f32, with a warning.
         threads: 0: one per core that the control group allows.
         variant: of the weight files, such as "fp16".
-        keep_parameters_below: components of more weights than this are let go after their turn, and compiled again
-            by the next call.
+        memory_limit: bytes of each compiled component (text encoder, denoiser, autoencoder) that may stay in memory between
+            its uses. None: what a call used stays as far as free memory allows, and the next call compiles nothing. 0: each is
+            freed after its use.
         text_encoders: False does not open them, nor need the folder have them: prompts come as embeddings.
+        keep_parameters_below: the older name of memory_limit, as a number of parameters. It warns, and goes with version 0.2.
 
         FileNotFoundError when there is no such folder; ValueError naming what in it is missing, broken or not supported.
         """
+        if keep_parameters_below is not None:
+            words = "keep_parameters_below is called memory_limit now, in bytes"
+            if memory_limit is not None:
+                raise ValueError(f"{words}; both are given")
+            warnings.warn(words, DeprecationWarning, stacklevel=3)
+            memory_limit = min(4 * keep_parameters_below, 2**63 - 1)  # bytes of a parameter in f32
         return cls(
             _core.Pipeline.from_pretrained(
                 folder,
@@ -151,7 +161,7 @@ class Pipeline:
                 None if vae_precision == "auto" else vae_precision,
                 threads,
                 variant,
-                keep_parameters_below,
+                memory_limit,
                 text_encoders,
             )
         )
@@ -368,7 +378,6 @@ def to_pil(image: _core.Image) -> PIL.Image.Image:
     """A copy in Pillow's own layout."""
     import PIL.Image
 
-    from reprise.cachify import Entry
 
     return PIL.Image.frombytes("RGB", (image.width, image.height), image.array)
 
@@ -377,7 +386,6 @@ def to_native(image: ImageLike, name: str = "image") -> _core.Image:
     """A picture of Pillow's, an array (height, width, 3) of uint8, or a file. Transparent pixels are laid over white."""
     import PIL.Image
 
-    from reprise.cachify import Entry
 
     if isinstance(image, (list, tuple)) and len(image) == 1:  # as diffusers takes them
         (image,) = image
@@ -410,7 +418,6 @@ def _rgb_of(image: PIL.Image.Image, name: str) -> bytes:
     """The pixels of a picture of any mode: what they are where it was read from a file by the library."""
     import PIL.Image
 
-    from reprise.cachify import Entry
 
     try:
         if image.mode.startswith("I;16"):
@@ -537,7 +544,10 @@ def call_options(**arguments: Any) -> _core.GenerateOptions:
         elif name == "latents":
             options.set_latents(value)
         elif name == "reuse":
-            options.set_reuse(value)
+            try:
+                options.set_reuse(value)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"reuse: {error}") from None
         else:
             setattr(video if hasattr(video, name) else options, name, value)
     options.video = video

@@ -341,7 +341,7 @@ void bind_pipeline(nb::module_& m) {
             "from_pretrained",
             [](const std::filesystem::path& folder, const std::string& backend, const std::string& device,
                const std::optional<std::string>& precision, const std::optional<std::string>& vae_precision,
-               int threads, const std::string& variant, std::int64_t keep_parameters_below,
+               int threads, const std::string& variant, std::optional<std::int64_t> memory_limit,
                bool text_encoders) {
                 LoadOptions options;
                 options.backend = backend;
@@ -351,13 +351,13 @@ void bind_pipeline(nb::module_& m) {
                     options.vae_precision = named("vae_precision", *vae_precision, kPrecisions);
                 options.threads = threads;
                 options.variant = variant;
-                options.keep_parameters_below = keep_parameters_below;
+                options.memory_limit = memory_limit;
                 options.text_encoders = text_encoders;
                 const nb::gil_scoped_release unlock;
                 return open(folder, options);
             },
             "folder"_a, "backend"_a, "device"_a, "precision"_a.none(), "vae_precision"_a.none(), "threads"_a,
-            "variant"_a, "keep_parameters_below"_a, "text_encoders"_a)
+            "variant"_a, "memory_limit"_a.none(), "text_encoders"_a)
         .def("__call__", &generate, "options"_a, "on_step"_a.none(), "on_phase"_a.none())
         .def(
             "encode_prompt",

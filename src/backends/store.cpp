@@ -165,6 +165,25 @@ void Store::make_room(std::uint64_t owner, const Footprint& wanted) {
             *now, wanted.mappings, machine::most_mappings().value());
 }
 
+std::optional<double> Store::available(double wanted) {
+    auto bytes = machine::available_bytes();
+    while (bytes && *bytes < wanted) {
+        Handle gone;
+        {
+            const std::scoped_lock lock(mutex_);
+            const auto idle = std::find_if(entries_.begin(), entries_.end(),
+                                           [](const Handle& entry) { return entry->is_idle(); });
+            if (idle == entries_.end()) break;
+            gone = *idle;
+            entries_.erase(idle);
+        }
+        gone.reset();
+        trim();
+        bytes = machine::available_bytes();
+    }
+    return bytes;
+}
+
 Store::Handle Store::find(std::uint64_t owner, const std::string& key) const {
     const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Handle& entry) {
         return entry->owner == owner && entry->key == key;

@@ -44,6 +44,10 @@ class Store {
     Limits limits() const;
     void limit(Limits limits);
 
+    /// Free memory of the machine, or as little as the control group allows, after what is in no use was
+    /// freed as far as that takes for so many bytes. None where it is not known.
+    std::optional<double> available(double wanted);
+
     struct Held {
         std::size_t count = 0;
         Footprint footprint;
@@ -103,6 +107,10 @@ class Store {
         void drop(const std::vector<std::string>& keys) { store_->drop(id_, &keys, true); }
         /// Frees what is in no use.
         void drop_idle() { store_->drop(id_, nullptr, true); }
+        /// The same where more bytes are held than a limit, if there is one.
+        void drop_beyond(const std::optional<std::int64_t>& bytes) {
+            if (bytes && held().footprint.bytes > static_cast<double>(*bytes)) drop_idle();
+        }
         /// Frees everything; what is in use stays until it is not, and is not counted any more.
         void clear() { store_->drop(id_, nullptr, false); }
         Held held() const { return store_->held(id_); }

@@ -37,7 +37,7 @@ ClipEncoder::ClipEncoder(const ModelFolder& folder, const std::string& suffix, W
       wanted_(wanted),
       engine_(std::move(engine)),
       variant_(options.variant),
-      keep_parameters_below_(options.keep_parameters_below),
+      memory_limit_(options.memory_limit),
       folder_(path_of(folder, name_)),
       config_(models::ClipTextConfig::from(folder.config(name_), folder.component(name_).class_name)),
       tokenizer_(ClipTokenizer::load(folder.path("tokenizer" + suffix))) {}
@@ -49,7 +49,7 @@ void ClipEncoder::check_clip_skip(int clip_skip) const {
 }
 
 void ClipEncoder::release_large() const {
-    compiled_.release_larger_than(keep_parameters_below_);
+    compiled_.release_beyond(memory_limit_);
 }
 
 ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_skip,

@@ -39,7 +39,7 @@ class ClipEncoder {
 
     /// Usage error when the encoder has too few layers for it.
     void check_clip_skip(int clip_skip) const;
-    /// Frees what was compiled if it has more parameters than what is kept.
+    /// Frees what was compiled if it is larger than what may stay.
     void release_large() const;
     std::int64_t tokens() const { return wanted_.tokens > 0 ? wanted_.tokens : tokenizer_.max_length(); }
     const models::ClipTextConfig& config() const { return config_; }
@@ -50,7 +50,7 @@ class ClipEncoder {
     Wanted wanted_;
     Engine engine_;
     std::string variant_;
-    std::int64_t keep_parameters_below_;
+    std::optional<std::int64_t> memory_limit_;
     std::filesystem::path folder_;
     models::ClipTextConfig config_;
     ClipTokenizer tokenizer_;

@@ -13,22 +13,17 @@ std::shared_ptr<const backends::Compiled> CompiledGraphs::get(const std::string&
                                                               const Caller& caller) const {
     using backends::Compiled;
     caller.check_stop();
-    return store_.get<Compiled>(key,
-                                [&] {
-                                    auto built = std::make_shared<const Built>(build());
-                                    const std::int64_t count = graph::parameter_count(built->graph, 0);
-                                    std::int64_t most = *parameters_;
-                                    while (most < count && !parameters_->compare_exchange_weak(most, count)) {
-                                    }
-                                    return backends::Store::Order<Compiled>{
-                                        engine.backend->footprint(built->graph), [built, engine] {
-                                            auto compiled =
-                                                std::make_shared<const Compiled>(built->graph, engine);
-                                            if (built->weights) built->weights->release_pages();
-                                            return compiled;
-                                        }};
-                                },
-                                {caller.stop, {}});
+    const auto order = [&] {
+        auto built = std::make_shared<const Built>(build());
+        const auto footprint = engine.backend->footprint(built->graph);
+        return backends::Store::Order<Compiled>{footprint, [built = std::move(built), engine] {
+                                                    auto compiled = std::make_shared<const Compiled>(
+                                                        built->graph, engine);
+                                                    if (built->weights) built->weights->release_pages();
+                                                    return compiled;
+                                                }};
+    };
+    return store_.get<Compiled>(key, order, {caller.stop, {}});
 }
 
 AutoencoderHalf::AutoencoderHalf(std::string what, std::filesystem::path folder, std::string variant,

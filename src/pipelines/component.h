@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -37,14 +36,10 @@ class CompiledGraphs {
                                                   const Caller& caller) const;
     /// Frees what is in no use.
     void release() const { store_.drop_idle(); }
-    /// The same where one has more parameters.
-    void release_larger_than(std::int64_t parameters) const {
-        if (*parameters_ > parameters) release();
-    }
+    /// The same where more bytes are held than a limit, if there is one.
+    void release_beyond(const std::optional<std::int64_t>& bytes) const { store_.drop_beyond(bytes); }
 
   private:
-    std::unique_ptr<std::atomic<std::int64_t>> parameters_ =
-        std::make_unique<std::atomic<std::int64_t>>(0);  ///< the most that one has
     mutable backends::Store::Share store_;
 };
 
@@ -61,7 +56,7 @@ class AutoencoderHalf {
 
     /// Its output, f32, finite. Error (failure) where it is not in f32 either.
     Tensor operator()(const Tensor& input, const Caller& caller = {}) const;
-    void release_larger_than(std::int64_t parameters) const { compiled_.release_larger_than(parameters); }
+    void release_beyond(const std::optional<std::int64_t>& bytes) const { compiled_.release_beyond(bytes); }
     DType precision() const { return engine_.options.precision; }
 
   private:

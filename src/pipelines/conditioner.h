@@ -24,7 +24,7 @@ class Conditioner {
     /// defaults filled in. Warns, quoting, where a prompt is cut.
     virtual std::vector<models::Conditioning> encode(const GenerateOptions& options,
                                                      const std::string& prompt, bool guidance) const = 0;
-    /// Frees the compiled encoders that are larger than what is kept.
+    /// Frees the compiled encoders that are larger than what may stay.
     virtual void release_large() const = 0;
     /// encoder_hidden_states is (1, tokens, text_width), text_embeds (1, pooled_width).
     virtual std::int64_t tokens(const GenerateOptions& options) const = 0;

@@ -366,7 +366,7 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, const Watch* watch, RunRep
     if (run.reuse())
         if (const auto advice = cachify::advice_after(run.plan().schedule, report.decisions); !advice.empty())
             request.caller.warn(advice);
-    denoiser().release_larger_than(load_options().keep_parameters_below);
+    denoiser().release_beyond(load_options().memory_limit);
     return latents;
 }
 

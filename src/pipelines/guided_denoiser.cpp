@@ -115,10 +115,6 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::planned(const graph::Graph&
 std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(const RunRequest& request) const {
     const auto graph = this->graph(request.shape.of_graph());
     const auto plan = planned(*graph, request);
-    double most = weight_bytes_;
-    while (most < weight_bytes(*plan) && !weight_bytes_.compare_exchange_weak(most, weight_bytes(*plan))) {
-    }
-
     const auto keys = keys_of(*plan);
     const auto order = heaviest_first(*plan);
     std::vector<std::string> wanted;
@@ -140,12 +136,6 @@ std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(const RunReque
     cachify::Pieces in_order(pieces.size());
     for (std::size_t i = 0; i < order.size(); ++i) in_order[order[i]] = pieces[i];
     return std::make_shared<const cachify::Executor>(plan, in_order);
-}
-
-void GuidedDenoiser::release_larger_than(std::int64_t parameters) const {
-    const double bytes =
-        static_cast<double>(parameters) * static_cast<double>(size_of(engine_.options.precision));
-    if (weight_bytes_ > bytes) store_.drop_idle();
 }
 
 GuidanceMode GuidedDenoiser::resolve(const RunRequest& request) const {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,8 +36,8 @@ class GuidedDenoiser {
     /// (cancelled) after a stop.
     DenoiserRun start(RunRequest request, const std::vector<Branches>& pictures) const;
 
-    /// Where there are more parameters than that, frees what is compiled and not in use.
-    void release_larger_than(std::int64_t parameters) const;
+    /// Frees what is compiled and not in use, where it is more than a limit, if there is one.
+    void release_beyond(const std::optional<std::int64_t>& bytes) const { store_.drop_beyond(bytes); }
     /// What is held for later calls.
     backends::Store::Held held() const { return store_.held(); }
 
@@ -55,7 +55,6 @@ class GuidedDenoiser {
 
     mutable RunPlans plans_;
     mutable backends::Store::Share store_;
-    mutable std::atomic<double> weight_bytes_ = 0;  ///< the most that a plan's segments hold
 
     struct BuiltGraph {
         models::DenoiserShape shape;

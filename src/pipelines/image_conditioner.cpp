@@ -33,7 +33,7 @@ ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engi
                                    const LoadOptions& options)
     : engine_(engine),
       variant_(options.variant),
-      keep_parameters_below_(options.keep_parameters_below),
+      memory_limit_(options.memory_limit),
       clip_path_(folder.path("image_encoder")),
       clip_(models::ClipVisionConfig::from(folder.config("image_encoder"))),
       vae_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
@@ -94,8 +94,8 @@ Tensor ImageConditioner::latents(const Tensor& picture, const Caller& caller) co
 }
 
 void ImageConditioner::release_large() const {
-    clip_compiled_.release_larger_than(keep_parameters_below_);
-    encode_.release_larger_than(keep_parameters_below_);
+    clip_compiled_.release_beyond(memory_limit_);
+    encode_.release_beyond(memory_limit_);
 }
 
 }  // namespace reprise::pipelines

@@ -29,7 +29,7 @@ class ImageConditioner {
     /// picture (1, 3, H, W) f32 around -1 to 1.
     Tensor latents(const Tensor& picture, const Caller& caller = {}) const;
     const models::AutoencoderKLTemporalDecoderConfig& vae() const { return vae_; }
-    /// Frees what is larger than what is kept.
+    /// Frees what is larger than what may stay.
     void release_large() const;
 
   private:
@@ -37,7 +37,7 @@ class ImageConditioner {
 
     Engine engine_;
     std::string variant_;
-    std::int64_t keep_parameters_below_;
+    std::optional<std::int64_t> memory_limit_;
     std::filesystem::path clip_path_;
     models::ClipVisionConfig clip_;
     models::AutoencoderKLTemporalDecoderConfig vae_;

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "backends/working_memory.h"
-#include "core/machine.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -46,7 +45,7 @@ Tensor PictureDecoder::decode(const Tensor& latents, const Caller& caller) const
     const auto structure = models::build_autoencoder_kl_decoder(config_, {1, latents.dim(2), latents.dim(3)},
                                                                 run_.precision(), nullptr);
     const double needed = backends::working_bytes(structure);
-    const auto available = machine::available_bytes();
+    const auto available = backends::Store::of_process().available(needed);
     if (available && needed > *available) {
         caller.warn(fmt::format(
             "decoding {}x{} at once needs about {:.1f} GB, {:.1f} GB are free: decoding in tiles, which "

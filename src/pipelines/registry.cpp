@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
 
 #include "files/printable.h"
@@ -128,6 +129,21 @@ Engine make_engine(const LoadOptions& options, std::shared_ptr<backends::Backend
     return in_precision(engine, options.precision);
 }
 
+/// The options with the older name of one of them replaced.
+LoadOptions with_memory_limit(LoadOptions options) {
+    if (options.keep_parameters_below) {
+        spdlog::warn("keep_parameters_below is called memory_limit now, in bytes");
+        if (options.memory_limit) usage_error("memory_limit and keep_parameters_below are both given");
+        constexpr std::int64_t kBytes = 4;  // of a parameter in f32
+        options.memory_limit =
+            std::min(*options.keep_parameters_below, std::numeric_limits<std::int64_t>::max() / kBytes) *
+            kBytes;
+    }
+    if (options.memory_limit.value_or(0) < 0)
+        usage_error("memory_limit is {}; expected 0 or more bytes", *options.memory_limit);
+    return options;
+}
+
 const PipelineClass& class_of(const ModelFolder& folder) {
     std::string known;
     for (const PipelineClass& entry : kClasses) {
@@ -221,9 +237,10 @@ std::span<const PipelineClass> pipeline_classes() {
     return kClasses;
 }
 
-std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& path,
-                                                 const LoadOptions& options, bool structure_only,
+std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& path, const LoadOptions& asked,
+                                                 bool structure_only,
                                                  std::shared_ptr<backends::Backend> backend) {
+    const LoadOptions options = with_memory_limit(asked);
     ModelFolder folder(path);
     const PipelineClass& kind = class_of(folder);
     check_parts(folder, kind, options);

@@ -46,12 +46,11 @@ T5Text::T5Text(const ModelFolder& folder, const std::string& suffix, Engine engi
       config_(models::T5EncoderConfig::from(folder.config("text_encoder" + suffix))),
       tokenizer_(T5Tokenizer::load(folder.path("tokenizer" + suffix))),
       parts_(divided(config_, engine_.options.precision, part_bytes)) {
-    is_large_ = config_.num_layers * config_.layer_parameters() > options.keep_parameters_below;
-    keeps_ = parts_.size() == 1 || !is_large_;
+    memory_limit_ = options.memory_limit;
 }
 
 void T5Text::release_large() const {
-    if (is_large_) compiled_.release();
+    compiled_.release_beyond(memory_limit_);
 }
 
 void T5Text::run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
@@ -71,7 +70,7 @@ void T5Text::run_part(std::size_t part, std::vector<Encoded>& texts, const Wante
         text.hidden_states = backends::Compiled::run(compiled, inputs)[0];
     }
     compiled.reset();
-    if (!keeps_) compiled_.release();
+    if (parts_.size() > 1) compiled_.release();
 }
 
 std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted,

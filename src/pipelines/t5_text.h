@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,7 @@ class T5Text {
     std::vector<Encoded> operator()(const std::vector<std::string>& texts, const Wanted& wanted,
                                     const Caller& caller = {}) const;
 
-    /// Frees what was compiled if it has more parameters than what is kept.
+    /// Frees what was compiled if it is larger than what may stay.
     void release_large() const;
     std::int64_t width() const { return config_.d_model; }
     const models::T5EncoderConfig& config() const { return config_; }
@@ -56,8 +57,7 @@ class T5Text {
     models::T5EncoderConfig config_;
     T5Tokenizer tokenizer_;
     std::vector<models::T5Part> parts_;
-    bool keeps_ = false;  ///< whether parts stay compiled until release_large
-    bool is_large_ = false;
+    std::optional<std::int64_t> memory_limit_;
     /// By part, number of tokens and whether padding is hidden.
     CompiledGraphs compiled_;
 };

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "backends/working_memory.h"
-#include "core/machine.h"
 
 namespace reprise::pipelines {
 
@@ -39,7 +38,12 @@ std::int64_t VideoDecoder::largest_chunk(const Shape& latents, std::optional<dou
 
 std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk, const Caller& caller) const {
     const std::int64_t frames = latents.dim(0);
-    std::int64_t at_once = chunk > 0 ? chunk : largest_chunk(latents.shape(), machine::available_bytes());
+    const auto needed = [&] {
+        return backends::working_bytes(models::build_temporal_decoder(
+            config_, one_video(latents.shape(), frames), run_.precision(), nullptr));
+    };
+    std::int64_t at_once =
+        chunk > 0 ? chunk : largest_chunk(latents.shape(), backends::Store::of_process().available(needed()));
     if (chunk <= 0 && at_once < frames)
         caller.warn(fmt::format(
             "decoding {} frames at once needs more memory than is free: decoding {} at once, which changes "

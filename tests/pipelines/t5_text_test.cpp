@@ -24,9 +24,7 @@ Engine engine(DType precision) {
 TEST(T5Text, InPartsItIsTheSame) {
     T5Text whole(folder(), "", engine(DType::f32), {});
     ASSERT_EQ(whole.parts().size(), 1U);
-    LoadOptions large;
-    large.keep_parameters_below = 0;
-    T5Text parts(folder(), "", engine(DType::f32), large, 4 * whole.config().layer_parameters());
+    T5Text parts(folder(), "", engine(DType::f32), {}, 4 * whole.config().layer_parameters());
     ASSERT_EQ(parts.parts().size(), static_cast<std::size_t>(whole.config().num_layers));
     const std::vector<std::string> texts = {"", "a red apple"};
     for (const bool masked : {true, false}) {

@@ -210,6 +210,41 @@ def test_python_runs_while_a_picture_is_made(pipe):
     assert count > 100
 
 
+def test_each_call_reuses_what_it_says(pipe):
+    """Reuse is an argument of a call: threads with different reuse share the pipeline."""
+    entries = [{"wildcard_or_filter_func": lambda name: name != "up_blocks.2", "select_cache_step_func": [1, 3]}]
+    ways = ["off", "deepcache:interval=2,branch=0", entries]
+    run = {**RUN, "decode": False, "guidance_mode": "split"}
+    alone = [pipe("red apple", reuse=way, **run) for way in ways]
+    assert [out.report.reuse for out in alone] == [False, True, True]
+    made = {}
+
+    def call(number):
+        made[number] = pipe("red apple", reuse=ways[number], **run)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(len(ways))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, out in enumerate(alone):
+        assert numpy.array_equal(made[number].latents, out.latents)
+        assert made[number].report.summary == out.report.summary
+    cachify.prepare(pipe, STEPS, entries)
+    assert numpy.array_equal(pipe("red apple", **run).latents, alone[2].latents)
+    assert numpy.array_equal(pipe("red apple", reuse="off", **run).latents, alone[0].latents)
+    with pytest.raises(ValueError, match="nosuch"):
+        pipe("red apple", reuse="nosuch", **run)
+
+
+def test_messages_are_the_call_s(pipe):
+    report = pipe("red apple", reuse="auto", decode=False, **RUN).report
+    assert report.messages[0][0] == "info"
+    assert report.messages[0][1].startswith("auto: ")
+    assert {"level": "info", "text": report.messages[0][1]} in json.loads(report.to_json())["messages"]
+    assert pipe("red apple", decode=False, **RUN).report.messages == []
+
+
 def test_several_prompts_and_pictures(pipe):
     out = pipe(["red apple", "a dog"], num_images_per_prompt=2, **RUN)
     assert len(out.images) == 4
