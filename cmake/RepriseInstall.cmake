@@ -19,8 +19,6 @@ install(FILES ${CMAKE_BINARY_DIR}/reprise-config.cmake ${CMAKE_BINARY_DIR}/repri
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(TARGET reprise_command)
-    file(RELATIVE_PATH to_library /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR})
-    set_target_properties(reprise_command PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
     install(TARGETS reprise_command)
 endif()
 
@@ -30,6 +28,10 @@ if(REPRISE_BACKEND_OPENVINO)
     cmake_path(IS_PREFIX CMAKE_SOURCE_DIR ${runtime_dir} NORMALIZE is_private_copy)
     if(is_private_copy)
         set_target_properties(reprise PROPERTIES INSTALL_RPATH "$ORIGIN/reprise")
+        if(TARGET reprise_command)
+            file(RELATIVE_PATH to_runtime /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR}/reprise)
+            set_target_properties(reprise_command PROPERTIES INSTALL_RPATH "$ORIGIN/${to_runtime}")
+        endif()
         # All but the readers of other frameworks' files.
         install(DIRECTORY ${runtime_dir}/ DESTINATION ${CMAKE_INSTALL_LIBDIR}/reprise FILES_MATCHING
                 PATTERN "libopenvino.so*" PATTERN "libopenvino_*_plugin.so" PATTERN "libopenvino_ir_frontend.so*"
@@ -38,5 +40,8 @@ if(REPRISE_BACKEND_OPENVINO)
         install(DIRECTORY ${licences}/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/openvino)
     else()
         set_target_properties(reprise PROPERTIES INSTALL_RPATH ${runtime_dir})
+        if(TARGET reprise_command)
+            set_target_properties(reprise_command PROPERTIES INSTALL_RPATH ${runtime_dir})
+        endif()
     endif()
 endif()

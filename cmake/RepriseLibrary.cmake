@@ -1,6 +1,8 @@
 # One library, built folder by folder: a folder of src/ is an object library that is compiled with the
 # public headers, src/ and what it needs from outside. Which folder may include which is the order below,
 # lowest first; tests/layering holds the sources to it.
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)  # the public headers say what is not
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 add_library(reprise_options INTERFACE)
 target_include_directories(reprise_options INTERFACE
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)
@@ -57,18 +59,27 @@ reprise_folder(pipelines nlohmann_json::nlohmann_json)
 reprise_folder(tune nlohmann_json::nlohmann_json)
 reprise_folder(report nlohmann_json::nlohmann_json)
 
-# The library is shared: it carries what it is built on (OpenVINO, ICU, PCRE2, ...) inside, so that users link
-# one file, find one package (fmt, which the public headers use) and need no Python wheel on their path.
 get_property(folders GLOBAL PROPERTY REPRISE_FOLDERS)
 get_property(linked GLOBAL PROPERTY REPRISE_LINKED)
 list(REMOVE_DUPLICATES linked)
+
+# All that is in src/, as objects: for what is built from this repository and uses more than the public headers.
+add_library(reprise_objects INTERFACE)
+target_link_libraries(reprise_objects INTERFACE reprise_options ${linked})
+foreach(folder IN LISTS folders)
+    target_sources(reprise_objects INTERFACE $<TARGET_OBJECTS:${folder}>)
+endforeach()
+
+# The library is shared: it carries what it is built on (OpenVINO, ICU, PCRE2, ...) inside, so that users link
+# one file, find one package (fmt, which the public headers use) and need no Python wheel on their path. It exports
+# what the public headers declare. While the version is 0.y, each y has an interface of its own: the name that
+# programs look for is libreprise.so.0.y, and versions of one y are compatible.
+set(exports ${CMAKE_CURRENT_LIST_DIR}/libreprise.map)
 add_library(reprise SHARED)
 add_library(reprise::reprise ALIAS reprise)
-foreach(folder IN LISTS folders)
-    target_sources(reprise PRIVATE $<TARGET_OBJECTS:${folder}>)
-endforeach()
 set_target_properties(reprise PROPERTIES VERSION ${PROJECT_VERSION}
-    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINK_DEPENDS ${exports})
 target_compile_features(reprise INTERFACE cxx_std_20)
 target_include_directories(reprise INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>)
-target_link_libraries(reprise PUBLIC fmt::fmt $<BUILD_INTERFACE:reprise_options> PRIVATE ${linked})
+target_link_libraries(reprise PUBLIC fmt::fmt PRIVATE reprise_objects)
+target_link_options(reprise PRIVATE LINKER:--version-script=${exports})

@@ -15,6 +15,12 @@
 #include "reprise/image.h"
 #include "reprise/tensor.h"
 
+namespace reprise::pipelines {
+class DiffusionPipeline;  // not for users, and so before what is exported
+}
+
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// How a pipeline runs. These options are fixed when it is loaded.
@@ -141,10 +147,6 @@ struct GenerateOutput {
     RunReport report;
 };
 
-namespace pipelines {
-class DiffusionPipeline;
-}
-
 /// A diffusion pipeline. It makes pictures or frames from a prompt or a picture. Several threads may call it
 /// at once; the calls share compiled pieces. `cachify` functions must not run at the same time as a call.
 class Pipeline {
@@ -175,3 +177,5 @@ class Pipeline {
 };
 
 }  // namespace reprise
+
+#pragma GCC visibility pop
