@@ -58,6 +58,8 @@ reprise_folder(cachify PkgConfig::PCRE2 nlohmann_json::nlohmann_json)
 reprise_folder(pipelines nlohmann_json::nlohmann_json)
 reprise_folder(tune nlohmann_json::nlohmann_json)
 reprise_folder(report nlohmann_json::nlohmann_json)
+reprise_folder(capi nlohmann_json::nlohmann_json)
+target_compile_definitions(reprise_capi PRIVATE REPRISE_VERSION="${PROJECT_VERSION}")
 
 get_property(folders GLOBAL PROPERTY REPRISE_FOLDERS)
 get_property(linked GLOBAL PROPERTY REPRISE_LINKED)
