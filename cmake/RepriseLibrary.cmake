@@ -5,7 +5,7 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)  # the public headers say what is not
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 add_library(reprise_options INTERFACE)
 target_include_directories(reprise_options INTERFACE
-    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
 target_compile_options(reprise_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${REPRISE_WERROR}>:-Werror>
     # GCC 12 sees overlapping copies in assignments to std::string (its bug 105651)
@@ -21,17 +21,25 @@ set(fuzzed_folders core io text cachify)  # libFuzzer watches what runs in these
 # Sanitized builds are made with -O0, which compiles in half the time, save for the folders that loop over numbers.
 set(busy_folders core io text graph backends cachify)
 
+# What may be left out has a folder no_... of the same functions, which say that it was not built.
+if(REPRISE_BACKEND_OPENVINO)
+    set(not_built "/no_openvino/")
+else()
+    set(not_built "/backends/openvino/")
+endif()
+if(REPRISE_VIDEO)
+    string(APPEND not_built "|/no_ffmpeg/")
+else()
+    string(APPEND not_built "|/video_mp4[.]cpp$")
+endif()
+
 # reprise_folder(name lib...): the static library reprise_<name> of src/<name>, with what it links.
 function(reprise_folder name)
-    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
-    if(name STREQUAL "backends" AND NOT REPRISE_BACKEND_OPENVINO)
-        list(FILTER sources EXCLUDE REGEX "/backends/openvino/")
-    elseif(name STREQUAL "backends")
-        list(FILTER sources EXCLUDE REGEX "/backends/no_openvino/")
-    endif()
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+    list(FILTER sources EXCLUDE REGEX "${not_built}")
     if(NOT sources)  # a folder whose first file is still to come
-        file(TOUCH ${CMAKE_BINARY_DIR}/empty.cpp)
-        set(sources ${CMAKE_BINARY_DIR}/empty.cpp)
+        file(TOUCH ${PROJECT_BINARY_DIR}/empty.cpp)
+        set(sources ${PROJECT_BINARY_DIR}/empty.cpp)
     endif()
     add_library(reprise_${name} OBJECT ${sources})
     target_link_libraries(reprise_${name} PUBLIC reprise_options ${ARGN})
@@ -46,8 +54,9 @@ function(reprise_folder name)
 endfunction()
 
 set(openvino_target $<$<BOOL:${REPRISE_BACKEND_OPENVINO}>:openvino::runtime>)
+set(ffmpeg_target $<$<BOOL:${REPRISE_VIDEO}>:PkgConfig::FFMPEG>)
 reprise_folder(core)
-reprise_folder(io PNG::PNG JPEG::JPEG PkgConfig::WEBP PkgConfig::FFMPEG nlohmann_json::nlohmann_json)
+reprise_folder(io PNG::PNG JPEG::JPEG PkgConfig::WEBP ${ffmpeg_target} nlohmann_json::nlohmann_json)
 reprise_folder(text PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE ICU::uc ICU::i18n nlohmann_json::nlohmann_json)
 reprise_folder(graph)
 reprise_folder(backends ${openvino_target})
@@ -82,6 +91,6 @@ add_library(reprise::reprise ALIAS reprise)
 set_target_properties(reprise PROPERTIES VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINK_DEPENDS ${exports})
 target_compile_features(reprise INTERFACE cxx_std_20)
-target_include_directories(reprise INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>)
+target_include_directories(reprise INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_link_libraries(reprise PUBLIC fmt::fmt PRIVATE reprise_objects)
 target_link_options(reprise PRIVATE LINKER:--version-script=${exports})
