@@ -9,14 +9,14 @@ install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHIN
 install(TARGETS reprise EXPORT reprise-targets LIBRARY NAMELINK_COMPONENT development
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT reprise-targets NAMESPACE reprise:: DESTINATION ${package_dir})
-file(WRITE ${CMAKE_BINARY_DIR}/reprise-config.cmake
+file(WRITE ${PROJECT_BINARY_DIR}/reprise-config.cmake
     "include(CMakeFindDependencyMacro)\n"
     "find_dependency(fmt)\n"
     "include(\${CMAKE_CURRENT_LIST_DIR}/reprise-targets.cmake)\n")
-write_basic_package_version_file(${CMAKE_BINARY_DIR}/reprise-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_BINARY_DIR}/reprise-config.cmake ${CMAKE_BINARY_DIR}/reprise-config-version.cmake
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/reprise-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/reprise-config.cmake ${PROJECT_BINARY_DIR}/reprise-config-version.cmake
         DESTINATION ${package_dir})
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(TARGET reprise_command)
     install(TARGETS reprise_command)
@@ -25,7 +25,7 @@ endif()
 if(REPRISE_BACKEND_OPENVINO)
     get_target_property(runtime openvino::runtime LOCATION)
     get_filename_component(runtime_dir ${runtime} DIRECTORY)
-    cmake_path(IS_PREFIX CMAKE_SOURCE_DIR ${runtime_dir} NORMALIZE is_private_copy)
+    cmake_path(IS_PREFIX PROJECT_SOURCE_DIR ${runtime_dir} NORMALIZE is_private_copy)
     if(is_private_copy)
         set_target_properties(reprise PROPERTIES INSTALL_RPATH "$ORIGIN/reprise")
         if(TARGET reprise_command)

@@ -39,8 +39,8 @@ const char* reprise_version(void);
 typedef struct reprise_error reprise_error;
 
 typedef enum reprise_error_kind {
-    REPRISE_ERROR_USAGE = 0, /* the caller's mistake: an option, a file, an argument */
-    REPRISE_ERROR_FAILURE = 1, /* something else: the disk is full, no memory, an error of the engine */
+    REPRISE_ERROR_USAGE = 0,     /* the caller's mistake: an option, a file, an argument */
+    REPRISE_ERROR_FAILURE = 1,   /* something else: the disk is full, no memory, an error of the engine */
     REPRISE_ERROR_CANCELLED = 2, /* reprise_cancel was called, or a callback returned false */
 } reprise_error_kind;
 
