@@ -85,8 +85,9 @@ typedef struct reprise_tensor {
 
 /* A call with these options: a JSON object, or NULL for none. Its keys are the members of GenerateOptions
  * (reprise/pipeline.h), which have diffusers' names and defaults; pairs and lists are JSON lists; "video" is
- * an object of the members of AnimateOptions; "prompt_texts" is a list of objects. An option that there is
- * not, that has another type, or that the pipeline does not honour is an error of kind usage that names it.
+ * an object of the members of AnimateOptions, which may also be given as "video.fps" and so on;
+ * "prompt_texts" is a list of objects. An option that there is not, that has another type, or that the
+ * pipeline does not honour is an error of kind usage that names it.
  * "reuse" says what is reused between steps: a policy, such as "auto:speedup=2", a configuration as a JSON
  * list, or "off", the default. Calls of one pipeline run one after another. */
 reprise_call* reprise_call_new(const reprise_pipeline* pipeline, const char* options, reprise_error** error);

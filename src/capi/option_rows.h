@@ -1,6 +1,6 @@
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -64,27 +64,24 @@ constexpr Row<Owner> row(std::string_view name, std::string_view probe = {}) {
             }};
 }
 
-/// Sets what an object has. Error (usage) that names a key without a row. `prefix` is that of nested names.
+/// Sets what an object has. Error (usage) that names a key without a row. `where` is the object's own name,
+/// such as "video", or empty.
 template <class Owner>
 void read_object(Owner& owner, std::span<const Row<Owner>> rows, const Json& object,
-                 const std::string& prefix = {}) {
+                 const std::string& where = {}) {
     if (!object.is_object())
-        usage_error("{}: {}{}is {}, expected an object", kOrigin, prefix, prefix.empty() ? "the JSON " : " ",
+        usage_error("{}: {} is {}, expected an object", kOrigin, where.empty() ? "the JSON" : where,
                     printable(text_of(object)));
     for (const auto& [key, value] : object.items()) {
-        const std::string name = prefix + key;
-        bool known = false;
-        for (const Row<Owner>& each : rows) {
-            if (each.name == name) {
-                each.set(owner, object, key);
-                known = true;
-            } else if (each.name.starts_with(name + ".") && !known) {
-                read_object(owner, rows, value, name + ".");
-                known = true;
-            }
-            if (known) break;
-        }
-        if (!known) usage_error("{}: there is no option \"{}\"", kOrigin, printable(name));
+        const std::string name = where.empty() ? key : where + "." + key;
+        const auto found = std::find_if(rows.begin(), rows.end(), [&](const Row<Owner>& each) {
+            return each.name == name || each.name.starts_with(name + ".");
+        });
+        if (found == rows.end()) usage_error("{}: there is no option \"{}\"", kOrigin, printable(name));
+        if (found->name == name)
+            found->set(owner, object, key);
+        else
+            read_object(owner, rows, value, name);
     }
 }
 

@@ -1,5 +1,7 @@
 #include "capi/options.h"
 
+#include <array>
+
 #include "capi/option_rows.h"
 #include "pipelines/prompt_embeddings.h"
 
@@ -33,11 +35,11 @@ constexpr auto kPrecisions =
     std::to_array<Named<DType>>({{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}});
 
 constexpr auto kPromptTexts = std::to_array<Row<PromptTexts>>({
-    row<PromptTexts, &PromptTexts::prompt_2>("prompt_2"),
-    row<PromptTexts, &PromptTexts::prompt_3>("prompt_3"),
-    row<PromptTexts, &PromptTexts::negative_prompt>("negative_prompt"),
-    row<PromptTexts, &PromptTexts::negative_prompt_2>("negative_prompt_2"),
-    row<PromptTexts, &PromptTexts::negative_prompt_3>("negative_prompt_3"),
+    row<PromptTexts, &PromptTexts::prompt_2>("prompt_texts.prompt_2"),
+    row<PromptTexts, &PromptTexts::prompt_3>("prompt_texts.prompt_3"),
+    row<PromptTexts, &PromptTexts::negative_prompt>("prompt_texts.negative_prompt"),
+    row<PromptTexts, &PromptTexts::negative_prompt_2>("prompt_texts.negative_prompt_2"),
+    row<PromptTexts, &PromptTexts::negative_prompt_3>("prompt_texts.negative_prompt_3"),
 });
 
 constexpr auto kLoadOptions = std::to_array<Row<LoadOptions>>({
@@ -146,8 +148,7 @@ void read(std::vector<PromptTexts>& member, const Json& object, const std::strin
     const Json& list = object.at(key);
     if (!list.is_array())
         usage_error("{}: \"{}\" is {}, expected a list of objects", kOrigin, key, printable(text_of(list)));
-    for (const Json& texts : list)
-        read_object<PromptTexts>(member.emplace_back(), kPromptTexts, texts, key + ".");
+    for (const Json& texts : list) read_object<PromptTexts>(member.emplace_back(), kPromptTexts, texts, key);
 }
 
 void add_call_options(CallOptions& options, std::string_view json) {

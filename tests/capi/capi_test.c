@@ -123,7 +123,8 @@ static void test_wrong_options(void) {
     } cases[] = {
         {"{\"promt\": \"a\"}", "\"promt\""},
         {"{\"video\": {\"frames\": 3}}", "\"video.frames\""},
-        {"{\"video\": 3}", "video"},
+        {"{\"video\": 3}", "video is 3, expected an object"},
+        {"{\"video.frames\": 3}", "\"video.frames\""},
         {"{\"seed\": \"abc\"}", "\"seed\""},
         {"{\"seed\": -1}", "\"seed\""},
         {"{\"num_inference_steps\": 2.5}", "\"num_inference_steps\""},
@@ -148,6 +149,50 @@ static void test_wrong_options(void) {
         CHECK(reprise_call_new(pipeline, cases[i].options, NULL) == NULL); /* nobody asks for the error */
     }
     reprise_call_free(called(pipeline, "{\"num_inference_steps\": null, \"clip_skip\": null}"));
+    reprise_pipeline_free(pipeline);
+}
+
+/* Whether calls with these options give the same latents. */
+static bool give_the_same(const reprise_pipeline* pipeline, const char* a, const char* b) {
+    reprise_call* calls[2] = {called(pipeline, a), called(pipeline, b)};
+    reprise_result* results[2] = {generated(calls[0]), generated(calls[1])};
+    reprise_tensor latents[2] = {{0}};
+    size_t count = 1;
+    for (int i = 0; i < 2; ++i) CHECK(reprise_result_latents(results[i], &latents[i]));
+    CHECK(latents[0].rank == latents[1].rank);
+    for (size_t i = 0; i < latents[0].rank; ++i) count *= (size_t)latents[0].shape[i];
+    const bool same = memcmp(latents[0].values, latents[1].values, count * sizeof(float)) == 0;
+    for (int i = 0; i < 2; ++i) {
+        reprise_result_free(results[i]);
+        reprise_call_free(calls[i]);
+    }
+    return same;
+}
+
+/* Options of every type arrive: what is written in two ways gives one result, and another value another. */
+static void test_options(void) {
+    static const char plain[] = "{\"prompt\": \"a\", \"num_inference_steps\": 2}";
+    static const struct {
+        const char *option, *same; /* the rest of the JSON; NULL: it differs from the plain call */
+    } cases[] = {
+        {"\"prompts\": [\"a\"], \"num_inference_steps\": 2", "\"prompt\": \"a\", \"num_inference_steps\": 2"},
+        {"\"prompts\": [\"a\"], \"prompt_texts\": [{\"negative_prompt\": \"b\"}], \"num_inference_steps\": 2",
+         "\"prompt\": \"a\", \"negative_prompt\": \"b\", \"num_inference_steps\": 2"},
+        {"\"prompt\": \"a\", \"negative_prompt\": \"b\", \"num_inference_steps\": 2", NULL},
+        {"\"prompt\": \"a\", \"guidance_scale\": 3, \"num_inference_steps\": 2", NULL},
+        {"\"prompt\": \"a\", \"seed\": 18446744073709551615, \"num_inference_steps\": 2", NULL},
+        {"\"prompt\": \"a\", \"scheduler\": \"ddim\", \"num_inference_steps\": 2", NULL},
+        {"\"prompt\": \"a\", \"guidance_mode\": \"split\", \"decode\": false, \"num_inference_steps\": 2",
+         "\"prompt\": \"a\", \"guidance_mode\": \"split\", \"video\": {}, \"num_inference_steps\": 2"},
+    };
+    char options[2][256];
+    reprise_pipeline* pipeline = opened(TINY_SD);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const bool differs = cases[i].same == NULL;
+        snprintf(options[0], sizeof options[0], "{%s}", cases[i].option);
+        snprintf(options[1], sizeof options[1], "{%s}", differs ? "" : cases[i].same);
+        CHECK(give_the_same(pipeline, options[0], differs ? plain : options[1]) != differs);
+    }
     reprise_pipeline_free(pipeline);
 }
 
@@ -467,6 +512,7 @@ static const struct {
     {"version", test_version},
     {"same_as_cxx", test_same_as_cxx},
     {"configuration_as_json", test_configuration_as_json},
+    {"options", test_options},
     {"wrong_options", test_wrong_options},
     {"opening", test_opening},
     {"null", test_null},
