@@ -17,9 +17,9 @@ if(REPRISE_SANITIZE)
 endif()
 target_link_libraries(reprise_options INTERFACE fmt::fmt spdlog::spdlog Threads::Threads)
 
-set(fuzzed_folders core io text cachify)  # libFuzzer watches what runs in these
+set(fuzzed_folders core files media text cachify)  # libFuzzer watches what runs in these
 # Sanitized builds are made with -O0, which compiles in half the time, save for the folders that loop over numbers.
-set(busy_folders core io text graph backends cachify)
+set(busy_folders core files media text graph backends cachify)
 
 # What may be left out has a folder no_... of the same functions, which say that it was not built.
 if(REPRISE_BACKEND_OPENVINO)
@@ -56,7 +56,8 @@ endfunction()
 set(openvino_target $<$<BOOL:${REPRISE_BACKEND_OPENVINO}>:openvino::runtime>)
 set(ffmpeg_target $<$<BOOL:${REPRISE_VIDEO}>:PkgConfig::FFMPEG>)
 reprise_folder(core)
-reprise_folder(io PNG::PNG JPEG::JPEG PkgConfig::WEBP ${ffmpeg_target} nlohmann_json::nlohmann_json)
+reprise_folder(files nlohmann_json::nlohmann_json)
+reprise_folder(media PNG::PNG JPEG::JPEG PkgConfig::WEBP ${ffmpeg_target})
 reprise_folder(text PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE ICU::uc ICU::i18n nlohmann_json::nlohmann_json)
 reprise_folder(graph)
 reprise_folder(backends ${openvino_target})
@@ -67,6 +68,7 @@ reprise_folder(cachify PkgConfig::PCRE2 nlohmann_json::nlohmann_json)
 reprise_folder(pipelines nlohmann_json::nlohmann_json)
 reprise_folder(tune nlohmann_json::nlohmann_json)
 reprise_folder(report nlohmann_json::nlohmann_json)
+reprise_folder(compare nlohmann_json::nlohmann_json)
 reprise_folder(capi nlohmann_json::nlohmann_json)
 target_compile_definitions(reprise_capi PRIVATE REPRISE_VERSION="${PROJECT_VERSION}")
 

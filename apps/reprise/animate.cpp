@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "commands.h"
-#include "io/video.h"
+#include "media/video.h"
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/run.h"

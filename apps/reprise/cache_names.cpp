@@ -5,9 +5,9 @@
 #include <set>
 
 #include "cachify/policies.h"
-#include "io/json.h"
+#include "compare/bout.h"
+#include "files/json.h"
 #include "pipelines/policy_view.h"
-#include "report/bout.h"
 #include "reprise/error.h"
 
 namespace reprise::app {

@@ -5,9 +5,9 @@
 #include <set>
 
 #include "commands.h"
+#include "compare/bout.h"
 #include "compare_outputs.h"
 #include "pipelines/diffusion_pipeline.h"
-#include "report/bout.h"
 #include "report/comparison_page.h"
 #include "reprise/error.h"
 #include "session.h"

@@ -8,7 +8,7 @@
 #include <map>
 #include <memory>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 
 namespace reprise::app {

@@ -6,7 +6,7 @@
 #include "backends/backend.h"
 #include "cachify/policies.h"
 #include "commands.h"
-#include "io/weight_cache.h"
+#include "files/weight_cache.h"
 #include "outputs.h"
 #include "report/text.h"
 #include "schedulers/registry.h"

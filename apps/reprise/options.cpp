@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "backends/backend.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 

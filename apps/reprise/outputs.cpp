@@ -9,8 +9,8 @@
 #include <set>
 #include <system_error>
 
-#include "io/image_codec.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
+#include "media/image_codec.h"
 #include "reprise/error.h"
 
 namespace reprise::app {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "io/atomic_file.h"
+#include "files/atomic_file.h"
 #include "reprise/image.h"
 #include "reprise/tensor.h"
 

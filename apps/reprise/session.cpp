@@ -3,8 +3,8 @@
 #include <chrono>
 #include <filesystem>
 
+#include "files/safetensors.h"
 #include "interrupt.h"
-#include "io/safetensors.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/config_text.h"
 #include "reprise/error.h"

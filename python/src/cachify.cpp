@@ -16,7 +16,7 @@
 #include "cachify/policies.h"
 #include "cachify/program.h"
 #include "cachify/schedule.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "pipelines/policy_view.h"
 #include "reprise/error.h"
 #include "reprise/policies.h"

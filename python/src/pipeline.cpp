@@ -12,8 +12,8 @@
 
 #include "bindings.h"
 #include "core/generator.h"
-#include "io/atomic_file.h"
-#include "io/video.h"
+#include "files/atomic_file.h"
+#include "media/video.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/prompt_embeddings.h"
 #include "report/run.h"

@@ -10,9 +10,9 @@
 #include <algorithm>
 
 #include "bindings.h"
-#include "io/metrics.h"
+#include "compare/bout.h"
+#include "media/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
-#include "report/bout.h"
 #include "report/comparison.h"
 #include "report/comparison_page.h"
 #include "report/graph_drawing.h"

@@ -11,7 +11,7 @@
 #include "cachify/policies.h"
 #include "cachify/schedule.h"
 #include "cachify/units.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

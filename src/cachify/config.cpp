@@ -8,8 +8,8 @@
 #include "cachify/policies.h"
 #include "cachify/profile_json.h"
 #include "cachify/step_mask.h"
-#include "io/json.h"
-#include "io/printable.h"
+#include "files/json.h"
+#include "files/printable.h"
 #include "reprise/cachify.h"
 #include "reprise/error.h"
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/decision.h"
 
 namespace reprise::cachify {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

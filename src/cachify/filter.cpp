@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "cachify/schedule.h"
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

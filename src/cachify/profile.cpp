@@ -6,7 +6,7 @@
 #include <set>
 
 #include "cachify/profile_json.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

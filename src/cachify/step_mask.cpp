@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

@@ -7,7 +7,7 @@
 #include "capi/handles.h"
 #include "capi/honours.h"
 #include "capi/reuse.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "report/run.h"
 
 using reprise::Error;

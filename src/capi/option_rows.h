@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "io/json.h"
-#include "io/printable.h"
+#include "files/json.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 #include "reprise/pipeline.h"
 

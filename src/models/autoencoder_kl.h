@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "core/weight_source.h"
+#include "files/json.h"
 #include "graph/graph.h"
-#include "io/json.h"
 #include "nn/resnet.h"
 
 namespace reprise::models {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "core/weight_source.h"
+#include "files/json.h"
 #include "graph/graph.h"
-#include "io/json.h"
 #include "models/autoencoder_kl.h"
 
 namespace reprise::models {

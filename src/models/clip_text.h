@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "core/weight_source.h"
+#include "files/json.h"
 #include "graph/builder.h"
-#include "io/json.h"
 
 namespace reprise::models {
 

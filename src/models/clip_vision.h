@@ -1,8 +1,8 @@
 #pragma once
 
 #include "core/weight_source.h"
+#include "files/json.h"
 #include "graph/builder.h"
-#include "io/json.h"
 
 namespace reprise::models {
 

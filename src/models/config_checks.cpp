@@ -7,7 +7,7 @@
 #include <cctype>
 #include <utility>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise::models {

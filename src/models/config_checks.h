@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "files/json.h"
 #include "graph/op.h"
-#include "io/json.h"
 
 namespace reprise::models {
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <optional>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "models/denoiser.h"
 #include "models/embeddings.h"
 #include "nn/pixart_block.h"

@@ -3,7 +3,7 @@
 #include <array>
 #include <string>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "models/pixart_transformer.h"
 #include "models/sd3_transformer.h"
 #include "models/unet2d_condition.h"

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "models/denoiser.h"
 
 namespace reprise::models {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "models/denoiser.h"
 #include "models/embeddings.h"
 #include "nn/joint_transformer_block.h"

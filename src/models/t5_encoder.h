@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "core/weight_source.h"
+#include "files/json.h"
 #include "graph/builder.h"
-#include "io/json.h"
 
 namespace reprise::models {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "models/denoiser.h"
 #include "models/embeddings.h"
 #include "nn/embeddings.h"

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "models/denoiser.h"
 #include "models/embeddings.h"
 #include "nn/spatio_temporal_blocks.h"

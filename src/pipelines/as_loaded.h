@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "schedulers/scheduler.h"
 
 namespace reprise::pipelines {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "models/clip_text.h"
 #include "pipelines/component.h"
 #include "reprise/pipeline.h"

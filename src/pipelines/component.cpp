@@ -4,16 +4,10 @@
 
 #include "backends/working_memory.h"
 #include "core/finite.h"
-#include "io/weight_cache.h"
+#include "files/weight_cache.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
-
-Engine in_precision(Engine engine, std::optional<DType> precision) {
-    engine.options.precision =
-        precision ? *precision : engine.backend->preferred_precision(engine.options.device);
-    return engine;
-}
 
 CompiledGraph::CompiledGraph(const graph::Graph& graph, const Engine& engine)
     : executable_(engine.backend->compile(graph, engine.options)),

@@ -9,17 +9,15 @@
 #include <utility>
 #include <vector>
 
-#include "backends/backend.h"
+#include "backends/engine.h"
 #include "backends/store.h"
 #include "core/weight_source.h"
+#include "files/checkpoint.h"
 #include "graph/graph.h"
-#include "io/checkpoint.h"
-#include "pipelines/guided_denoiser.h"
 
 namespace reprise::pipelines {
 
-/// The engine in a precision; nothing: the one that its device prefers.
-Engine in_precision(Engine engine, std::optional<DType> precision);
+using backends::Engine;
 
 /// A compiled graph that is run by itself, without reuse.
 class CompiledGraph {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/generator.h"
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "pipelines/guided_denoiser.h"
 #include "reprise/pipeline.h"
 #include "reprise/profile.h"

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "backends/backend.h"
+#include "backends/engine.h"
 #include "backends/store.h"
 #include "cachify/branch_memory.h"
 #include "cachify/decider.h"
@@ -34,11 +34,7 @@ struct Preparation {
     bool is_nothing_by_choice = false;  ///< `auto` chose to reuse nothing, which it said
 };
 
-/// Where a component runs.
-struct Engine {
-    std::shared_ptr<backends::Backend> backend;
-    backends::CompileOptions options;
-};
+using backends::Engine;
 
 /// A denoiser with guidance and reuse: plans, compiles, and runs evaluations. The only place where pipelines
 /// and reuse meet. Thread-safe but for `preparation` and `watch`.

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/fingerprint.h"
-#include "io/checkpoint.h"
+#include "files/checkpoint.h"
 #include "models/registry.h"
 #include "pipelines/registry.h"
 #include "reprise/error.h"

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "reprise/profile.h"
 
 namespace reprise::pipelines {

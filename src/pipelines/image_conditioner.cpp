@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "io/image_resize.h"
+#include "media/image_resize.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string_view>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "models/autoencoder_kl.h"
 #include "pipelines/component.h"
 #include "reprise/image.h"

@@ -1,7 +1,7 @@
 #include "reprise/pipeline.h"
 
 #include "cachify/policies.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "pipelines/policy_view.h"
 #include "pipelines/registry.h"
 #include "reprise/cachify.h"

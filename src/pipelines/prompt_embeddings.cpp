@@ -4,8 +4,8 @@
 #include <array>
 
 #include "core/finite.h"
-#include "io/json.h"
-#include "io/safetensors.h"
+#include "files/json.h"
+#include "files/safetensors.h"
 #include "reprise/error.h"
 
 namespace reprise {

@@ -6,7 +6,7 @@
 #include <array>
 #include <string>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "models/registry.h"
 #include "pipelines/as_loaded.h"
 #include "pipelines/component.h"

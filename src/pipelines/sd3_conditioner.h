@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "pipelines/clip_encoder.h"
 #include "pipelines/conditioner.h"
 #include "pipelines/t5_text.h"

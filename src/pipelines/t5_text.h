@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "models/t5_encoder.h"
 #include "pipelines/component.h"
 #include "reprise/pipeline.h"

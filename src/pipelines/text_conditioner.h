@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "models/denoiser.h"
 #include "pipelines/clip_encoder.h"
 #include "pipelines/conditioner.h"

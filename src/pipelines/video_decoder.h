@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "io/model_folder.h"
+#include "files/model_folder.h"
 #include "models/autoencoder_kl_temporal_decoder.h"
 #include "pipelines/component.h"
 #include "reprise/image.h"

@@ -8,7 +8,7 @@
 #include <limits>
 #include <set>
 
-#include "io/metrics.h"
+#include "media/metrics.h"
 #include "reprise/error.h"
 
 namespace reprise::report {

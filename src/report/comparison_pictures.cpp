@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "io/image_resize.h"
+#include "media/image_resize.h"
 #include "report/html.h"
 #include "report/marker.h"
 #include "report/svg.h"

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "io/image_codec.h"
+#include "media/image_codec.h"
 
 namespace reprise::report {
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <string>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 #include "schedulers/factories.h"
 

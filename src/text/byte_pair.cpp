@@ -3,7 +3,7 @@
 #include <queue>
 #include <tuple>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 #include "text/byte_level.h"
 

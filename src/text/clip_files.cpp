@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 #include "text/clip_pipeline.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "text/added_tokens.h"
 #include "text/byte_pair.h"
 #include "text/token_files.h"

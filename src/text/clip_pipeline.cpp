@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise {

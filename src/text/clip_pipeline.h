@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "io/json.h"
+#include "files/json.h"
 
 namespace reprise {
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 #include "text/byte_level.h"
 #include "text/unicode.h"

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <unordered_set>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 
 namespace reprise {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 #include "text/unicode.h"
 

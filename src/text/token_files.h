@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "text/added_tokens.h"
 #include "text/byte_pair.h"
 

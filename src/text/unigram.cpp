@@ -7,7 +7,7 @@
 #include <optional>
 #include <unordered_set>
 
-#include "io/printable.h"
+#include "files/printable.h"
 #include "reprise/error.h"
 #include "text/token_files.h"
 #include "text/unicode.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "io/metrics.h"
+#include "media/metrics.h"
 #include "reprise/error.h"
 
 namespace reprise::tune {

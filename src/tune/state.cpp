@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "cachify/profile_json.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 
 namespace reprise::tune {

@@ -8,9 +8,9 @@
 
 #include "core/checks.h"
 #include "core/fingerprint.h"
-#include "io/atomic_file.h"
-#include "io/json.h"
-#include "io/metrics.h"
+#include "files/atomic_file.h"
+#include "files/json.h"
+#include "media/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/error.h"
 #include "text/unicode.h"

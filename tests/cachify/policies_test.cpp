@@ -11,7 +11,7 @@
 #include "cachify/schedule.h"
 #include "cachify/support.h"
 #include "cachify/units.h"
-#include "io/atomic_file.h"
+#include "files/atomic_file.h"
 
 namespace reprise::cachify {
 namespace {

@@ -13,8 +13,8 @@
 #include "cachify/schedule.h"
 #include "cachify/support.h"
 #include "cachify/units.h"
-#include "io/atomic_file.h"
-#include "io/printable.h"
+#include "files/atomic_file.h"
+#include "files/printable.h"
 
 namespace reprise::cachify {
 namespace {

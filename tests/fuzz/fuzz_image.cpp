@@ -4,7 +4,7 @@
 #include <cstring>
 #include <span>
 
-#include "io/image_codec.h"
+#include "media/image_codec.h"
 #include "reprise/error.h"
 
 // Any bytes either give a picture of the size it says or an Error of kind usage; small ones survive being

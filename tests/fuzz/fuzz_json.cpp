@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 
 // Any text either gives a document that survives being written and read again, whose members can be asked

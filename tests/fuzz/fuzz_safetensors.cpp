@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "reprise/error.h"
 
 // A file of any bytes either gives tensors that can be read from end to end, or an Error of kind usage.

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 #include "text/t5_tokenizer.h"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 # Lowest first: a folder of src/ includes itself and those before it.
 ORDER = [
-    "core", "io", "text", "graph", "backends", "nn", "models", "schedulers",
-    "cachify", "pipelines", "tune", "report", "capi",
+    "core", "files", "media", "text", "graph", "backends", "nn", "models", "schedulers",
+    "cachify", "pipelines", "tune", "report", "compare", "capi",
 ]  # fmt: skip
 
 # The folder that implements a public header: all of them. A folder includes the public headers of itself and
@@ -19,8 +19,8 @@ PUBLIC_OWNER = {
     "error.h": "core",
     "module_kind.h": "core",
     "tensor.h": "core",
-    "animate.h": "io",
-    "image.h": "io",
+    "animate.h": "media",
+    "image.h": "media",
     "cachify.h": "cachify",
     "decision.h": "cachify",
     "policies.h": "cachify",
@@ -41,11 +41,11 @@ ONLY_IN = {
     "unicode/": "src/text/",
     "sentencepiece": "src/text/",
     "pcre2": ("src/cachify/", "src/text/"),
-    "png": "src/io/",
-    "webp/": "src/io/",
-    "jpeglib": "src/io/",
-    "libav": "src/io/",
-    "libsw": "src/io/",
+    "png": "src/media/",
+    "webp/": "src/media/",
+    "jpeglib": "src/media/",
+    "libav": "src/media/",
+    "libsw": "src/media/",
     "CLI/": "apps/",
 }
 

@@ -21,8 +21,8 @@ class LayersTest(unittest.TestCase):
     def test_accepts(self):
         for name, include in [
             ("src/core/a.cpp", '"core/half.h"'),
-            ("src/io/a.h", '"core/half.h"'),
-            ("src/io/a.h", '"reprise/image.h"'),
+            ("src/files/a.h", '"core/half.h"'),
+            ("src/media/a.h", '"reprise/image.h"'),
             ("src/nn/a.cpp", '"backends/backend.h"'),
             ("src/backends/openvino/a.cpp", "<openvino/openvino.hpp>"),
             ("src/report/a.cpp", '"pipelines/text_to_image.h"'),
@@ -38,24 +38,24 @@ class LayersTest(unittest.TestCase):
 
     def test_refuses(self):
         for name, include in [
-            ("src/core/a.cpp", '"io/json.h"'),
+            ("src/core/a.cpp", '"files/json.h"'),
             ("src/graph/a.cpp", '"backends/backend.h"'),
             ("src/backends/a.cpp", '"nn/attention.h"'),
             ("src/cachify/a.cpp", '"pipelines/text_to_image.h"'),
             ("src/cachify/a.cpp", '"reprise/pipeline.h"'),
-            ("src/io/a.cpp", '"reprise/policies.h"'),
+            ("src/files/a.cpp", '"reprise/policies.h"'),
             ("src/cachify/a.cpp", '"reprise/embeddings.h"'),
             ("src/report/a.cpp", '"reprise/newcomer.h"'),
             ("include/reprise/reprise.h", '"reprise/newcomer.h"'),
             ("apps/reprise/main.cpp", "<reprise/newcomer.h>"),
             ("src/pipelines/a.cpp", '"report/comparison.h"'),
             ("src/core/a.cpp", '"reprise/reprise.h"'),
-            ("src/io/a.cpp", '"json.h"'),
+            ("src/files/a.cpp", '"json.h"'),
             ("src/newcomer/a.cpp", '"core/half.h"'),
-            ("src/io/a.cpp", '"newcomer/a.h"'),
+            ("src/files/a.cpp", '"newcomer/a.h"'),
             ("src/backends/reference/a.cpp", "<openvino/openvino.hpp>"),
             ("src/models/a.cpp", '"openvino/core/node.hpp"'),
-            ("src/io/a.cpp", "<pcre2.h>"),
+            ("src/files/a.cpp", "<pcre2.h>"),
             ("include/reprise/a.h", '"core/half.h"'),
             ("include/reprise/a.h", "<nlohmann/json.hpp>"),
             ("examples/a.cpp", '"core/half.h"'),
@@ -81,10 +81,10 @@ class LayersTest(unittest.TestCase):
             self.assertEqual(subprocess.run(run).returncode, 0)
             path = Path(folder, "src/core/a.h")
             path.parent.mkdir(parents=True)
-            path.write_text('#include "io/json.h"\n', encoding="utf-8")
+            path.write_text('#include "files/json.h"\n', encoding="utf-8")
             result = subprocess.run(run, capture_output=True, text=True)
             self.assertEqual(result.returncode, 1)
-            self.assertEqual(result.stdout, "src/core/a.h:1: io/json.h is above core\n")
+            self.assertEqual(result.stdout, "src/core/a.h:1: files/json.h is above core\n")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "backends/backend.h"
-#include "io/checkpoint.h"
-#include "io/json.h"
-#include "io/safetensors.h"
+#include "files/checkpoint.h"
+#include "files/json.h"
+#include "files/safetensors.h"
 #include "reprise/error.h"
 
 namespace reprise::testing {

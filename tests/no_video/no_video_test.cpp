@@ -1,9 +1,9 @@
-// What a build without FFmpeg says: src/io/no_ffmpeg, linked in the place of src/io/video_mp4.cpp.
+// What a build without FFmpeg says: src/media/no_ffmpeg, linked in the place of src/media/video_mp4.cpp.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/support.h"
-#include "io/video.h"
+#include "files/support.h"
+#include "media/video.h"
 
 namespace reprise {
 namespace {

@@ -1,7 +1,7 @@
 // What pipelines' classes set of their parts; tests/parity/loading_live.py holds the same to diffusers.
 #include "pipelines/as_loaded.h"
 
-#include "io/support.h"
+#include "files/support.h"
 
 namespace reprise::pipelines {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <string>
 
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 
 namespace reprise::pipelines {
 namespace {

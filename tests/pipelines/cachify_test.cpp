@@ -6,7 +6,7 @@
 #include <limits>
 #include <thread>
 
-#include "io/metrics.h"
+#include "media/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"

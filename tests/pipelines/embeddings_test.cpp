@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "../io/support.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "pipelines/support.h"
 #include "reprise/error.h"
 

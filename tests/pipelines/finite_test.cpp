@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "pipelines/picture_decoder.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"

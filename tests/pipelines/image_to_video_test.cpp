@@ -7,9 +7,9 @@
 
 #include <cmath>
 
-#include "io/json.h"
-#include "io/metrics.h"
-#include "io/safetensors.h"
+#include "files/json.h"
+#include "files/safetensors.h"
+#include "media/metrics.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"
 

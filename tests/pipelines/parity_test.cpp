@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "io/json.h"
-#include "io/metrics.h"
-#include "io/safetensors.h"
+#include "files/json.h"
+#include "files/safetensors.h"
+#include "media/metrics.h"
 #include "pipelines/picture_decoder.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "core/generator.h"
-#include "io/metrics.h"
+#include "media/metrics.h"
 
 namespace reprise::pipelines {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "io/metrics.h"
+#include "media/metrics.h"
 #include "pipelines/registry.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/metrics.h"
+#include "media/metrics.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"
 #include "reprise/running_policies.h"

@@ -1,8 +1,8 @@
 // What Stable Diffusion 3 is asked and refuses; tests/pipelines/parity_test.cpp holds its results to
 // diffusers'.
-#include "io/json.h"
-#include "io/metrics.h"
-#include "io/support.h"
+#include "files/json.h"
+#include "files/support.h"
+#include "media/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/reprise.h"
 

@@ -7,8 +7,8 @@
 #include <regex>
 #include <set>
 
+#include "compare/baseline.h"
 #include "markup.h"
-#include "report/baseline.h"
 #include "report/chart.h"
 #include "report/heat_map.h"
 #include "report/labels.h"

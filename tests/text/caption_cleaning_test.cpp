@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 #include "text/html_text.h"
 

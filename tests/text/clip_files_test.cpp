@@ -4,8 +4,8 @@
 #include <functional>
 #include <string>
 
-#include "io/json.h"
-#include "io/support.h"
+#include "files/json.h"
+#include "files/support.h"
 #include "text/clip_tokenizer.h"
 
 namespace reprise {

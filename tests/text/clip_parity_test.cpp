@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "io/json.h"
+#include "files/json.h"
 #include "text/clip_tokenizer.h"
 
 namespace reprise {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "io/support.h"
+#include "files/support.h"
 #include "text/added_tokens.h"
 #include "text/byte_level.h"
 #include "text/unicode.h"

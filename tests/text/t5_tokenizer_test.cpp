@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/captured_log.h"
-#include "io/json.h"
+#include "files/json.h"
 #include "reprise/error.h"
 
 namespace reprise {

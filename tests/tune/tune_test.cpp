@@ -6,8 +6,8 @@
 #include <fstream>
 #include <utility>
 
-#include "io/atomic_file.h"
-#include "io/metrics.h"
+#include "files/atomic_file.h"
+#include "media/metrics.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/support.h"
 #include "reprise/reprise.h"
