@@ -131,7 +131,7 @@ void run(Context& context, const Options& o) {
                     session.pipe.class_name());
     options = pipeline.with_defaults(options);
     pipeline.outlook(options);  // refuses what cannot be run, before anything is
-    session.prepare(context, o.cache, options);
+    session.choose_reuse(context, o.cache, options);
     const GenerateOutput output = session.run(context, options);
 
     const ImageText text = video_text(o, session, output);

@@ -119,7 +119,7 @@ void run(Context& context, const Options& o) {
     options.decode = o.decode;
     options = session.pipe.implementation().with_defaults(options);
     session.pipe.implementation().outlook(options);
-    session.prepare(context, o.cache, options);
+    session.choose_reuse(context, o.cache, options);
 
     Measured measured;
     auto first = options;

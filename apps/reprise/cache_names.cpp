@@ -1,5 +1,7 @@
 #include "cache_names.h"
 
+#include <spdlog/spdlog.h>
+
 #include <filesystem>
 #include <map>
 #include <set>
@@ -13,15 +15,20 @@
 namespace reprise::app {
 
 std::optional<cachify::Config> cache_config(const std::string& name, const pipelines::DiffusionPipeline& pipe,
-                                            const GenerateOptions& options,
+                                            GenerateOptions options,
                                             const std::function<void(const std::string&)>& say) {
     if (name == "off") return std::nullopt;
     const bool policy = cachify::names_policy(name);
     std::error_code ignored;
     if (!policy && !name.ends_with(".json") && !std::filesystem::exists(name, ignored))
         usage_error("--cache {}: expected {}, or a JSON file with a configuration", name, cache_name_list());
-    pipelines::PolicyView view(pipe, options);
-    view.set_say(say);
+    options.on_message = [&say](const Message& message) {
+        if (message.level == Message::Level::info)
+            say(message.text);
+        else
+            spdlog::warn("{}", message.text);
+    };
+    const pipelines::PolicyView view(pipe, options);
     return policy ? cachify::make_policy(view.context(), name)
                   : cachify::parse_config(read_text_file(name), name, view.context());
 }

@@ -14,9 +14,10 @@ class DiffusionPipeline;
 namespace reprise::app {
 
 /// The configuration that --cache asks for, for a call with these options: a policy with its parameters, or a
-/// JSON file. Nothing for "off". `say` hears what "auto" chose. Error (usage) naming what there is.
+/// JSON file. Nothing for "off". `say` hears what "auto" chose; warnings are logged. Error (usage) naming
+/// what there is.
 std::optional<cachify::Config> cache_config(const std::string& name, const pipelines::DiffusionPipeline& pipe,
-                                            const GenerateOptions& options,
+                                            GenerateOptions options,
                                             const std::function<void(const std::string&)>& say);
 
 /// What to call it for people: as it was asked for, but a file without its folder and extension.

@@ -121,8 +121,7 @@ void run(Context& context, const Options& o) {
     Session session(context, o.model.kept());
     options.contestants = contestants_of(o, context, session, options.base);
     report::Bout bout(session.pipe, std::move(options),
-                      [&](const GenerateOptions& call, const std::string& label, const auto* reused) {
-                          session.config = reused != nullptr ? std::optional(*reused) : std::nullopt;
+                      [&](const GenerateOptions& call, const std::string& label) {
                           return session.run(context, call, label);
                       });
     const ComparisonPlaces places = all_places(o);

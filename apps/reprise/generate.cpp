@@ -89,7 +89,7 @@ void run(Context& context, const Options& o) {
     options = session.pipe.implementation().with_defaults(options);
     options.latents = latents_in;
     session.pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
-    session.prepare(context, o.cache, options);
+    session.choose_reuse(context, o.cache, options);
     const GenerateOutput output = session.run(context, options);
 
     const Image& first = output.images.front();

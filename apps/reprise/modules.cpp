@@ -37,17 +37,17 @@ void run(Context& context, const Options& o) {
     if (!o.kind.empty()) module_kind(o.kind);  // refuses what is none
     const auto opened = pipelines::open_pipeline(o.model.model, o.model.load_options(), true);
     auto& pipe = *opened;
-    const auto options = pipe.with_defaults(o.sampling.generate_options());
+    auto options = pipe.with_defaults(o.sampling.generate_options());
     const auto config = cache_config(o.cache.cache, pipe, options, [&](const std::string& line) {
         context.terminal.note("cache " + line);
     });
     const auto ahead = pipe.any_outlook(options);
-    auto& denoiser = pipe.denoiser();
+    const auto& denoiser = pipe.denoiser();
     const auto graph = denoiser.structure(ahead.shape);
     std::shared_ptr<const cachify::Plan> plan;
     if (config) {
-        denoiser.preparation = pipelines::Preparation{*config, o.cache.counting(), true};
-        plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
+        options.reuse = Reuse(*config, o.cache.counting());
+        plan = denoiser.plan(pipe.request(options, ahead));
     }
     auto tree = report::module_tree(graph, plan.get());
     std::erase_if(tree.rows, [&](const auto& row) { return !shown(o, row); });

@@ -386,9 +386,10 @@ void set_up(Context& context, const OutputOptions& options) {
     log_to(context.terminal, options.loudness());
 }
 
-std::vector<bool> expected_reuse(const std::optional<cachify::Config>& config, int num_steps) {
+std::vector<bool> expected_reuse(const std::optional<Reuse>& reuse, int num_steps) {
     std::vector<bool> reused(static_cast<std::size_t>(num_steps), false);
-    if (config)
+    const auto* config = reuse && !reuse->in_full ? std::get_if<cachify::Config>(&reuse->what) : nullptr;
+    if (config != nullptr)
         for (const auto& entry : *config)
             for (int step = 0; step < num_steps; ++step)
                 if (entry.select_cache_step_func(step, num_steps))

@@ -129,6 +129,6 @@ CLI::Validator at_least(int smallest);
 void set_up(Context& context, const OutputOptions& options);
 
 /// Which steps a configuration will reuse something at, by its own functions; for the progress bar.
-std::vector<bool> expected_reuse(const std::optional<cachify::Config>& config, int num_steps);
+std::vector<bool> expected_reuse(const std::optional<Reuse>& reuse, int num_steps);
 
 }  // namespace reprise::app

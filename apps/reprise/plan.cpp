@@ -48,9 +48,9 @@ void run(Context& context, const Options& o) {
         context.terminal.note("cache " + line);
     });
     const auto ahead = pipe.outlook(options);
-    auto& denoiser = pipe.denoiser();
-    if (config) denoiser.preparation = pipelines::Preparation{*config, o.cache.counting(), true};
-    const auto plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
+    const auto& denoiser = pipe.denoiser();
+    options.reuse = config ? Reuse(*config, o.cache.counting()) : Reuse();
+    const auto plan = denoiser.plan(pipe.request(options, ahead));
     const auto view = report::view_of(*plan);
     if (!o.svg.empty()) draw(o, *plan, view, denoiser.class_name());
     const bool split = plan->schedule.num_branches > 1;

@@ -29,15 +29,18 @@ Session::Session(Context& context, const ModelOptions& model)
     stop_if_interrupted();
 }
 
-void Session::prepare(Context& context, const CacheOptions& cache, const GenerateOptions& options) {
+void Session::choose_reuse(Context& context, const CacheOptions& cache, GenerateOptions& options) {
+    const auto& implementation = pipe.implementation();
     bool said = false;
-    config = cache_config(cache.cache, pipe.implementation(), options, [&](const std::string& line) {
+    config = cache_config(cache.cache, implementation, options, [&](const std::string& line) {
         context.terminal.note("cache " + line);
         said = true;
     });
     if (said && config->empty()) config.reset();
     if (!said) context.terminal.note("cache " + cache_text(cache, config));
-    if (config) cachify::prepare(pipe, options, *config, cache.counting());
+    options.reuse = config ? Reuse(*config, cache.counting()) : Reuse();
+    if (config)  // shows what is wrong with it before text encoders are compiled
+        implementation.denoiser().plan(implementation.request(options, implementation.outlook(options)));
 }
 
 void Session::watch(Context& context, GenerateOptions& options) {
@@ -45,6 +48,7 @@ void Session::watch(Context& context, GenerateOptions& options) {
         stop_if_interrupted();
         context.terminal.phase(name);
     };
+    options.stop = interrupt_token();
     options.callback_on_step_end = [&context, user = options.callback_on_step_end](StepInfo& info) {
         context.terminal.step(info);
         return (!user || user(info)) && !interrupted();
@@ -52,11 +56,8 @@ void Session::watch(Context& context, GenerateOptions& options) {
 }
 
 GenerateOutput Session::run(Context& context, GenerateOptions options, std::string title) {
-    const auto& preparation = pipe.implementation().denoiser().preparation;
-    const bool reuses = preparation && preparation->enabled;
     watch(context, options);
-    context.terminal.begin_run(expected_reuse(reuses ? config : std::nullopt, *options.num_inference_steps),
-                               std::move(title));
+    context.terminal.begin_run(expected_reuse(options.reuse, *options.num_inference_steps), std::move(title));
     try {
         auto output = pipe(options);
         context.terminal.end();

@@ -15,12 +15,13 @@ namespace reprise::app {
 struct Session {
     double load_seconds = 0;
     Pipeline pipe;
-    std::optional<cachify::Config> config;
+    std::optional<cachify::Config> config;  ///< what is reused; for the settings that are kept
 
     Session(Context& context, const ModelOptions& model);
 
-    /// Prepares the pipeline for what is to be reused in calls with these options, and says what it is.
-    void prepare(Context& context, const CacheOptions& cache, const GenerateOptions& options);
+    /// Puts what is to be reused into the options of a call, and says what it is. Error (usage) where it
+    /// cannot be planned.
+    void choose_reuse(Context& context, const CacheOptions& cache, GenerateOptions& options);
     /// Gives options progress on the terminal and the stop at Ctrl-C, for what runs the pipeline itself.
     static void watch(Context& context, GenerateOptions& options);
     /// Runs with progress on the terminal. Stops at Ctrl-C with an Error of kind `cancelled`.

@@ -89,7 +89,7 @@ typedef struct reprise_tensor {
  * "prompt_texts" is a list of objects. An option that there is not, that has another type, or that the
  * pipeline does not honour is an error of kind usage that names it.
  * "reuse" says what is reused between steps: a policy, such as "auto:speedup=2", a configuration as a JSON
- * list, or "off", the default. Calls of one pipeline run one after another. */
+ * list, or "off", the default. */
 reprise_call* reprise_call_new(const reprise_pipeline* pipeline, const char* options, reprise_error** error);
 void reprise_call_free(reprise_call* call);
 
@@ -125,11 +125,10 @@ typedef struct reprise_event {
 /* Returns whether the run goes on. */
 typedef bool (*reprise_callback)(const reprise_event* event, void* user);
 
-/* Calls back on each event of the call, on the thread that generates. `callback` NULL: no longer. A callback
- * must not generate on the same pipeline. */
+/* Calls back on each event of the call, on the thread that generates. `callback` NULL: no longer. */
 bool reprise_on(reprise_call* call, reprise_callback callback, void* user, reprise_error** error);
 
-/* Stops the call, from any thread: the run ends after the present step or phase, and later runs of this call
+/* Stops the call, from any thread: the run ends within the present step or phase, and later runs of this call
  * do not begin. Does nothing for NULL. The call must not be freed at the same time. */
 void reprise_cancel(reprise_call* call);
 

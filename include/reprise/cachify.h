@@ -25,6 +25,10 @@ struct GenerateOptions;
 /// Reuse of module outputs between denoising steps: NVIDIA's Cache Diffusion interface.
 namespace reprise::cachify {
 
+struct Entry;
+/// Which modules are reused at which steps. Where several entries match a module, the last of them holds.
+using Config = std::vector<Entry>;
+
 /// Which modules an entry is about. A filter is an fnmatch pattern over the whole name (`*`, `?`, `[seq]`,
 /// `[!seq]`), a function of the name, a regular expression (with the meaning of Python's `re.search`), or the
 /// negation of one of these.
@@ -50,6 +54,7 @@ class ModuleFilter {
     const std::string& text() const { return text_; }
 
   private:
+    friend Config remembered(Config config);
     ModuleFilter(Function function, std::string text)
         : function_(std::move(function)), text_(std::move(text)) {}
     Function function_;
@@ -87,6 +92,7 @@ class StepFunction {
     const std::string& text() const { return text_; }
 
   private:
+    friend Config remembered(Config config);
     StepFunction(Function function, std::string text)
         : function_(std::move(function)), text_(std::move(text)) {}
     Function function_;
@@ -133,9 +139,6 @@ struct Entry {
     std::optional<Decision> decide = {};
 };
 
-/// Which modules are reused at which steps. Where several entries match a module, the last of them holds.
-using Config = std::vector<Entry>;
-
 /// What the step functions of a configuration count.
 enum class Count {
     steps,        ///< the sampler's steps: a step counts once, even if it calls the denoiser twice
@@ -166,9 +169,10 @@ Config load_config(const Pipeline& pipe, const std::string& path);
 /// The JSON form. Error (usage) when an entry holds a C++ function, which has no JSON form.
 std::string to_json(const Config& config);
 
-/// Makes the pipeline reuse modules by this configuration from its next call on. It replaces an earlier
-/// configuration. A call with another number of steps is planned for that number. Error (usage) that names
-/// the entry whose filter matches nothing, or the module and step where something is reused that never ran.
+/// Makes this configuration the reuse of calls that give none (GenerateOptions::reuse). It replaces an
+/// earlier one, and holds for calls that begin later. A call with another number of steps is planned for that
+/// number. Error (usage) that names the entry whose filter matches nothing, or the module and step where
+/// something is reused that never ran.
 void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count = Count::steps);
 /// The same, checked for a call with these options: its sampler, size and number of steps.
 void prepare(Pipeline& pipe, const GenerateOptions& run, Config config, Count count = Count::steps);

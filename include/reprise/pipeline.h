@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,8 @@
 #include "reprise/animate.h"
 #include "reprise/embeddings.h"
 #include "reprise/image.h"
+#include "reprise/message.h"
+#include "reprise/reuse.h"
 #include "reprise/tensor.h"
 
 namespace reprise::pipelines {
@@ -107,10 +110,18 @@ struct GenerateOptions {
     /// Standard normal noise that replaces the seed's; f32, with the shape of GenerateOutput::latents.
     Tensor latents = {};
     bool decode = true;  ///< false: no autoencoder runs, and GenerateOutput::images is empty
+    /// What is reused between steps. Not given: what `cachify::prepare` left on the pipeline, or nothing.
+    std::optional<Reuse> reuse = {};
     /// Called after each step. If it returns false, the run stops with an Error of kind `cancelled`.
     std::function<bool(StepInfo&)> callback_on_step_end = {};
     /// Called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
     std::function<void(std::string_view)> on_phase = {};
+    /// Hears each of RunReport::messages as soon as it is known. Not given: the log has it, once for each
+    /// pipeline until something else is prepared.
+    OnMessage on_message = {};
+    /// A stop ends the call with an Error of kind `cancelled`: within a step, between two components, and
+    /// while it waits for a compilation, which goes on for others who wait for it.
+    std::stop_token stop = {};
 };
 
 /// What happened in a run. Times are in seconds.
@@ -134,6 +145,7 @@ struct RunReport {
     /// Where reuse is decided while running: for each picture the steps that were reused.
     std::vector<std::vector<int>> decisions;
     std::vector<std::string> complaints;  ///< such as NaN in the values that a module keeps
+    std::vector<Message> messages;        ///< what the call had to say, each once
 
     /// "reused 14 of 17 modules at 10 of 20 steps: 47 % of the work saved, 1.2 MB kept".
     std::string summary;
@@ -148,7 +160,8 @@ struct GenerateOutput {
 };
 
 /// A diffusion pipeline. It makes pictures or frames from a prompt or a picture. Several threads may call it
-/// at once; the calls share compiled pieces. `cachify` functions must not run at the same time as a call.
+/// at once, each with its own options and reuse; the calls share compiled pieces. `cachify` functions may run
+/// beside calls: a call reads what is prepared once, when it begins.
 class Pipeline {
   public:
     /// Opens a folder in diffusers' layout. Error (usage) that names what is missing, broken or not

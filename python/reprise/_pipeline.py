@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import numpy.typing
     import PIL.Image
 
+    from reprise.cachify import Entry
+
     ImageLike = PIL.Image.Image | numpy.typing.NDArray[numpy.uint8] | str | os.PathLike[str]
 
 Precision = Literal["f32", "bf16", "f16"]
@@ -188,6 +190,7 @@ class Pipeline:
         target_size: tuple[int, int] | None = None,
         scheduler: str | None = None,
         guidance_mode: GuidanceMode = "auto",
+        reuse: str | Sequence[Entry] | None = None,
         latents: numpy.typing.ArrayLike | None = None,
         decode: bool = True,
         output_type: str = "pil",
@@ -218,6 +221,8 @@ class Pipeline:
         original_size, crops_coords_top_left, target_size: (height, width); None: the picture's.
         scheduler: a name such as "dpm++2m-karras"; None: the folder's own.
         guidance_mode: both halves of guidance as one batch of two, as two passes, or as a timing decides.
+        reuse: what is reused between steps in this call: a policy ("auto:speedup=2"), a configuration, or "off". None: what
+            `cachify.prepare` left on the pipeline, or nothing. Calls of several threads may reuse differently.
         latents: standard normal noise in place of the seed's, float32 of the shape of `Output.latents`. A contiguous
             array is not copied on its way to the run, which makes its own copy of it.
         decode: False leaves the autoencoder out; `Output.images` is empty.
@@ -363,12 +368,16 @@ def to_pil(image: _core.Image) -> PIL.Image.Image:
     """A copy in Pillow's own layout."""
     import PIL.Image
 
+    from reprise.cachify import Entry
+
     return PIL.Image.frombytes("RGB", (image.width, image.height), image.array)
 
 
 def to_native(image: ImageLike, name: str = "image") -> _core.Image:
     """A picture of Pillow's, an array (height, width, 3) of uint8, or a file. Transparent pixels are laid over white."""
     import PIL.Image
+
+    from reprise.cachify import Entry
 
     if isinstance(image, (list, tuple)) and len(image) == 1:  # as diffusers takes them
         (image,) = image
@@ -400,6 +409,8 @@ def pictures(images: Sequence[ImageLike], name: str) -> list[_core.Image]:
 def _rgb_of(image: PIL.Image.Image, name: str) -> bytes:
     """The pixels of a picture of any mode: what they are where it was read from a file by the library."""
     import PIL.Image
+
+    from reprise.cachify import Entry
 
     try:
         if image.mode.startswith("I;16"):
@@ -525,6 +536,8 @@ def call_options(**arguments: Any) -> _core.GenerateOptions:
             options.image = to_native(value)
         elif name == "latents":
             options.set_latents(value)
+        elif name == "reuse":
+            options.set_reuse(value)
         else:
             setattr(video if hasattr(video, name) else options, name, value)
     options.video = video

@@ -261,7 +261,12 @@ void bind_modules(nb::module_& m) {
             [](const Modules& modules, std::string_view text, int num_inference_steps) {
                 cachify::PolicyContext context = modules.context(num_inference_steps);
                 std::vector<std::string> said;
-                context.say = [&](const std::string& line) { said.push_back(line); };
+                context.on_message = [&](const Message& message) {
+                    if (message.level == Message::Level::info)
+                        said.push_back(message.text);
+                    else
+                        spdlog::warn("{}", message.text);
+                };
                 return std::pair(entries_of(cachify::make_policy(context, text)), said);
             },
             "text"_a, "num_inference_steps"_a, "The configuration, and in lines what \"auto\" chose.")
@@ -482,7 +487,10 @@ void bind_cachify(nb::module_& m) {
         nb::sig(
             "def prepare(pipe: Pipeline, run: int | GenerateOptions, config: object, count: str) -> None"),
         "run: a number of steps, or the options of a call.");
-    m.def("prepare_nothing", &cachify::prepare_nothing, "pipe"_a, "As \"auto\" chose and said.");
+    m.def(
+        "prepare_nothing",
+        [](Pipeline& pipe) { pipe.implementation().set_default_reuse(std::make_shared<const Reuse>()); },
+        "pipe"_a, "As \"auto\" chose and said.");
     // `cachify` functions change the pipeline at once: they wait for nothing and keep the interpreter's lock.
     m.def("enable", &cachify::enable, "pipe"_a);
     m.def("disable", &cachify::disable, "pipe"_a);

@@ -210,6 +210,14 @@ void bind_options(nb::module_& m) {
         .def_rw("target_size", &GenerateOptions::target_size, nb::arg().none())
         .def_rw("scheduler", &GenerateOptions::scheduler)
         .def_rw("decode", &GenerateOptions::decode)
+        .def(
+            "set_reuse",
+            [](GenerateOptions& options, const nb::object& reuse) {
+                options.reuse = nb::isinstance<nb::str>(reuse) ? Reuse(nb::cast<std::string>(reuse))
+                                                               : Reuse(config_of(reuse));
+            },
+            "reuse"_a, nb::sig("def set_reuse(self, reuse: object) -> None"),
+            "A policy with its parameters, \"off\", or a configuration.")
         .def_prop_rw(
             "guidance_mode",
             [](const GenerateOptions& options) {
@@ -290,6 +298,16 @@ void bind_results(nb::module_& m) {
         .def_ro("decisions", &RunReport::decisions,
                 "Where reuse is decided while running: for each picture the steps that were reused.")
         .def_ro("complaints", &RunReport::complaints, "Such as NaN in what a module keeps.")
+        .def_prop_ro(
+            "messages",
+            [](const RunReport& report) {
+                std::vector<std::pair<std::string, std::string>> messages;
+                for (const Message& message : report.messages)
+                    messages.emplace_back(message.level == Message::Level::warning ? "warning" : "info",
+                                          message.text);
+                return messages;
+            },
+            "What the call had to say: (\"info\" or \"warning\", text).")
         .def_ro("summary", &RunReport::summary)
         .def(
             "to_json", [](const RunReport& report) { return report::to_json(report).dump(2); },

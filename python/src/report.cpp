@@ -39,10 +39,11 @@ struct Plan {
 Plan make_plan(const Pipeline& pipe, const GenerateOptions& options) {
     const nb::gil_scoped_release unlock;
     const auto& implementation = pipe.implementation();
-    const auto ahead = implementation.outlook(implementation.with_defaults(options));
-    Plan result = {implementation.denoiser().plan(ahead.shape, ahead.evaluations, true),
-                   implementation.denoiser().class_name(),
-                   {}};
+    const GenerateOptions asked = implementation.with_defaults(options);
+    Plan result = {
+        implementation.denoiser().plan(implementation.request(asked, implementation.outlook(asked))),
+        implementation.denoiser().class_name(),
+        {}};
     result.view = report::view_of(*result.plan);
     return result;
 }
@@ -55,8 +56,7 @@ report::Comparison compare(Pipeline& pipe, const GenerateOptions& generate,
     report::BoutOptions options = {generate, prompts, images,          {}, cachify::Count::steps,
                                    seeds,    runs,    std::move(fewer)};
     for (const auto& [name, entries] : ways) options.contestants.push_back({name, config_of(entries)});
-    const auto call = [&](const GenerateOptions& asked, const std::string& label,
-                          const cachify::Config* /*reused*/) {
+    const auto call = [&](const GenerateOptions& asked, const std::string& label) {
         if (!goes_on(progress, label)) throw Error(ErrorKind::cancelled, "stopped while comparing");
         GenerateOptions one = asked;
         one.callback_on_step_end = [](const StepInfo&) { return goes_on(nb::none()); };

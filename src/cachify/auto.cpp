@@ -45,7 +45,7 @@ bool read(const std::filesystem::path& path, const PolicyContext& context, Tuned
         }
         return true;
     } catch (const Error& broken) {
-        spdlog::warn("{}", broken.what());
+        context.say(Message::Level::warning, broken.what());
         return false;
     }
 }
@@ -155,7 +155,7 @@ Choice choose(const PolicyContext& context, double speedup) {
         try {
             return from_file(file, context);
         } catch (const Error& broken) {  // no reason to do without the others
-            spdlog::warn("{}", broken.what());
+            context.say(Message::Level::warning, broken.what());
         }
     }
     return from_presets(context, speedup, files.empty() ? without : "what was tuned cannot be used");
@@ -166,11 +166,7 @@ Choice choose(const PolicyContext& context, double speedup) {
 Config auto_config(const PolicyContext& context, double speedup) {
     if (!(speedup >= 1)) usage_error("auto: speedup is {}; expected at least 1", speedup);
     Choice choice = choose(context, speedup);
-    const std::string line = "auto: " + choice.line;
-    if (context.say)
-        context.say(line);
-    else
-        spdlog::info("{}", line);
+    context.say(Message::Level::info, "auto: " + choice.line);
     return std::move(choice.config);
 }
 

@@ -1,90 +1,41 @@
 #include "cachify/executor.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cmath>
-#include <future>
-#include <numeric>
 
-#include "backends/working_memory.h"
 #include "core/finite.h"
 #include "core/half.h"
-#include "core/machine.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
 
-Pieces::Pieces(const Plan& plan, const backends::Backend& backend, const backends::CompileOptions& options,
-               const std::function<void(std::size_t, std::size_t)>& progress)
-    : executables_(plan.segments.size()) {
+namespace {
+
+Pieces compiled(const Plan& plan, const backends::Engine& engine) {
+    Pieces pieces;
     for (const Segment& segment : plan.segments)
-        has_large_scratch_.push_back(backends::working_bytes(segment.graph) >= backends::kSmallScratch);
-    // An engine compiles mostly on one thread, and what it needs meanwhile is needed for each.
-    constexpr std::size_t kMostAtOnce = 4;
-    const std::size_t cores =
-        options.threads > 0 ? static_cast<std::size_t>(options.threads) : machine::processors();
-    const std::size_t at_once = std::clamp<std::size_t>(cores, 1, kMostAtOnce);
-    const std::size_t count = executables_.size();
-    std::vector<std::size_t> order(count);  // heavy ones first
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return plan.segments[a].cost.weight_bytes > plan.segments[b].cost.weight_bytes;
-    });
-    std::vector<std::future<std::unique_ptr<backends::Executable>>> running(count);
-    const auto finish = [&](std::size_t i) {
-        executables_[order[i]] = running[i].get();
-        if (progress) progress(i + 1, count);
-    };
-    for (std::size_t i = 0; i < count; ++i) {
-        if (i >= at_once) finish(i - at_once);
-        running[i] = std::async(std::launch::async, [&, segment = order[i]] {
-            return backend.compile(plan.segments[segment].graph, options);
-        });
-    }
-    for (std::size_t i = count - std::min(count, at_once); i < count; ++i) finish(i);
+        pieces.push_back(std::make_shared<const backends::Compiled>(segment.graph, engine));
+    return pieces;
 }
 
-backends::Footprint Pieces::footprint(const Plan& plan, const backends::Backend& backend) {
-    backends::Footprint sum;
-    for (const Segment& segment : plan.segments) sum += backend.footprint(segment.graph);
-    return sum;
+}  // namespace
+
+Executor::Executor(std::shared_ptr<const Plan> plan, const Pieces& pieces) : plan_(std::move(plan)) {
+    for (const auto& piece : pieces) pieces_.emplace_back(piece);
 }
 
-void Pieces::enter() const {
-    const std::scoped_lock lock(mutex_);
-    ++users_;
-}
+Executor::Executor(const std::shared_ptr<const Plan>& plan, const backends::Engine& engine)
+    : Executor(plan, compiled(*plan, engine)) {}
 
-void Pieces::leave() const {
-    const std::scoped_lock lock(mutex_);
-    if (--users_ > 0) return;
-    for (std::size_t s = 0; s < executables_.size(); ++s)
-        if (has_large_scratch_[s]) executables_[s]->release_memory();
-}
-
-Executor::Executor(std::shared_ptr<const Plan> plan, std::shared_ptr<const Pieces> pieces)
-    : plan_(std::move(plan)), pieces_(std::move(pieces)) {
-    pieces_->enter();
-}
-
-Executor::~Executor() {
-    try {
-        pieces_->leave();
-    } catch (const std::exception& error) {  // it stays held until the pieces go
-        spdlog::debug("scratch memory was not freed: {}", error.what());
-    }
-}
-
-Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse)
+Generation::Generation(std::shared_ptr<const Executor> executor, bool reuse, std::stop_token stop)
     : executor_(std::move(executor)),
+      stop_(std::move(stop)),
       program_(reuse ? &executor_->plan().program : &executor_->plan().full_program),
       sequence_(reuse ? &executor_->plan().analysis.sequence : &executor_->plan().full_analysis.sequence),
       host_(program_->prologues.size(), std::vector<Tensor>(executor_->plan().extended.graph.inputs.size())) {
     if (reuse && executor_->plan().schedule.num_modes > 1) write_anew();
     allocate();
-    for (std::size_t s = 0; s < executor_->pieces().size(); ++s)
-        requests_.push_back(executor_->pieces()[s].request());
+    for (std::size_t s = 0; s < executor_->num_segments(); ++s) requests_.push_back(executor_->request(s));
 }
 
 Generation::~Generation() = default;
@@ -234,6 +185,7 @@ void Generation::execute(const std::vector<Instruction>& instructions, int branc
             combine(slots_[static_cast<std::size_t>(sum->slot)], terms);
             continue;
         }
+        if (stop_.stop_requested()) throw Error(ErrorKind::cancelled, "stopped");
         const auto& run = std::get<RunSegment>(instruction);
         backends::Request& request = *requests_[static_cast<std::size_t>(run.segment)];
         for (std::size_t i = 0; i < run.inputs.size(); ++i)
@@ -266,8 +218,6 @@ void Generation::look_for_nan(const RunSegment& run) {
         const auto& module = plan.extended.graph.modules[static_cast<std::size_t>(node.module)].name;
         const int step = (*sequence_)[position_].step;
         complaints_.push_back(fmt::format("NaN in what '{}' keeps at step {}", module, step));
-        spdlog::warn("{}: everything that reuses it is lost; try --precision f32 or check the weights",
-                     complaints_.back());
         return;
     }
 }

@@ -2,64 +2,43 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <vector>
 
-#include "backends/backend.h"
+#include "backends/compiled.h"
 #include "cachify/plan.h"
 
 namespace reprise::cachify {
 
-/// The segments of a cut, compiled: immutable, shared by all plans with that cut, by generations and threads.
-class Pieces {
-  public:
-    /// Compiles segments side by side. `progress` is told, on this thread, how many of how many are done.
-    Pieces(const Plan& plan, const backends::Backend& backend, const backends::CompileOptions& options,
-           const std::function<void(std::size_t, std::size_t)>& progress = {});
-    static backends::Footprint footprint(const Plan& plan, const backends::Backend& backend);
+/// The compiled segments of a plan, in its order: shared with all plans whose segments have the same content.
+using Pieces = std::vector<std::shared_ptr<const backends::Compiled>>;
 
-    const backends::Executable& operator[](std::size_t segment) const { return *executables_[segment]; }
-    std::size_t size() const { return executables_.size(); }
-
-  private:
-    friend class Executor;
-    void enter() const;
-    void leave() const;
-
-    std::vector<std::unique_ptr<const backends::Executable>> executables_;
-    std::vector<bool> has_large_scratch_;
-    mutable std::mutex mutex_;  ///< guards `users_`, and that nobody begins while scratch memory is freed
-    mutable int users_ = 0;
-};
-
-/// A plan with its compiled pieces: immutable, shared by generations. When the last executor of some pieces
-/// goes, so does the engine's scratch memory where it is large.
+/// A plan with its compiled segments: immutable, shared by generations.
 class Executor {
   public:
-    /// `pieces` are of a plan with the same cut.
-    Executor(std::shared_ptr<const Plan> plan, std::shared_ptr<const Pieces> pieces);
-    /// Over pieces of its own.
-    Executor(const std::shared_ptr<const Plan>& plan, const backends::Backend& backend,
-             const backends::CompileOptions& options)
-        : Executor(plan, std::make_shared<const Pieces>(*plan, backend, options)) {}
-    Executor(const Executor&) = delete;
-    Executor& operator=(const Executor&) = delete;
-    ~Executor();
+    Executor(std::shared_ptr<const Plan> plan, const Pieces& pieces);
+    /// Compiles the segments itself.
+    Executor(const std::shared_ptr<const Plan>& plan, const backends::Engine& engine);
 
     const Plan& plan() const { return *plan_; }
-    const Pieces& pieces() const { return *pieces_; }
+    std::unique_ptr<backends::Request> request(std::size_t segment) const {
+        return pieces_[segment].request();
+    }
+    std::size_t num_segments() const { return pieces_.size(); }
 
   private:
     std::shared_ptr<const Plan> plan_;
-    std::shared_ptr<const Pieces> pieces_;
+    std::vector<backends::Compiled::Use> pieces_;
 };
 
 /// One pass through a plan's sequence: owns the slots and the position in it. Used by one thread at a time.
 class Generation {
   public:
-    /// With `reuse` off the same cut runs in full, in mode 0.
-    explicit Generation(std::shared_ptr<const Executor> executor, bool reuse = true);
+    /// With `reuse` off the same cut runs in full, in mode 0. A stop is looked at before each segment: then
+    /// what runs throws an Error (cancelled).
+    explicit Generation(std::shared_ptr<const Executor> executor, bool reuse = true,
+                        std::stop_token stop = {});
     ~Generation();
     Generation(Generation&&) noexcept;
 
@@ -94,6 +73,7 @@ class Generation {
     void look_for_nan(const RunSegment& run);
 
     std::shared_ptr<const Executor> executor_;
+    std::stop_token stop_;
     const Program* program_;
     const Sequence* sequence_;             ///< that the program is for
     std::optional<ProgramWriter> writer_;  ///< where modes are chosen while running; program_ is then its own

@@ -29,19 +29,6 @@ double Plan::expected_speedup() const {
     return flops == 0 ? 1 : cost_of_full().flops * in_full / flops;
 }
 
-bool same_cut(const Plan& a, const Plan& b) {
-    const auto same_rule = [](const Schedule::Rule& x, const Schedule::Rule& y) {
-        return x.module == y.module && x.store == y.store;
-    };
-    const auto same_ends = [](const Segment& x, const Segment& y) {
-        return x.inputs == y.inputs && x.outputs == y.outputs;
-    };
-    return std::equal(a.schedule.rules.begin(), a.schedule.rules.end(), b.schedule.rules.begin(),
-                      b.schedule.rules.end(), same_rule) &&
-           a.partition.segments == b.partition.segments && a.partition.prologue == b.partition.prologue &&
-           std::equal(a.segments.begin(), a.segments.end(), b.segments.begin(), b.segments.end(), same_ends);
-}
-
 Schedule without_reuse(const Schedule& schedule) {
     Schedule full = schedule;
     for (auto& rule : full.rules)

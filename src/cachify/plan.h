@@ -40,9 +40,6 @@ struct Plan {
 /// Error (usage) as `extend` and `analyse` say.
 Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request);
 
-/// Whether two plans of one graph are made of the same compiled pieces.
-bool same_cut(const Plan& a, const Plan& b);
-
 /// A schedule with the same rules that reuses nothing.
 Schedule without_reuse(const Schedule& schedule);
 

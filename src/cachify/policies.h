@@ -5,9 +5,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
+#include "reprise/message.h"
 #include "reprise/policies.h"
 #include "reprise/profile.h"
 #include "reprise/running_policies.h"
@@ -24,8 +26,12 @@ struct PolicyContext {
     MeasuredRun run = {};               ///< the run, as far as it is known: 0 and "" are not
     bool adds_noise = false;            ///< whether the run's sampler draws noise at each step
     bool decides_while_running = true;  ///< whether what runs the modules can do so
-    /// Hears in one line what `auto` chose. Empty: the log does.
-    std::function<void(const std::string& line)> say = {};
+    /// Hears in one line what `auto` chose, and of files that cannot be used.
+    OnMessage on_message = {};
+
+    void say(Message::Level level, std::string text) const {
+        if (on_message) on_message({level, std::move(text)});
+    }
 };
 
 /// Error (usage), in which `origin` names the file, unless what was found for that denoiser may be used here.

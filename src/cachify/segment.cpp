@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "graph/content.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -39,6 +40,7 @@ class Extractor {
 
     Segment take() {
         result_.cost = cost_of(result_.graph);
+        result_.content = content_of(result_.graph);
         return std::move(result_);
     }
 

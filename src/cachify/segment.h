@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "cachify/partition.h"
@@ -12,6 +13,7 @@ struct Segment {
     std::vector<graph::NodeId> inputs;   ///< nodes of the extended graph, in the order of graph.inputs
     std::vector<graph::NodeId> outputs;  ///< likewise for graph.outputs
     graph::Cost cost;
+    std::string content;  ///< graph::content_of: segments of any plan with it are compiled once
 };
 
 /// The segments of a partition, with the outputs that any of the analyses reads; the prologue, where there is

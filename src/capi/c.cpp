@@ -6,7 +6,7 @@
 
 #include "capi/handles.h"
 #include "capi/honours.h"
-#include "capi/reuse.h"
+#include "capi/options.h"
 #include "files/json.h"
 #include "report/run.h"
 
@@ -83,7 +83,7 @@ reprise::Tensor tensor_of(const reprise_tensor& tensor) {
 
 /// Calls back; an Error of kind cancelled where the call is to end.
 void send(const reprise_call& call, const reprise_event& event) {
-    if (call.cancelled) throw Error(ErrorKind::cancelled, "the call was cancelled");
+    if (call.stop.stop_requested()) throw Error(ErrorKind::cancelled, "the call was cancelled");
     if (call.callback != nullptr && !call.callback(&event, call.user))
         throw Error(ErrorKind::cancelled, "a callback stopped the call");
 }
@@ -108,20 +108,20 @@ reprise_event event_of(const reprise::StepInfo& info) {
 }
 
 reprise::GenerateOutput run(const reprise_call& call) {
-    reprise::capi::CallOptions options = call.options;
-    options.generate.on_phase = [&](std::string_view phase) {
+    reprise::GenerateOptions options = call.options;
+    options.stop = call.stop.get_token();
+    options.on_phase = [&](std::string_view phase) {
         send(call, event_of(REPRISE_EVENT_PHASE, std::string(phase)));
     };
-    options.generate.callback_on_step_end = [&](reprise::StepInfo& info) {
+    if (call.callback != nullptr)  // else the log has them
+        options.on_message = [&](const reprise::Message& message) {
+            send(call, event_of(REPRISE_EVENT_MESSAGE, message.text));
+        };
+    options.callback_on_step_end = [&](reprise::StepInfo& info) {
         send(call, event_of(info));
         return true;
     };
-    return reprise::capi::generate(
-        *call.shared, options,
-        [&] {
-            if (call.cancelled) throw Error(ErrorKind::cancelled, "the call was cancelled");
-        },
-        [&](const std::string& line) { send(call, event_of(REPRISE_EVENT_MESSAGE, line)); });
+    return (*call.pipe)(options);
 }
 
 /// While it lives, the call is running. Error (usage) where it is already.
@@ -170,8 +170,8 @@ reprise_pipeline* reprise_open(const char* folder, const char* options, reprise_
         given(folder, "folder");
         const auto load = reprise::capi::parse_load_options(options == nullptr ? "{}" : options);
         auto result = std::make_unique<reprise_pipeline>();
-        result->shared.reset(
-            new reprise::capi::SharedPipeline{reprise::Pipeline::from_pretrained(folder, load), {}});
+        result->pipe =
+            std::make_shared<const reprise::Pipeline>(reprise::Pipeline::from_pretrained(folder, load));
         return result.release();
     });
 }
@@ -181,14 +181,14 @@ void reprise_pipeline_free(reprise_pipeline* pipeline) {
 }
 
 const char* reprise_pipeline_class(const reprise_pipeline* pipeline) {
-    return pipeline == nullptr ? nullptr : pipeline->shared->pipe.class_name().c_str();
+    return pipeline == nullptr ? nullptr : pipeline->pipe->class_name().c_str();
 }
 
 const char* reprise_honours(const reprise_pipeline* pipeline, reprise_error** error) {
     return guarded(error, [&] {
         const reprise_pipeline& asked = given(pipeline, "pipeline");
         std::call_once(asked.honours_once, [&] {
-            asked.honours = reprise::text_of(reprise::capi::honoured_options(asked.shared->pipe));
+            asked.honours = reprise::text_of(reprise::capi::honoured_options(*asked.pipe));
         });
         return asked.honours.c_str();
     });
@@ -197,9 +197,9 @@ const char* reprise_honours(const reprise_pipeline* pipeline, reprise_error** er
 reprise_call* reprise_call_new(const reprise_pipeline* pipeline, const char* options, reprise_error** error) {
     return guarded(error, [&] {
         auto call = std::make_unique<reprise_call>();
-        call->shared = given(pipeline, "pipeline").shared;
+        call->pipe = given(pipeline, "pipeline").pipe;
         if (options != nullptr) reprise::capi::add_call_options(call->options, options);
-        reprise::capi::check_options(call->shared->pipe, call->options.generate);
+        reprise::capi::check_options(*call->pipe, call->options);
         return call.release();
     });
 }
@@ -235,7 +235,7 @@ bool reprise_on(reprise_call* call, reprise_callback callback, void* user, repri
 }
 
 void reprise_cancel(reprise_call* call) {
-    if (call != nullptr) call->cancelled = true;
+    if (call != nullptr) call->stop.request_stop();
 }
 
 reprise_result* reprise_generate(reprise_call* call, reprise_error** error) {

@@ -34,12 +34,12 @@ PromptEmbeddings some_embeddings(const models::DenoiserTraits& traits) {
 }
 
 /// Options that the pipeline takes, to which one at a time is added.
-CallOptions accepted_options(const Pipeline& pipe, const PromptEmbeddings& embeddings) {
+GenerateOptions accepted_options(const Pipeline& pipe, const PromptEmbeddings& embeddings) {
     constexpr int kSide = 512;  // for models that do not say which size they were trained for
-    CallOptions options;
-    if (!pipe.implementation().load_options().text_encoders) options.generate.embeddings = embeddings;
-    if (!takes(pipe, options.generate)) options.generate.width = options.generate.height = kSide;
-    check_options(pipe, options.generate);
+    GenerateOptions options;
+    if (!pipe.implementation().load_options().text_encoders) options.embeddings = embeddings;
+    if (!takes(pipe, options)) options.width = options.height = kSide;
+    check_options(pipe, options);
     return options;
 }
 
@@ -51,22 +51,22 @@ void check_options(const Pipeline& pipe, const GenerateOptions& options) {
 
 std::vector<std::string> honoured_options(const Pipeline& pipe) {
     const auto embeddings = some_embeddings(pipe.implementation().denoiser().model().traits());
-    const CallOptions accepted = accepted_options(pipe, embeddings);
+    const GenerateOptions accepted = accepted_options(pipe, embeddings);
     std::vector<std::string> names;
     for (const auto& [name, json] : option_probes()) {
-        CallOptions options = accepted;
+        GenerateOptions options = accepted;
         if (!json.empty()) add_call_options(options, json);
-        if (takes(pipe, options.generate)) names.emplace_back(name);
+        if (takes(pipe, options)) names.emplace_back(name);
     }
 
-    CallOptions options = accepted;
+    GenerateOptions options = accepted;
     constexpr int kSide = 8;
-    options.generate.image = Image(kSide, kSide);
-    if (takes(pipe, options.generate)) names.emplace_back("image");
+    options.image = Image(kSide, kSide);
+    if (takes(pipe, options)) names.emplace_back("image");
     names.emplace_back("latents");
     options = accepted;
-    options.generate.embeddings = embeddings;
-    if (!takes(pipe, options.generate)) return names;
+    options.embeddings = embeddings;
+    if (!takes(pipe, options)) return names;
     for (const auto& each : pipelines::named_embeddings())
         if ((embeddings.*each.tensor).defined()) names.emplace_back(each.name);
     return names;

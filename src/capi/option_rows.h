@@ -29,6 +29,7 @@ void read(std::pair<int, int>& member, const Json& object, const std::string& ke
 void read(GuidanceMode& member, const Json& object, const std::string& key);
 void read(Fit& member, const Json& object, const std::string& key);
 void read(DType& member, const Json& object, const std::string& key);
+void read(Reuse& member, const Json& object, const std::string& key);
 void read(std::vector<PromptTexts>& member, const Json& object, const std::string& key);
 template <class T>
 void read(std::optional<T>& member, const Json& object, const std::string& key) {

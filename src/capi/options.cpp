@@ -54,53 +54,43 @@ constexpr auto kLoadOptions = std::to_array<Row<LoadOptions>>({
 });
 
 template <auto... Path>
-constexpr Row<CallOptions> generate(std::string_view name, std::string_view probe = {}) {
-    return row<CallOptions, &CallOptions::generate, Path...>(name, probe);
+constexpr Row<GenerateOptions> option(std::string_view name, std::string_view probe = {}) {
+    return row<GenerateOptions, Path...>(name, probe);
 }
 template <auto Member>
-constexpr Row<CallOptions> video(std::string_view name, std::string_view probe) {
-    return generate<&GenerateOptions::video, Member>(name, probe);
-}
-
-/// A policy or "off"; a configuration is kept as the text that it was.
-void read_reuse(CallOptions& options, const Json& object, const std::string& key) {
-    const Json& value = object.at(key);
-    if (!value.is_string() && !value.is_array())
-        usage_error("{}: \"{}\" is {}, expected a policy, \"off\", or a configuration as a list", kOrigin,
-                    key, printable(text_of(value)));
-    options.reuse = value.is_string() ? value.get<std::string>() : text_of(value);
+constexpr Row<GenerateOptions> video(std::string_view name, std::string_view probe) {
+    return option<&GenerateOptions::video, Member>(name, probe);
 }
 
 using Options = GenerateOptions;
-constexpr auto kCallOptions = std::to_array<Row<CallOptions>>({
-    generate<&Options::prompt>("prompt", R"({"prompt": "a"})"),
-    generate<&Options::prompts>("prompts", R"({"prompts": ["a"]})"),
-    generate<&Options::prompt_2>("prompt_2", R"({"prompt_2": "a"})"),
-    generate<&Options::prompt_3>("prompt_3", R"({"prompt_3": "a"})"),
-    generate<&Options::negative_prompt>("negative_prompt", R"({"negative_prompt": "a"})"),
-    generate<&Options::negative_prompt_2>("negative_prompt_2", R"({"negative_prompt_2": "a"})"),
-    generate<&Options::negative_prompt_3>("negative_prompt_3", R"({"negative_prompt_3": "a"})"),
-    generate<&Options::prompt_texts>("prompt_texts", R"({"prompts": ["a"], "prompt_texts": [{}]})"),
-    generate<&Options::num_inference_steps>("num_inference_steps"),
-    generate<&Options::guidance_scale>("guidance_scale", R"({"guidance_scale": 1.5})"),
-    generate<&Options::guidance_rescale>("guidance_rescale", R"({"guidance_rescale": 0.5})"),
-    generate<&Options::skip_guidance_layers>("skip_guidance_layers", R"({"skip_guidance_layers": [0]})"),
-    generate<&Options::width>("width"),
-    generate<&Options::height>("height"),
-    generate<&Options::seed>("seed"),
-    generate<&Options::num_images_per_prompt>("num_images_per_prompt"),
-    generate<&Options::clip_skip>("clip_skip", R"({"clip_skip": 0})"),
-    generate<&Options::max_sequence_length>("max_sequence_length", R"({"max_sequence_length": 16})"),
-    generate<&Options::clean_caption>("clean_caption", R"({"clean_caption": false})"),
-    generate<&Options::use_resolution_binning>("use_resolution_binning",
-                                               R"({"use_resolution_binning": false})"),
-    generate<&Options::original_size>("original_size", R"({"original_size": [64, 64]})"),
-    generate<&Options::crops_coords_top_left>("crops_coords_top_left",
-                                              R"({"crops_coords_top_left": [1, 1]})"),
-    generate<&Options::target_size>("target_size", R"({"target_size": [64, 64]})"),
-    generate<&Options::scheduler>("scheduler"),
-    generate<&Options::guidance_mode>("guidance_mode"),
-    generate<&Options::decode>("decode"),
+constexpr auto kCallOptions = std::to_array<Row<GenerateOptions>>({
+    option<&Options::prompt>("prompt", R"({"prompt": "a"})"),
+    option<&Options::prompts>("prompts", R"({"prompts": ["a"]})"),
+    option<&Options::prompt_2>("prompt_2", R"({"prompt_2": "a"})"),
+    option<&Options::prompt_3>("prompt_3", R"({"prompt_3": "a"})"),
+    option<&Options::negative_prompt>("negative_prompt", R"({"negative_prompt": "a"})"),
+    option<&Options::negative_prompt_2>("negative_prompt_2", R"({"negative_prompt_2": "a"})"),
+    option<&Options::negative_prompt_3>("negative_prompt_3", R"({"negative_prompt_3": "a"})"),
+    option<&Options::prompt_texts>("prompt_texts", R"({"prompts": ["a"], "prompt_texts": [{}]})"),
+    option<&Options::num_inference_steps>("num_inference_steps"),
+    option<&Options::guidance_scale>("guidance_scale", R"({"guidance_scale": 1.5})"),
+    option<&Options::guidance_rescale>("guidance_rescale", R"({"guidance_rescale": 0.5})"),
+    option<&Options::skip_guidance_layers>("skip_guidance_layers", R"({"skip_guidance_layers": [0]})"),
+    option<&Options::width>("width"),
+    option<&Options::height>("height"),
+    option<&Options::seed>("seed"),
+    option<&Options::num_images_per_prompt>("num_images_per_prompt"),
+    option<&Options::clip_skip>("clip_skip", R"({"clip_skip": 0})"),
+    option<&Options::max_sequence_length>("max_sequence_length", R"({"max_sequence_length": 16})"),
+    option<&Options::clean_caption>("clean_caption", R"({"clean_caption": false})"),
+    option<&Options::use_resolution_binning>("use_resolution_binning",
+                                             R"({"use_resolution_binning": false})"),
+    option<&Options::original_size>("original_size", R"({"original_size": [64, 64]})"),
+    option<&Options::crops_coords_top_left>("crops_coords_top_left", R"({"crops_coords_top_left": [1, 1]})"),
+    option<&Options::target_size>("target_size", R"({"target_size": [64, 64]})"),
+    option<&Options::scheduler>("scheduler"),
+    option<&Options::guidance_mode>("guidance_mode"),
+    option<&Options::decode>("decode"),
     video<&AnimateOptions::num_frames>("video.num_frames", R"({"video": {"num_frames": 2}})"),
     video<&AnimateOptions::fps>("video.fps", R"({"video": {"fps": 8}})"),
     video<&AnimateOptions::motion_bucket_id>("video.motion_bucket_id",
@@ -114,7 +104,7 @@ constexpr auto kCallOptions = std::to_array<Row<CallOptions>>({
     video<&AnimateOptions::decode_chunk_size>("video.decode_chunk_size",
                                               R"({"video": {"decode_chunk_size": 1}})"),
     video<&AnimateOptions::fit>("video.fit", R"({"video": {"fit": "crop"}})"),
-    Row<CallOptions>{"reuse", {}, &read_reuse},
+    option<&Options::reuse>("reuse"),
 });
 
 }  // namespace
@@ -143,6 +133,17 @@ void read(DType& member, const Json& object, const std::string& key) {
     member = by_name(kPrecisions, object, key);
 }
 
+void read(Reuse& member, const Json& object, const std::string& key) {
+    const Json& value = object.at(key);
+    if (!value.is_string() && !value.is_array())
+        usage_error("{}: \"{}\" is {}, expected a policy, \"off\", or a configuration as a list", kOrigin,
+                    key, printable(text_of(value)));
+    if (value.is_string())
+        member = value.get<std::string>();
+    else
+        member = cachify::parse_config(text_of(value), "the option \"reuse\"");
+}
+
 void read(std::vector<PromptTexts>& member, const Json& object, const std::string& key) {
     member.clear();
     const Json& list = object.at(key);
@@ -151,8 +152,8 @@ void read(std::vector<PromptTexts>& member, const Json& object, const std::strin
     for (const Json& texts : list) read_object<PromptTexts>(member.emplace_back(), kPromptTexts, texts, key);
 }
 
-void add_call_options(CallOptions& options, std::string_view json) {
-    read_object<CallOptions>(options, kCallOptions, parse_json(json, kOrigin));
+void add_call_options(GenerateOptions& options, std::string_view json) {
+    read_object<GenerateOptions>(options, kCallOptions, parse_json(json, kOrigin));
 }
 
 LoadOptions parse_load_options(std::string_view json) {
@@ -167,21 +168,21 @@ std::vector<OptionProbe> option_probes() {
     return probes;
 }
 
-void attach(CallOptions& options, std::string_view name, Image image) {
+void attach(GenerateOptions& options, std::string_view name, Image image) {
     if (name != "image") usage_error("no picture has the name \"{}\"; expected \"image\"", printable(name));
-    options.generate.image = std::move(image);
+    options.image = std::move(image);
 }
 
-void attach(CallOptions& options, std::string_view name, Tensor tensor) {
+void attach(GenerateOptions& options, std::string_view name, Tensor tensor) {
     if (name == "latents") {
-        options.generate.latents = std::move(tensor);
+        options.latents = std::move(tensor);
         return;
     }
     std::string expected = "latents";
     for (const auto& each : pipelines::named_embeddings()) {
         if (name == each.name) {
-            if (!options.generate.embeddings) options.generate.embeddings.emplace();
-            (*options.generate.embeddings).*each.tensor = std::move(tensor);
+            if (!options.embeddings) options.embeddings.emplace();
+            (*options.embeddings).*each.tensor = std::move(tensor);
             return;
         }
         expected += std::string(", ") + each.name;

@@ -8,23 +8,16 @@
 
 namespace reprise::capi {
 
-/// The options of a call.
-struct CallOptions {
-    GenerateOptions generate;
-    /// What is reused: a policy, "off", or a configuration's JSON.
-    std::string reuse = "off";
-};
-
 /// Sets what the JSON of a call's options has. Error (usage) that names the option which there is not or
 /// which has another type.
-void add_call_options(CallOptions& options, std::string_view json);
+void add_call_options(GenerateOptions& options, std::string_view json);
 /// Reads the JSON of the options of opening a folder. Errors as above.
 LoadOptions parse_load_options(std::string_view json);
 
 /// Gives the options a picture or values that are attached under this name. Error (usage) for an unknown
 /// name.
-void attach(CallOptions& options, std::string_view name, Image image);
-void attach(CallOptions& options, std::string_view name, Tensor tensor);
+void attach(GenerateOptions& options, std::string_view name, Image image);
+void attach(GenerateOptions& options, std::string_view name, Tensor tensor);
 
 /// An option, and options in JSON that a pipeline without it refuses and every other takes. Empty: all take
 /// it.

@@ -41,18 +41,8 @@ bool is_reserved(std::string_view name) {
     return name == "full" || (digits > 0 && (rest == " step" || rest == " steps"));
 }
 
-Bout::Restored::Restored(pipelines::GuidedDenoiser& denoiser)
-    : denoiser_(denoiser), before_(denoiser.preparation) {}
-
-Bout::Restored::~Restored() {
-    denoiser_.preparation = std::move(before_);
-}
-
 Bout::Bout(Pipeline& pipe, BoutOptions options, Call call)
-    : pipe_(pipe.implementation()),
-      o_(std::move(options)),
-      call_(std::move(call)),
-      restored_(pipe_.denoiser()) {
+    : pipe_(pipe.implementation()), o_(std::move(options)), call_(std::move(call)) {
     o_.base = pipe_.with_defaults(o_.base);
     check();
     const auto ahead = pipe_.outlook(this->options(0, true));  // refuses what cannot be run
@@ -118,19 +108,16 @@ GenerateOptions Bout::options(std::size_t call, bool decode) const {
     return options;
 }
 
-GenerateOutput Bout::full_run(const Contestant& beside, const GenerateOptions& options,
-                              const std::string& label) {
-    if (one_cut_)
-        pipe_.denoiser().preparation = pipelines::Preparation{beside.config, o_.count, false};
-    else
-        pipe_.denoiser().preparation.reset();
-    return call_(options, label, nullptr);
+GenerateOutput Bout::full_run(const Contestant& beside, GenerateOptions options, const std::string& label) {
+    options.reuse = one_cut_ ? Reuse(beside.config, o_.count) : Reuse();
+    options.reuse->in_full = one_cut_;
+    return call_(options, label);
 }
 
-GenerateOutput Bout::reused_run(const Contestant& contestant, const GenerateOptions& options,
+GenerateOutput Bout::reused_run(const Contestant& contestant, GenerateOptions options,
                                 const std::string& label) {
-    pipe_.denoiser().preparation = pipelines::Preparation{contestant.config, o_.count, true};
-    return call_(options, label, &contestant.config);
+    options.reuse = Reuse(contestant.config, o_.count);
+    return call_(options, label);
 }
 
 double Bout::evaluations(int steps) const {
@@ -140,9 +127,9 @@ double Bout::evaluations(int steps) const {
 }
 
 std::vector<std::string> Bout::reused_by_step(const Contestant& contestant) {
-    const auto ahead = pipe_.outlook(options(0, true));
-    pipe_.denoiser().preparation = pipelines::Preparation{contestant.config, o_.count, true};
-    const auto view = view_of(*pipe_.denoiser().plan(ahead.shape, ahead.evaluations, true));
+    GenerateOptions options = this->options(0, true);
+    options.reuse = Reuse(contestant.config, o_.count);
+    const auto view = view_of(*pipe_.denoiser().plan(pipe_.request(options, pipe_.outlook(options))));
     std::vector<std::string> names(static_cast<std::size_t>(view.num_steps));
     for (const auto& execution : view.executions)
         if (auto& here = names.at(static_cast<std::size_t>(execution.step)); here.empty())

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pipelines/guided_denoiser.h"
+#include "pipelines/diffusion_pipeline.h"
 #include "report/comparison.h"
 #include "reprise/cachify.h"
 #include "reprise/pipeline.h"
@@ -36,12 +36,11 @@ struct BoutOptions {
 
 /// Makes the same pictures in full, in every way of reuse, and with fewer steps, all by turns, so that a
 /// machine that becomes slower meanwhile is as slow for each. A turn is a call with one prompt and seed; the
-/// first of a way makes its pictures, later ones are timed only. The pipeline's preparation is put back.
+/// first of a way makes its pictures, later ones are timed only.
 class Bout {
   public:
-    /// One call of the pipeline as it is prepared: for this configuration, or for none. May throw to stop.
-    using Call = std::function<GenerateOutput(const GenerateOptions& options, const std::string& label,
-                                              const cachify::Config* reused)>;
+    /// One call of the pipeline with these options. May throw to stop.
+    using Call = std::function<GenerateOutput(const GenerateOptions& options, const std::string& label)>;
     /// Error (usage) for what cannot be run or compared.
     Bout(Pipeline& pipe, BoutOptions options, Call call);
 
@@ -52,18 +51,6 @@ class Bout {
     Comparison run();
 
   private:
-    /// Puts the pipeline's preparation back.
-    class Restored {
-      public:
-        explicit Restored(pipelines::GuidedDenoiser& denoiser);
-        ~Restored();
-        Restored(const Restored&) = delete;
-        Restored& operator=(const Restored&) = delete;
-
-      private:
-        pipelines::GuidedDenoiser& denoiser_;
-        std::optional<pipelines::Preparation> before_;
-    };
     struct Times {
         double full = 0, reused = 0;
     };
@@ -78,9 +65,8 @@ class Bout {
     /// Calls of a way, each of one prompt and seed.
     std::size_t num_calls() const { return o_.seeds.size() * o_.prompts.size(); }
     GenerateOptions options(std::size_t call, bool decode) const;
-    GenerateOutput full_run(const Contestant& beside, const GenerateOptions& options,
-                            const std::string& label);
-    GenerateOutput reused_run(const Contestant& contestant, const GenerateOptions& options,
+    GenerateOutput full_run(const Contestant& beside, GenerateOptions options, const std::string& label);
+    GenerateOutput reused_run(const Contestant& contestant, GenerateOptions options,
                               const std::string& label);
     double evaluations(int steps) const;
     std::vector<std::string> reused_by_step(const Contestant& contestant);
@@ -88,7 +74,6 @@ class Bout {
     pipelines::DiffusionPipeline& pipe_;
     BoutOptions o_;
     Call call_;
-    Restored restored_;
     int runs_ = 1;
     bool one_cut_ = false;
     std::size_t per_call_ = 1;  ///< pictures

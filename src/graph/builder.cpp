@@ -180,7 +180,7 @@ Value Builder::constant(std::string name, Tensor value) {
     const DType type = value.type();
     Shape shape = value.shape();
     return add(Op::constant, std::vector<Value>{},
-               ConstantAttrs{std::move(name), std::move(value), type, std::move(shape)});
+               ConstantAttrs{std::move(name), std::move(value), type, std::move(shape), true});
 }
 
 Value Builder::convert(Value x, DType type) {

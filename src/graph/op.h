@@ -50,6 +50,7 @@ struct ConstantAttrs {
     Tensor value;      ///< undefined when the graph was built for its structure only
     DType type = DType::f32;
     Shape shape;
+    bool is_literal = false;  ///< its values are the model's function's, not the checkpoint's
 };
 struct ConvertAttrs {
     DType type = DType::f32;

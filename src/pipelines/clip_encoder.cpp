@@ -1,6 +1,6 @@
 #include "pipelines/clip_encoder.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <future>
@@ -48,44 +48,51 @@ void ClipEncoder::check_clip_skip(int clip_skip) const {
                     config_.num_hidden_layers - 1, name_, config_.num_hidden_layers);
 }
 
-void ClipEncoder::release_large() {
-    if (parameters_ > keep_parameters_below_) compiled_.clear();
+void ClipEncoder::release_large() const {
+    compiled_.release_larger_than(keep_parameters_below_);
 }
 
-ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_skip) {
+ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_skip,
+                                             const Caller& caller) const {
     const auto encoded =
         tokenizer_.encode(wanted_.all_vectors ? tokenizer_.with_all_vectors(text) : text, tokens());
     check_rows(encoded.ids, config_.vocab_size, name_, tokenizer_);
-    if (!encoded.lost.empty())
-        spdlog::warn("the prompt is longer than {} tokens; this part was cut: \"{}\"", tokens(),
-                     encoded.lost);
     const Tensor ids = Tensor::from({1, tokens()}, std::span<const std::int64_t>(encoded.ids));
-    const DType precision = engine_.options.precision;
-    std::shared_ptr<const WeightSource> weights;
-    const auto compiled = compiled_.get(clip_skip, engine_, [&] {
-        weights = open_weights(folder_, variant_, precision, Library::transformers);
-        auto graph = models::build_clip_text(
-            config_, {1, tokens()}, {wanted_.hidden_state + clip_skip, wanted_.final_norm, wanted_.pooled},
-            precision, weights.get());
-        parameters_ = graph::parameter_count(graph, 0);
-        return graph;
-    });
-    if (weights) weights->release_pages();
+    const auto compiled = compiled_.get(
+        std::to_string(clip_skip), engine_,
+        [&] {
+            const DType precision = engine_.options.precision;
+            auto weights = open_weights(folder_, variant_, precision, Library::transformers);
+            auto graph = models::build_clip_text(
+                config_, {1, tokens()},
+                {wanted_.hidden_state + clip_skip, wanted_.final_norm, wanted_.pooled}, precision,
+                weights.get());
+            return CompiledGraphs::Built{std::move(graph), std::move(weights)};
+        },
+        caller);
     std::vector<Tensor> inputs = {ids};
     if (wanted_.pooled) inputs.push_back(models::pooled_index(ids, config_.eos_token_id));
-    const auto outputs = (*compiled)(inputs);
+    const auto outputs = backends::Compiled::run(compiled, inputs);
     for (const Tensor& output : outputs) check_finite(output, "the result of " + name_);
-    return {outputs[0], wanted_.pooled ? outputs[1] : Tensor()};
+    Encoded result{outputs[0], wanted_.pooled ? outputs[1] : Tensor(), {}};
+    if (!encoded.lost.empty())
+        result.warning = fmt::format("the prompt is longer than {} tokens; this part was cut: \"{}\"",
+                                     tokens(), encoded.lost);
+    return result;
 }
 
-std::vector<ClipEncoder::Encoded> encode(std::vector<ClipEncoder>& encoders,
-                                         const std::vector<std::string>& texts, int clip_skip) {
+std::vector<ClipEncoder::Encoded> encode(const std::vector<ClipEncoder>& encoders,
+                                         const std::vector<std::string>& texts, int clip_skip,
+                                         const Caller& caller) {
     std::vector<std::future<ClipEncoder::Encoded>> running;
     for (std::size_t i = 0; i < encoders.size(); ++i)
         running.push_back(
-            std::async(std::launch::async, [&, i] { return encoders[i](texts[i], clip_skip); }));
+            std::async(std::launch::async, [&, i] { return encoders[i](texts[i], clip_skip, caller); }));
     std::vector<ClipEncoder::Encoded> result;
-    for (auto& each : running) result.push_back(each.get());
+    for (auto& each : running) {
+        result.push_back(each.get());
+        if (!result.back().warning.empty()) caller.warn(result.back().warning);
+    }
     return result;
 }
 

@@ -13,8 +13,7 @@
 
 namespace reprise::pipelines {
 
-/// One CLIP text encoder of a pipeline folder, with its tokenizer. Compiled when first needed. Not
-/// thread-safe.
+/// One CLIP text encoder of a pipeline folder, with its tokenizer. Compiled when first needed. Thread-safe.
 class ClipEncoder {
   public:
     /// What a pipeline takes of it.
@@ -33,14 +32,15 @@ class ClipEncoder {
     struct Encoded {
         Tensor hidden_states;  ///< (1, tokens, hidden_size) f32
         Tensor pooled;         ///< (1, pooled_width) f32; undefined unless wanted
+        std::string warning;   ///< that the text was cut, and where; or empty
     };
-    /// Warns, quoting, where the text is cut. Usage error for a token that the encoder has no row for.
-    Encoded operator()(const std::string& text, int clip_skip);
+    /// Usage error for a token that the encoder has no row for.
+    Encoded operator()(const std::string& text, int clip_skip, const Caller& caller) const;
 
     /// Usage error when the encoder has too few layers for it.
     void check_clip_skip(int clip_skip) const;
     /// Frees what was compiled if it has more parameters than what is kept.
-    void release_large();
+    void release_large() const;
     std::int64_t tokens() const { return wanted_.tokens > 0 ? wanted_.tokens : tokenizer_.max_length(); }
     const models::ClipTextConfig& config() const { return config_; }
     const std::filesystem::path& folder() const { return folder_; }
@@ -54,13 +54,14 @@ class ClipEncoder {
     std::filesystem::path folder_;
     models::ClipTextConfig config_;
     ClipTokenizer tokenizer_;
-    CompiledGraphs<int> compiled_;  ///< by clip_skip
-    std::int64_t parameters_ = 0;
+    CompiledGraphs compiled_;  ///< by clip_skip
 };
 
 /// What each encoder makes of its text. They work side by side, for an engine compiles mostly on one thread.
-std::vector<ClipEncoder::Encoded> encode(std::vector<ClipEncoder>& encoders,
-                                         const std::vector<std::string>& texts, int clip_skip);
+/// Warns, quoting, where a text is cut.
+std::vector<ClipEncoder::Encoded> encode(const std::vector<ClipEncoder>& encoders,
+                                         const std::vector<std::string>& texts, int clip_skip,
+                                         const Caller& caller);
 
 /// Usage error unless both see as many tokens.
 void check_equal_tokens(const ClipEncoder& first, const ClipEncoder& second);

@@ -1,33 +1,34 @@
 #include "pipelines/component.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
-#include "backends/working_memory.h"
 #include "core/finite.h"
 #include "files/weight_cache.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
 
-CompiledGraph::CompiledGraph(const graph::Graph& graph, const Engine& engine)
-    : executable_(engine.backend->compile(graph, engine.options)),
-      has_large_scratch_(backends::working_bytes(graph) >= backends::kSmallScratch) {
-    for (const auto& output : graph.outputs)
-        outputs_.emplace_back(graph[output.node].type, graph[output.node].shape);
-}
-
-std::vector<Tensor> CompiledGraph::operator()(const std::vector<Tensor>& inputs) const {
-    auto request = executable_->request();
-    std::vector<Tensor> outputs;
-    for (std::size_t i = 0; i < inputs.size(); ++i) request->bind_input(i, inputs[i]);
-    for (const auto& [type, shape] : outputs_) {
-        outputs.emplace_back(type, shape);
-        request->bind_output(outputs.size() - 1, outputs.back());
-    }
-    request->run();
-    request.reset();
-    if (has_large_scratch_) executable_->release_memory();
-    return outputs;
+std::shared_ptr<const backends::Compiled> CompiledGraphs::get(const std::string& key, const Engine& engine,
+                                                              const std::function<Built()>& build,
+                                                              const Caller& caller) const {
+    using backends::Compiled;
+    caller.check_stop();
+    return store_.get<Compiled>(key,
+                                [&] {
+                                    auto built = std::make_shared<const Built>(build());
+                                    const std::int64_t count = graph::parameter_count(built->graph, 0);
+                                    std::int64_t most = *parameters_;
+                                    while (most < count && !parameters_->compare_exchange_weak(most, count)) {
+                                    }
+                                    return backends::Store::Order<Compiled>{
+                                        engine.backend->footprint(built->graph), [built, engine] {
+                                            auto compiled =
+                                                std::make_shared<const Compiled>(built->graph, engine);
+                                            if (built->weights) built->weights->release_pages();
+                                            return compiled;
+                                        }};
+                                },
+                                {caller.stop, {}});
 }
 
 AutoencoderHalf::AutoencoderHalf(std::string what, std::filesystem::path folder, std::string variant,
@@ -38,26 +39,28 @@ AutoencoderHalf::AutoencoderHalf(std::string what, std::filesystem::path folder,
       engine_(std::move(engine)),
       build_(std::move(build)) {}
 
-Tensor AutoencoderHalf::run(const Tensor& input, DType precision) {
+Tensor AutoencoderHalf::run(const Tensor& input, DType precision, const Caller& caller) const {
     Engine engine = engine_;
     engine.options.precision = precision;
-    std::shared_ptr<const WeightSource> weights;
-    const auto compiled = compiled_.get({input.shape(), precision}, engine, [&] {
-        weights = open_weights(folder_, variant_, precision);
-        return build_(input.shape(), precision, weights.get());
-    });
-    if (weights) weights->release_pages();
-    return (*compiled)({input}).front();
+    const auto compiled = compiled_.get(
+        fmt::format("{} {}", to_string(input.shape()), name_of(precision)), engine,
+        [&] {
+            auto weights = open_weights(folder_, variant_, precision);
+            auto graph = build_(input.shape(), precision, weights.get());
+            return CompiledGraphs::Built{std::move(graph), std::move(weights)};
+        },
+        caller);
+    return backends::Compiled::run(compiled, {input}).front();
 }
 
-Tensor AutoencoderHalf::operator()(const Tensor& input) {
+Tensor AutoencoderHalf::operator()(const Tensor& input, const Caller& caller) const {
     const std::string stage = fmt::format("{} with {}", what_, folder_.string());
-    Tensor output = run(input, precision());
+    Tensor output = run(input, precision(), caller);
     if (is_finite(output)) return output;
     if (precision() != DType::f32) {
-        spdlog::warn("{} in {} makes values that are not finite: it is done again in f32", stage,
-                     name_of(precision()));
-        output = run(input, DType::f32);
+        caller.warn(fmt::format("{} in {} makes values that are not finite: it is done again in f32", stage,
+                                name_of(precision())));
+        output = run(input, DType::f32, caller);
     }
     check_finite(output, "what comes of " + stage);
     return output;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -9,66 +11,45 @@
 #include <utility>
 #include <vector>
 
-#include "backends/engine.h"
+#include "backends/compiled.h"
 #include "backends/store.h"
 #include "core/weight_source.h"
 #include "files/checkpoint.h"
 #include "graph/graph.h"
+#include "pipelines/caller.h"
 
 namespace reprise::pipelines {
 
 using backends::Engine;
 
-/// A compiled graph that is run by itself, without reuse.
-class CompiledGraph {
-  public:
-    CompiledGraph(const graph::Graph& graph, const Engine& engine);
-    /// The graph's outputs for inputs in its order; tensors of their own. Not thread-safe: scratch memory is
-    /// freed afterwards, where it is large.
-    std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) const;
-
-  private:
-    std::vector<std::pair<DType, Shape>> outputs_;
-    std::unique_ptr<backends::Executable> executable_;
-    bool has_large_scratch_ = false;
-};
-
-/// A component's compiled graphs, by what they were compiled for. How long each is held is the store's to
-/// say.
-template <class Key>
+/// A component's compiled graphs, which run by themselves, without reuse. How long each is held is the
+/// store's to say. Thread-safe.
 class CompiledGraphs {
   public:
-    /// The one for a key. `make` makes its graph where it has to be compiled.
-    template <class Make>
-    std::shared_ptr<const CompiledGraph> get(const Key& key, const Engine& engine, const Make& make) {
-        std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
-        for (const auto& [known, compiled] : known_) {
-            if (!(known == key)) continue;
-            auto held = compiled.lock();
-            if (!held) break;
-            store_.use(held);
-            return held;
-        }
-        const graph::Graph graph = make();
-        const auto compiled = store_.keep<CompiledGraph>(engine.backend->footprint(graph), [&] {
-            return std::make_shared<const CompiledGraph>(graph, engine);
-        });
-        known_.emplace_back(key, compiled);
-        return compiled;
-    }
-    /// Frees them.
-    void clear() {
-        store_.clear();
-        known_.clear();
+    /// A graph, and the weights that it was made from.
+    struct Built {
+        graph::Graph graph;
+        std::shared_ptr<const WeightSource> weights;
+    };
+    /// The one of a key; `build` is called where it has to be compiled.
+    std::shared_ptr<const backends::Compiled> get(const std::string& key, const Engine& engine,
+                                                  const std::function<Built()>& build,
+                                                  const Caller& caller) const;
+    /// Frees what is in no use.
+    void release() const { store_.drop_idle(); }
+    /// The same where one has more parameters.
+    void release_larger_than(std::int64_t parameters) const {
+        if (*parameters_ > parameters) release();
     }
 
   private:
-    std::vector<std::pair<Key, std::weak_ptr<const CompiledGraph>>> known_;
-    backends::Store::Share store_;
+    std::unique_ptr<std::atomic<std::int64_t>> parameters_ =
+        std::make_unique<std::atomic<std::int64_t>>(0);  ///< the most that one has
+    mutable backends::Store::Share store_;
 };
 
 /// A half of a folder's autoencoder, compiled when first needed, by the shape of its input. What comes out of
-/// 16 bits with values that are not finite is computed again in f32, with a warning. Not thread-safe.
+/// 16 bits with values that are not finite is computed again in f32, with a warning. Thread-safe.
 class AutoencoderHalf {
   public:
     /// Of the graph for an input of that shape, in that precision.
@@ -79,19 +60,19 @@ class AutoencoderHalf {
                     Build build);
 
     /// Its output, f32, finite. Error (failure) where it is not in f32 either.
-    Tensor operator()(const Tensor& input);
-    void clear() { compiled_.clear(); }
+    Tensor operator()(const Tensor& input, const Caller& caller = {}) const;
+    void release_larger_than(std::int64_t parameters) const { compiled_.release_larger_than(parameters); }
     DType precision() const { return engine_.options.precision; }
 
   private:
-    Tensor run(const Tensor& input, DType precision);
+    Tensor run(const Tensor& input, DType precision, const Caller& caller) const;
 
     std::string what_;
     std::filesystem::path folder_;
     std::string variant_;
     Engine engine_;
     Build build_;
-    CompiledGraphs<std::pair<Shape, DType>> compiled_;
+    CompiledGraphs compiled_;
 };
 
 /// Error (failure) that names the stage unless all values are finite.

@@ -10,7 +10,7 @@
 namespace reprise::pipelines {
 
 /// Prompts to what guides a denoiser, as one family of diffusers' pipelines encodes them. Text encoders are
-/// compiled when first needed. Not thread-safe.
+/// compiled when first needed. Thread-safe.
 class Conditioner {
   public:
     Conditioner() = default;
@@ -23,9 +23,9 @@ class Conditioner {
     /// Batches of one: unconditional first, or the conditional alone without guidance. `options` has its
     /// defaults filled in. Warns, quoting, where a prompt is cut.
     virtual std::vector<models::Conditioning> encode(const GenerateOptions& options,
-                                                     const std::string& prompt, bool guidance) = 0;
-    /// Lets go of the compiled encoders that are larger than what is kept.
-    virtual void release_large() = 0;
+                                                     const std::string& prompt, bool guidance) const = 0;
+    /// Frees the compiled encoders that are larger than what is kept.
+    virtual void release_large() const = 0;
     /// encoder_hidden_states is (1, tokens, text_width), text_embeds (1, pooled_width).
     virtual std::int64_t tokens(const GenerateOptions& options) const = 0;
     virtual std::int64_t text_width() const = 0;

@@ -1,6 +1,7 @@
 #include "pipelines/diffusion_pipeline.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -12,6 +13,8 @@
 #include "pipelines/as_loaded.h"
 #include "pipelines/component.h"
 #include "pipelines/identity.h"
+#include "pipelines/policy_view.h"
+#include "pipelines/sampling_loop.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 
@@ -30,7 +33,46 @@ DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(par
 }
 
 cachify::DenoiserIdentity DiffusionPipeline::identity() const {
-    return denoiser_identity(folder(), load_options().variant);
+    std::call_once(identity_made_, [&] { identity_ = denoiser_identity(folder(), load_options().variant); });
+    return identity_;
+}
+
+const graph::Graph& DiffusionPipeline::structure() const {
+    std::call_once(structure_made_, [&] { structure_ = denoiser().structure(any_shape()); });
+    return structure_;
+}
+
+RunRequest DiffusionPipeline::request(const GenerateOptions& options, const Outlook& ahead) const {
+    GenerateOptions heard = options;
+    heard.on_message = hears(options);
+    return {ahead.shape, ahead.evaluations, ways_of(*this, heard), {}, Caller(heard), options.on_phase};
+}
+
+OnMessage DiffusionPipeline::hears(const GenerateOptions& options) const {
+    if (options.on_message) return options.on_message;
+    return [this](const Message& message) {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (!logged_.insert(message.text).second) return;
+        }
+        spdlog::log(message.level == Message::Level::warning ? spdlog::level::warn : spdlog::level::info,
+                    "{}", message.text);
+    };
+}
+
+void DiffusionPipeline::forget_messages() const {
+    const std::scoped_lock lock(mutex_);
+    logged_.clear();
+}
+
+std::shared_ptr<const Reuse> DiffusionPipeline::default_reuse() const {
+    const std::scoped_lock lock(mutex_);
+    return default_reuse_;
+}
+
+void DiffusionPipeline::set_default_reuse(std::shared_ptr<const Reuse> reuse) {
+    const std::scoped_lock lock(mutex_);
+    default_reuse_ = std::move(reuse);
 }
 
 Engine DiffusionPipeline::vae_engine() const {
@@ -54,10 +96,10 @@ DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& ask
     return {shape(options), scheduler(options)->start(*options.num_inference_steps)->evaluations()};
 }
 
-GuidedDenoiser::RunShape DiffusionPipeline::any_shape() const {
+RunShape DiffusionPipeline::any_shape() const {
     constexpr std::int64_t kSide = 64;  // of latents: every depth of a UNet divides it
     const models::DenoiserTraits traits = denoiser().model().traits();
-    GuidedDenoiser::RunShape shape;
+    RunShape shape;
     shape.height = traits.sample_height > 0 ? traits.sample_height : kSide;
     shape.width = traits.sample_width > 0 ? traits.sample_width : kSide;
     shape.text_tokens = parts_.default_text_tokens;
@@ -133,7 +175,7 @@ std::string summary(const RunReport& report, const cachify::Plan& plan) {
         kilobytes < 100 ? fmt::format("{:.1f} kB", kilobytes) : fmt::format("{:.1f} MB", kilobytes / 1e3));
 }
 
-void describe(const GuidedDenoiser::Run& run, std::size_t evaluations, RunReport& report) {
+void describe(const DenoiserRun& run, std::size_t evaluations, RunReport& report) {
     const cachify::Plan& plan = run.plan();
     const auto branches = static_cast<double>(plan.schedule.num_branches);
     report.guidance_mode = run.mode();
@@ -161,7 +203,7 @@ std::string prediction_of(std::size_t halves, std::size_t half) {
 
 /// Says what is not finite at a step, counted from 0, and what was seen before.
 [[noreturn]] void refuse(const Tensor& tensor, const std::string& what, int step, int num_steps,
-                         const GuidedDenoiser::Run& run) {
+                         const DenoiserRun& run) {
     const auto complaints = run.complaints();
     check_finite(tensor,
                  fmt::format("{}{} at step {} of {}", complaints.empty() ? "" : complaints.front() + "; ",
@@ -171,134 +213,175 @@ std::string prediction_of(std::size_t halves, std::size_t half) {
 
 }  // namespace
 
-GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked) {
+GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const Watch* watch) {
     GenerateOutput output;
     RunReport& report = output.report;
+    Messages messages(hears(asked));
+    GenerateOptions options = asked;
+    options.on_message = [&messages](const Message& message) { messages.add(message); };
     auto begin = Clock::now();
-    Ingredients start = ingredients(asked);
+    Ingredients start = ingredients(options);
     report.text_seconds = seconds_since(begin);
-    output.latents = denoise(start, report);
+    output.latents = denoise(start, watch, report);
     if (start.options.decode) {
         phase(start.options, "decode");
         begin = Clock::now();
         for (std::int64_t row = 0; row < output.latents.dim(0); ++row) {
+            Caller(options).check_stop();
             auto images = decode(output.latents.rows(row, row + 1), start.options);
             std::move(images.begin(), images.end(), std::back_inserter(output.images));
         }
         report.decode_seconds = seconds_since(begin);
     }
+    report.messages = messages.all();
     keep_report(report);
     return output;
 }
 
-Tensor DiffusionPipeline::denoise(Ingredients& start, RunReport& report) const {
-    const GenerateOptions& options = start.options;
-    const Scheduler& chosen = *start.scheduler;
-    if (denoiser().reuses() && chosen.stochastic())
-        denoiser().advise(fmt::format(
+namespace {
+
+/// What reuse follows badly of a run.
+void advise_on(const Scheduler& scheduler, int num_steps, const Caller& caller) {
+    if (scheduler.stochastic())
+        caller.warn(fmt::format(
             "{} adds noise at every step, which reuse follows badly; euler or dpm++2m suit it better",
-            chosen.name()));
-    const auto sampler = chosen.start(*options.num_inference_steps);
-    if (denoiser().reuses() && sampler->num_steps() < cachify::kFewSteps)
-        denoiser().advise(
-            fmt::format("{} steps leave little to reuse: neighbouring steps differ too much below {}",
-                        sampler->num_steps(), cachify::kFewSteps));
-    Tensor latents = start.noise;
-    for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
-    report.scheduler = chosen.name();
+            scheduler.name()));
+    if (num_steps < cachify::kFewSteps)
+        caller.warn(fmt::format("{} steps leave little to reuse: neighbouring steps differ too much below {}",
+                                num_steps, cachify::kFewSteps));
+}
+
+/// Of many pictures even the first step takes long: what all steps take is said as soon as it is known.
+class FirstEstimate {
+  public:
+    FirstEstimate(const GenerateOptions& options, std::size_t pictures, std::size_t evaluations)
+        : options_(options), pictures_(pictures), evaluations_(evaluations) {}
+
+    /// What hears how many pictures are done at an evaluation; empty where nothing is to be said.
+    std::function<void(std::size_t)> at(std::size_t evaluation) {
+        constexpr std::size_t kManyPictures = 4;
+        if (evaluation > 0 || pictures_ < kManyPictures) return {};
+        return [this](std::size_t done) {
+            if (done == 1) first_done_ = Clock::now();  // which also warms up
+            if (done != 2 || !options_.on_phase) return;
+            const double all = seconds_since(first_done_) * static_cast<double>(pictures_) *
+                               static_cast<double>(evaluations_);
+            options_.on_phase(
+                fmt::format("denoise {} pictures, about {} in full", pictures_, human_seconds(all)));
+        };
+    }
+
+  private:
+    const GenerateOptions& options_;
+    std::size_t pictures_, evaluations_;
+    Clock::time_point first_done_;
+};
+
+/// Gives the callback the step, and takes from it what it changed. Whether the loop goes on.
+bool call_back(const GenerateOptions& options, StepInfo& info, Tensor& latents) {
+    info.latents = latents;
+    if (options.callback_on_step_end && !options.callback_on_step_end(info))
+        throw Error(ErrorKind::cancelled,
+                    fmt::format("stopped after step {} of {}", info.step + 1, info.num_steps));
+    if (info.latents.type() != DType::f32 || info.latents.shape() != latents.shape())
+        usage_error("callback_on_step_end put latents of {} {} in the place of f32 {}",
+                    name_of(info.latents.type()), to_string(info.latents.shape()),
+                    to_string(latents.shape()));
+    latents = info.latents;
+    return !info.last;
+}
+
+}  // namespace
+
+Tensor DiffusionPipeline::denoise(Ingredients& start, const Watch* watch, RunReport& report) const {
+    const GenerateOptions& options = start.options;
+    const Scheduler& scheduler = *start.scheduler;
+    const auto sampler = scheduler.start(*options.num_inference_steps);
+    const auto& evaluations = sampler->evaluations();
+    RunRequest request = this->request(options, {start.ahead.shape, evaluations});
+    if (watch != nullptr) {
+        request.ways = {};
+        request.watch = *watch;
+    }
+    if (request.ways.reuses()) advise_on(scheduler, sampler->num_steps(), request.caller);
+    report.scheduler = scheduler.name();
     report.precision = name_of(parts_.engine.options.precision);
 
     auto begin = Clock::now();
-    auto run = denoiser().start(start.ahead.shape, sampler->evaluations(), start.pictures, options.on_phase);
+    DenoiserRun run = denoiser().start(request, start.pictures);
     report.compile_seconds = seconds_since(begin);
 
     phase(options, "denoise");
     const ProcessTime before = process_time();
-    begin = Clock::now();
-    auto step_begin = begin;
-    const auto& evaluations = sampler->evaluations();
+    auto step_begin = Clock::now();
     StepInfo info;
     info.num_steps = sampler->num_steps();
     double share = 0;
-    int share_count = 0;
     std::size_t made = 0;  // evaluations
-    // Of many pictures even the first step takes long: what all steps take is said as soon as it is known.
-    constexpr std::size_t kManyPictures = 4;
-    std::function<void(std::size_t)> first_estimate;
-    if (start.pictures.size() >= kManyPictures)
-        first_estimate = [&, at_first = begin](std::size_t done) mutable {
-            if (done == 1) at_first = Clock::now();  // which also warms up
-            if (done != 2) return;
-            const double all = seconds_since(at_first) * static_cast<double>(start.pictures.size()) *
-                               static_cast<double>(evaluations.size());
-            phase(options, fmt::format("denoise {} pictures, about {} in full", start.pictures.size(),
-                                       human_seconds(all)));
-        };
-    for (std::size_t e = 0; e < evaluations.size(); ++e) {
-        if (share_count == 0) info.timestep = evaluations[e].timestep;
-        const auto halves =
-            run.evaluate(sampler->scale_model_input(latents, static_cast<int>(e)), first_estimate);
-        first_estimate = nullptr;
+    FirstEstimate estimate(options, start.pictures.size(), evaluations.size());
+    SamplingHooks hooks;
+    hooks.predict = [&](std::size_t e, const Tensor& input) {
+        request.caller.check_stop();
+        const auto halves = run.evaluate(input, estimate.at(e));
         for (std::size_t h = 0; h < halves.size(); ++h)
             if (!is_finite(halves[h]))
                 refuse(halves[h], prediction_of(halves.size(), h), evaluations[e].step, info.num_steps, run);
-        latents = sampler->step(start.guide(halves), static_cast<int>(e), latents, &start.generator);
-        if (!is_finite(latents))
-            refuse(latents, fmt::format("what {} made of the denoiser's prediction", chosen.name()),
-                   evaluations[e].step, info.num_steps, run);
         share += run.flops_share();
-        ++share_count;
         if (run.reused()) {
             info.reused = true;
             info.reused_modules = run.reused_modules();
         }
-        if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
-        info.step = evaluations[e].step;
+        return start.guide(halves);
+    };
+    hooks.after_evaluation = [&](std::size_t e, const Tensor& latents) {
+        if (!is_finite(latents))
+            refuse(latents, fmt::format("what {} made of the denoiser's prediction", scheduler.name()),
+                   evaluations[e].step, info.num_steps, run);
+    };
+    hooks.after_step = [&](const SampledStep& step, Tensor& latents) {
+        info.step = step.step;
+        info.timestep = evaluations[step.first].timestep;
         info.seconds = seconds_since(step_begin);
-        info.flops_share = share / share_count;
+        info.flops_share = share / static_cast<double>(step.end - step.first);
         report.steps.push_back(info);
-        info.latents = latents;
-        if (options.callback_on_step_end && !options.callback_on_step_end(info))
-            throw Error(ErrorKind::cancelled,
-                        fmt::format("stopped after step {} of {}", info.step + 1, info.num_steps));
-        if (info.latents.type() != DType::f32 || info.latents.shape() != latents.shape())
-            usage_error("callback_on_step_end put latents of {} {} in the place of f32 {}",
-                        name_of(info.latents.type()), to_string(info.latents.shape()),
-                        to_string(latents.shape()));
-        latents = info.latents;
-        made = e + 1;
-        if (info.last) break;
+        made = step.end;
+        const bool goes_on = call_back(options, info, latents);
         step_begin = Clock::now();
         info.latents = {};
         info.reused = false;
         info.reused_modules.clear();
         share = 0;
-        share_count = 0;
-    }
+        return goes_on;
+    };
+    const Tensor latents = sample(*sampler, first_latents(*sampler, start.noise), &start.generator, hooks);
     const ProcessTime used = process_time() - before;
     report.denoise_seconds = used.wall;
     report.denoise_cpu_seconds = used.cpu;
     report.denoise_waited_seconds = std::max(0.0, used.waited);
     describe(run, made, report);
+    for (const std::string& complaint : report.complaints)
+        request.caller.warn(complaint +
+                            ": everything that reuses it is lost; try --precision f32 or check "
+                            "the weights");
     if (run.reuse())
         if (const auto advice = cachify::advice_after(run.plan().schedule, report.decisions); !advice.empty())
-            denoiser().advise(advice);
+            request.caller.warn(advice);
     denoiser().release_larger_than(load_options().keep_parameters_below);
     return latents;
 }
 
 void DiffusionPipeline::keep_report(const RunReport& report) {
-    const std::scoped_lock lock(report_mutex_);
+    const std::scoped_lock lock(mutex_);
     last_report_ = report;
 }
 
 RunReport DiffusionPipeline::last_report() const {
-    const std::scoped_lock lock(report_mutex_);
+    const std::scoped_lock lock(mutex_);
     return last_report_;
 }
 
 void DiffusionPipeline::forget_report() {
-    const std::scoped_lock lock(report_mutex_);
+    const std::scoped_lock lock(mutex_);
     last_report_ = {};
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,7 @@ struct PipelineParts {
 };
 
 /// What all pipelines have: a denoiser with guidance and reuse, a scheduler, and the loop over its steps.
+/// Thread-safe: what differs between calls is in their options.
 class DiffusionPipeline {
   public:
     explicit DiffusionPipeline(PipelineParts parts);
@@ -37,20 +39,33 @@ class DiffusionPipeline {
     DiffusionPipeline& operator=(const DiffusionPipeline&) = delete;
     virtual ~DiffusionPipeline() = default;
 
-    GenerateOutput operator()(const GenerateOptions& options);
+    /// Makes what the options ask for. With a watch, which looks at modules, nothing is reused.
+    GenerateOutput operator()(const GenerateOptions& options, const Watch* watch = nullptr);
 
     /// What a call with these options would plan and evaluate, without weights being read. Usage error for
     /// what cannot be run.
     struct Outlook {
-        GuidedDenoiser::RunShape shape;
+        RunShape shape;
         std::vector<Evaluation> evaluations;
     };
     Outlook outlook(const GenerateOptions& options) const;
     /// The denoiser's shape in such a call; `options` has its defaults. Usage error for sizes that it cannot
     /// have.
-    virtual GuidedDenoiser::RunShape shape(const GenerateOptions& options) const = 0;
+    virtual RunShape shape(const GenerateOptions& options) const = 0;
     /// A shape that the denoiser can have, whatever a call asks for: its modules are the same in all.
-    GuidedDenoiser::RunShape any_shape() const;
+    RunShape any_shape() const;
+    /// The denoiser's structure at such a shape, made once.
+    const graph::Graph& structure() const;
+    /// What such a call asks of the denoiser: as `ahead` says, with what the options reuse.
+    RunRequest request(const GenerateOptions& options, const Outlook& ahead) const;
+
+    /// What calls reuse that do not say: `cachify::prepare`'s, or null. A call reads it once.
+    std::shared_ptr<const Reuse> default_reuse() const;
+    void set_default_reuse(std::shared_ptr<const Reuse> reuse);
+    /// What hears the messages of a call: the options' own, or the log, which has each once until something
+    /// else is prepared.
+    OnMessage hears(const GenerateOptions& options) const;
+    void forget_messages() const;
     /// The same where a call's options are not all known yet: a size that the denoiser can have where neither
     /// they nor the folder say one, one evaluation a step where the folder's sampler is not supported.
     /// Nothing else is checked: it is for what depends on neither, such as which modules there are.
@@ -62,18 +77,18 @@ class DiffusionPipeline {
     struct Ingredients {
         GenerateOptions options;  ///< with defaults
         Outlook ahead;
-        std::vector<GuidedDenoiser::Branches> pictures;
+        std::vector<Branches> pictures;
         Tensor noise;         ///< standard normal
         Generator generator;  ///< of what noise is drawn further on
         Guide guide;
         std::unique_ptr<Scheduler> scheduler;
     };
     /// Encodes what the options ask for.
-    virtual Ingredients ingredients(const GenerateOptions& options) = 0;
+    virtual Ingredients ingredients(const GenerateOptions& options) const = 0;
     /// The picture, or the frames, of one row of final latents.
-    virtual std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) = 0;
+    virtual std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) const = 0;
     /// The embeddings of all prompts, and of what to keep away from. Usage error where there are no prompts.
-    virtual PromptEmbeddings encode_prompt(const GenerateOptions& options) = 0;
+    virtual PromptEmbeddings encode_prompt(const GenerateOptions& options) const = 0;
 
     /// The options with this pipeline's number of steps and guidance scale where none are given.
     GenerateOptions with_defaults(GenerateOptions options) const;
@@ -81,7 +96,6 @@ class DiffusionPipeline {
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
 
     const ModelFolder& folder() const { return parts_.folder; }
-    GuidedDenoiser& denoiser() { return *parts_.denoiser; }
     const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
     const Engine& engine() const { return parts_.engine; }
     const LoadOptions& load_options() const { return parts_.options; }
@@ -107,11 +121,16 @@ class DiffusionPipeline {
     /// Checks what every pipeline is asked.
     static void check_common(const GenerateOptions& options);
     /// The final latents, finite, with the report of how they were made. Frees a large denoiser.
-    Tensor denoise(Ingredients& start, RunReport& report) const;
+    Tensor denoise(Ingredients& start, const Watch* watch, RunReport& report) const;
     void keep_report(const RunReport& report);
 
     PipelineParts parts_;
-    mutable std::mutex report_mutex_;
+    mutable std::once_flag structure_made_, identity_made_;
+    mutable graph::Graph structure_;
+    mutable cachify::DenoiserIdentity identity_;
+    mutable std::mutex mutex_;  ///< guards what follows
+    std::shared_ptr<const Reuse> default_reuse_;
+    mutable std::set<std::string> logged_;
     RunReport last_report_;
 };
 

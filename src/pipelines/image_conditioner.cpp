@@ -35,16 +35,13 @@ ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engi
       variant_(options.variant),
       keep_parameters_below_(options.keep_parameters_below),
       clip_path_(folder.path("image_encoder")),
-      vae_path_(folder.path("vae")),
       clip_(models::ClipVisionConfig::from(folder.config("image_encoder"))),
       vae_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
-      encode_("encoding the picture", vae_path_, options.variant,
+      encode_("encoding the picture", folder.path("vae"), options.variant,
               without_overflow(std::move(vae_engine), vae_.pictures.force_upcast),
-              [this](const Shape& picture, DType precision, const WeightSource* weights) {
-                  auto graph = models::build_autoencoder_kl_encoder(
-                      vae_.pictures, {picture[0], picture[2], picture[3]}, precision, weights);
-                  vae_parameters_ = graph::parameter_count(graph, 0);
-                  return graph;
+              [config = vae_.pictures](const Shape& picture, DType precision, const WeightSource* weights) {
+                  return models::build_autoencoder_kl_encoder(config, {picture[0], picture[2], picture[3]},
+                                                              precision, weights);
               }) {
     if (clip_.image_size != kClipSide || clip_.num_channels != 3)
         usage_error(
@@ -71,24 +68,24 @@ Tensor ImageConditioner::normalized(const Tensor& picture) const {
     return result;
 }
 
-Tensor ImageConditioner::embed(const Image& image) {
+Tensor ImageConditioner::embed(const Image& image, const Caller& caller) const {
     const Tensor small = normalized(resize_antialiased(to_chw(image), {kClipSide, kClipSide}));
-    const DType precision = engine_.options.precision;
-    std::shared_ptr<const WeightSource> weights;
-    const auto compiled = clip_compiled_.get(small.shape(), engine_, [&] {
-        weights = open_weights(clip_path_, variant_, precision, Library::transformers);
-        auto graph = models::build_clip_vision(clip_, 1, precision, weights.get());
-        clip_parameters_ = graph::parameter_count(graph, 0);
-        return graph;
-    });
-    if (weights) weights->release_pages();
-    const Tensor embedding = (*compiled)({small}).front();
+    const auto compiled = clip_compiled_.get(
+        "", engine_,
+        [&] {
+            const DType precision = engine_.options.precision;
+            auto weights = open_weights(clip_path_, variant_, precision, Library::transformers);
+            auto graph = models::build_clip_vision(clip_, 1, precision, weights.get());
+            return CompiledGraphs::Built{std::move(graph), std::move(weights)};
+        },
+        caller);
+    const Tensor embedding = backends::Compiled::run(compiled, {small}).front();
     check_finite(embedding, "the result of image_encoder");
     return embedding.reshaped({1, 1, width()});
 }
 
-Tensor ImageConditioner::latents(const Tensor& picture) {
-    const Tensor moments = encode_(picture);
+Tensor ImageConditioner::latents(const Tensor& picture, const Caller& caller) const {
+    const Tensor moments = encode_(picture, caller);
     Shape shape = moments.shape();
     shape[1] = vae_.pictures.latent_channels;
     Tensor mode(DType::f32, shape);  // of one picture: the means lie first
@@ -96,9 +93,9 @@ Tensor ImageConditioner::latents(const Tensor& picture) {
     return mode;
 }
 
-void ImageConditioner::release_large() {
-    if (clip_parameters_ > keep_parameters_below_) clip_compiled_.clear();
-    if (vae_parameters_ > keep_parameters_below_) encode_.clear();
+void ImageConditioner::release_large() const {
+    clip_compiled_.release_larger_than(keep_parameters_below_);
+    encode_.release_larger_than(keep_parameters_below_);
 }
 
 }  // namespace reprise::pipelines

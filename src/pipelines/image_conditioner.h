@@ -15,7 +15,7 @@
 namespace reprise::pipelines {
 
 /// A picture to what Stable Video Diffusion is guided by, as diffusers' pipeline encodes it: CLIP's embedding
-/// and the autoencoder's latents. Both are compiled when first needed. Not thread-safe.
+/// and the autoencoder's latents. Both are compiled when first needed. Thread-safe.
 class ImageConditioner {
   public:
     /// `engine` is the denoiser's and the image encoder's, `vae_engine` the autoencoder's.
@@ -23,14 +23,14 @@ class ImageConditioner {
                      const LoadOptions& options);
 
     /// (1, 1, width): of the whole picture, stretched to the square that the encoder sees.
-    Tensor embed(const Image& image);
+    Tensor embed(const Image& image, const Caller& caller = {}) const;
     std::int64_t width() const { return clip_.projection_dim; }
     /// The mode of the latents' distribution, (1, latent_channels, H / scale, W / scale), unscaled, for a
     /// picture (1, 3, H, W) f32 around -1 to 1.
-    Tensor latents(const Tensor& picture);
+    Tensor latents(const Tensor& picture, const Caller& caller = {}) const;
     const models::AutoencoderKLTemporalDecoderConfig& vae() const { return vae_; }
     /// Frees what is larger than what is kept.
-    void release_large();
+    void release_large() const;
 
   private:
     Tensor normalized(const Tensor& picture) const;
@@ -38,12 +38,11 @@ class ImageConditioner {
     Engine engine_;
     std::string variant_;
     std::int64_t keep_parameters_below_;
-    std::filesystem::path clip_path_, vae_path_;
+    std::filesystem::path clip_path_;
     models::ClipVisionConfig clip_;
     models::AutoencoderKLTemporalDecoderConfig vae_;
     std::vector<float> mean_, deviation_;  ///< of each channel, from the feature extractor
-    std::int64_t clip_parameters_ = 0, vae_parameters_ = 0;
-    CompiledGraphs<Shape> clip_compiled_;
+    CompiledGraphs clip_compiled_;
     AutoencoderHalf encode_;
 };
 

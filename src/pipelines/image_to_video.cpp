@@ -118,11 +118,11 @@ void ImageToVideo::check(const GenerateOptions& options) const {
     check_options(options, *with_defaults({}).guidance_scale);
 }
 
-GuidedDenoiser::RunShape ImageToVideo::shape(const GenerateOptions& options) const {
+RunShape ImageToVideo::shape(const GenerateOptions& options) const {
     const Size size = frame_size(options);
     const std::int64_t scale = conditioner_.vae().pictures.scale();
     const AnimateOptions& video = options.video;
-    GuidedDenoiser::RunShape shape;
+    RunShape shape;
     shape.height = size.height / scale;
     shape.width = size.width / scale;
     shape.text_tokens = default_text_tokens();
@@ -132,13 +132,12 @@ GuidedDenoiser::RunShape ImageToVideo::shape(const GenerateOptions& options) con
     return shape;
 }
 
-std::vector<GuidedDenoiser::Branches> ImageToVideo::conditioning(const GenerateOptions& options,
-                                                                 const Outlook& ahead, Generator& generator) {
-    const std::scoped_lock lock(components_mutex_);
+std::vector<Branches> ImageToVideo::conditioning(const GenerateOptions& options, const Outlook& ahead,
+                                                 Generator& generator) const {
     const AnimateOptions& video = options.video;
     phase(options, "image encoder");
     models::Conditioning cond;
-    cond.encoder_hidden_states = conditioner_.embed(options.image);
+    cond.encoder_hidden_states = conditioner_.embed(options.image, Caller(options));
 
     phase(options, "vae encoder");
     const Size size = frame_size(options);
@@ -148,13 +147,13 @@ std::vector<GuidedDenoiser::Branches> ImageToVideo::conditioning(const GenerateO
     const auto strength = static_cast<float>(video.noise_aug_strength);
     for (std::size_t i = 0; i < noise.span<float>().size(); ++i)
         picture.span<float>()[i] += strength * noise.span<float>()[i];
-    cond.image_latents = repeated(conditioner_.latents(picture), ahead.shape.frames);
+    cond.image_latents = repeated(conditioner_.latents(picture, Caller(options)), ahead.shape.frames);
     conditioner_.release_large();
 
     const std::vector<float> ids = {static_cast<float>(video.fps - 1),
                                     static_cast<float>(video.motion_bucket_id), strength};
     cond.time_ids = Tensor::from({1, 3}, std::span<const float>(ids));
-    GuidedDenoiser::Branches branches;
+    Branches branches;
     if (ahead.shape.guidance) {
         models::Conditioning uncond = cond;
         uncond.encoder_hidden_states = Tensor(DType::f32, cond.encoder_hidden_states.shape());
@@ -165,7 +164,7 @@ std::vector<GuidedDenoiser::Branches> ImageToVideo::conditioning(const GenerateO
     return {static_cast<std::size_t>(options.num_images_per_prompt), branches};
 }
 
-ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked) {
+ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
     const Outlook ahead = outlook(options);
     if (options.image.empty()) usage_error("this model animates a picture, and none is given");
@@ -188,14 +187,13 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
             scheduler(options)};
 }
 
-std::vector<Image> ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) {
-    const std::scoped_lock lock(components_mutex_);
+std::vector<Image> ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) const {
     const Shape& shape = latents.shape();
     return decoder_(latents.reshaped({shape[1], shape[2], shape[3], shape[4]}),
-                    options.video.decode_chunk_size);
+                    options.video.decode_chunk_size, Caller(options));
 }
 
-PromptEmbeddings ImageToVideo::encode_prompt(const GenerateOptions& /*options*/) {
+PromptEmbeddings ImageToVideo::encode_prompt(const GenerateOptions& /*options*/) const {
     usage_error("this model animates a picture and takes no prompts");
 }
 

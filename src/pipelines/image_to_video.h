@@ -1,6 +1,5 @@
 #pragma once
 
-#include <mutex>
 #include <vector>
 
 #include "pipelines/diffusion_pipeline.h"
@@ -15,10 +14,10 @@ class ImageToVideo final : public DiffusionPipeline {
     /// Usage error when the parts do not fit each other.
     explicit ImageToVideo(PipelineParts parts);
 
-    GuidedDenoiser::RunShape shape(const GenerateOptions& options) const override;
-    Ingredients ingredients(const GenerateOptions& options) override;
-    std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) override;
-    PromptEmbeddings encode_prompt(const GenerateOptions& options) override;
+    RunShape shape(const GenerateOptions& options) const override;
+    Ingredients ingredients(const GenerateOptions& options) const override;
+    std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) const override;
+    PromptEmbeddings encode_prompt(const GenerateOptions& options) const override;
 
   private:
     /// Sides in pixels.
@@ -27,12 +26,11 @@ class ImageToVideo final : public DiffusionPipeline {
     };
     void check(const GenerateOptions& options) const override;
     Size frame_size(const GenerateOptions& options) const;
-    std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, const Outlook& ahead,
-                                                       Generator& generator);
+    std::vector<Branches> conditioning(const GenerateOptions& options, const Outlook& ahead,
+                                       Generator& generator) const;
 
     ImageConditioner conditioner_;
     VideoDecoder decoder_;
-    std::mutex components_mutex_;  ///< of conditioner_ and decoder_, which compile when first used
 };
 
 }  // namespace reprise::pipelines

@@ -1,6 +1,6 @@
 #include "pipelines/picture_decoder.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <string>
@@ -42,20 +42,20 @@ Tensor PictureDecoder::unscaled(const Tensor& latents) const {
     return result;
 }
 
-Tensor PictureDecoder::decode(const Tensor& latents) {
+Tensor PictureDecoder::decode(const Tensor& latents, const Caller& caller) const {
     const auto structure = models::build_autoencoder_kl_decoder(config_, {1, latents.dim(2), latents.dim(3)},
                                                                 run_.precision(), nullptr);
     const double needed = backends::working_bytes(structure);
     const auto available = machine::available_bytes();
     if (available && needed > *available) {
-        spdlog::warn(
+        caller.warn(fmt::format(
             "decoding {}x{} at once needs about {:.1f} GB, {:.1f} GB are free: decoding in tiles, which "
             "changes the picture slightly",
             latents.dim(3) * config_.scale(), latents.dim(2) * config_.scale(), needed / 1e9,
-            *available / 1e9);
-        return decode_tiled(latents);
+            *available / 1e9));
+        return decode_tiled(latents, caller);
     }
-    return run_(unscaled(latents));
+    return run_(unscaled(latents), caller);
 }
 
 namespace {
@@ -103,7 +103,7 @@ Tensor cropped(const Tensor& latents, std::int64_t y, std::int64_t x, std::int64
 
 }  // namespace
 
-Tensor PictureDecoder::decode_tiled(const Tensor& latents) {
+Tensor PictureDecoder::decode_tiled(const Tensor& latents, const Caller& caller) const {
     // diffusers: tiles of the size that the model was trained for, a quarter of it overlapping
     const Tensor source = unscaled(latents);
     const std::int64_t tile_pixels = config_.sample_height;
@@ -115,7 +115,7 @@ Tensor PictureDecoder::decode_tiled(const Tensor& latents) {
     for (std::int64_t y = 0; y < source.dim(2); y += step) {
         auto& row = rows.emplace_back();
         for (std::int64_t x = 0; x < source.dim(3); x += step)
-            row.push_back({run_(cropped(source, y, x, tile_latents))});
+            row.push_back({run_(cropped(source, y, x, tile_latents), caller)});
     }
     Tensor picture(DType::f32, {1, 3, source.dim(2) * config_.scale(), source.dim(3) * config_.scale()});
     Tile whole{picture};
@@ -139,8 +139,8 @@ Tensor PictureDecoder::decode_tiled(const Tensor& latents) {
     return picture;
 }
 
-Image PictureDecoder::operator()(const Tensor& latents) {
-    const Tensor picture = decode(latents);
+Image PictureDecoder::operator()(const Tensor& latents, const Caller& caller) const {
+    const Tensor picture = decode(latents, caller);
     return Image::from_chw(picture.reshaped({3, picture.dim(2), picture.dim(3)}));
 }
 

@@ -42,31 +42,26 @@ namespace {
 /// Calls `make` with what policies may look at of a pipeline, for a call with these options.
 template <class Make>
 Config for_pipeline(const Pipeline& pipe, const Make& make, const GenerateOptions& run = {}) {
-    return make(pipelines::PolicyView(pipe.implementation(), run).context());
+    GenerateOptions heard = run;
+    heard.on_message = pipe.implementation().hears(run);
+    return make(pipelines::PolicyView(pipe.implementation(), heard).context());
 }
 
-pipelines::Preparation& prepared(Pipeline& pipe, const char* what) {
-    auto& preparation = pipe.implementation().denoiser().preparation;
-    if (!preparation) usage_error("{} needs a pipeline that was prepared: call cachify::prepare first", what);
-    return *preparation;
+/// Replaces what is prepared by the same, run in full or not.
+void set_in_full(Pipeline& pipe, bool in_full, const char* what) {
+    const auto before = pipe.implementation().default_reuse();
+    if (!before) usage_error("{} needs a pipeline that was prepared: call cachify::prepare first", what);
+    auto after = std::make_shared<Reuse>(*before);
+    after->in_full = in_full;
+    pipe.implementation().set_default_reuse(std::move(after));
 }
 
-}  // namespace
-
-namespace {
-
-void prepare_for(pipelines::DiffusionPipeline& pipe, const pipelines::DiffusionPipeline::Outlook& ahead,
-                 Config config, Count count) {
-    auto& denoiser = pipe.denoiser();
-    const auto before = std::move(denoiser.preparation);
-    denoiser.preparation = pipelines::Preparation{std::move(config), count, true};
-    denoiser.advise_anew();
-    try {  // a plan shows whether the configuration makes sense
-        denoiser.plan(ahead.shape, ahead.evaluations, true);
-    } catch (...) {
-        denoiser.preparation = before;
-        throw;
-    }
+void prepare_for(pipelines::DiffusionPipeline& pipe, GenerateOptions run,
+                 const pipelines::DiffusionPipeline::Outlook& ahead, Config config, Count count) {
+    run.reuse = Reuse(std::move(config), count);
+    pipe.forget_messages();
+    pipe.denoiser().plan(pipe.request(run, ahead));  // shows whether the configuration makes sense
+    pipe.set_default_reuse(std::make_shared<const Reuse>(std::move(*run.reuse)));
 }
 
 }  // namespace
@@ -75,12 +70,12 @@ void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count
     auto& implementation = pipe.implementation();
     GenerateOptions run;
     run.num_inference_steps = num_inference_steps;
-    prepare_for(implementation, implementation.any_outlook(run), std::move(config), count);
+    prepare_for(implementation, run, implementation.any_outlook(run), std::move(config), count);
 }
 
 void prepare(Pipeline& pipe, const GenerateOptions& run, Config config, Count count) {
     auto& implementation = pipe.implementation();
-    prepare_for(implementation, implementation.outlook(run), std::move(config), count);
+    prepare_for(implementation, run, implementation.outlook(run), std::move(config), count);
 }
 
 Config deep_cache(const Pipeline& pipe, const DeepCacheOptions& options) {
@@ -116,30 +111,24 @@ Config load_config(const Pipeline& pipe, const std::string& path) {
     });
 }
 
-void prepare_nothing(Pipeline& pipe) {
-    auto& denoiser = pipe.implementation().denoiser();
-    denoiser.preparation.emplace();
-    denoiser.preparation->is_nothing_by_choice = true;
-}
-
 void prepare(Pipeline& pipe, int num_inference_steps) {
     GenerateOptions run;
     run.num_inference_steps = num_inference_steps;
     Config config = make_policy(pipe, "auto", run);
     if (config.empty())
-        prepare_nothing(pipe);
+        pipe.implementation().set_default_reuse(std::make_shared<const Reuse>());
     else
         prepare(pipe, num_inference_steps, std::move(config));
 }
 
 void enable(Pipeline& pipe) {
-    prepared(pipe, "enable").enabled = true;
+    set_in_full(pipe, false, "enable");
 }
 void disable(Pipeline& pipe) {
-    prepared(pipe, "disable").enabled = false;
+    set_in_full(pipe, true, "disable");
 }
 void unprepare(Pipeline& pipe) {
-    pipe.implementation().denoiser().preparation.reset();
+    pipe.implementation().set_default_reuse(nullptr);
 }
 void reset_status(Pipeline& pipe) {
     pipe.implementation().forget_report();
@@ -149,8 +138,7 @@ infer::infer(Pipeline& pipe) : pipe_(pipe) {
     enable(pipe_);
 }
 infer::~infer() {
-    auto& preparation = pipe_.implementation().denoiser().preparation;
-    if (preparation) preparation->enabled = false;
+    if (pipe_.implementation().default_reuse()) disable(pipe_);
     reset_status(pipe_);
 }
 

@@ -31,13 +31,13 @@ void PixArtConditioner::check(const GenerateOptions& options) const {
 }
 
 std::vector<Conditioning> PixArtConditioner::encode(const GenerateOptions& options, const std::string& prompt,
-                                                    bool guidance) {
+                                                    bool guidance) const {
     std::vector<std::string> texts = {prompt};
     if (guidance) texts.insert(texts.begin(), options.negative_prompt.value_or(""));
     for (auto& text : texts) text = options.clean_caption ? clean_caption(text) : lower_caption(text);
 
     std::vector<Conditioning> result;
-    for (const auto& encoded : encoder_(texts, {tokens(options), true})) {
+    for (const auto& encoded : encoder_(texts, {tokens(options), true}, Caller(options))) {
         Conditioning& half = result.emplace_back();
         half.encoder_hidden_states = encoded.hidden_states;
         half.attention_mask = encoded.mask;

@@ -17,8 +17,8 @@ class PixArtConditioner final : public Conditioner {
 
     void check(const GenerateOptions& options) const override;
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
-                                             bool guidance) override;
-    void release_large() override { encoder_.release_large(); }
+                                             bool guidance) const override;
+    void release_large() const override { encoder_.release_large(); }
     std::int64_t tokens(const GenerateOptions& options) const override;
     std::int64_t text_width() const override { return encoder_.width(); }
     std::int64_t pooled_width() const override { return 0; }

@@ -134,13 +134,13 @@ void check_no_texts(const GenerateOptions& options) {
     refuse(!options.clean_caption, "clean_caption");
 }
 
-std::vector<GuidedDenoiser::Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance) {
+std::vector<Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance) {
     const auto row = [](const Tensor& tensor, std::int64_t prompt) {
         return tensor.defined() ? tensor.rows(prompt, prompt + 1) : Tensor();
     };
-    std::vector<GuidedDenoiser::Branches> result;
+    std::vector<Branches> result;
     for (std::int64_t prompt = 0; prompt < embeddings.prompt_embeds.dim(0); ++prompt) {
-        GuidedDenoiser::Branches& halves = result.emplace_back();
+        Branches& halves = result.emplace_back();
         if (guidance)
             halves.push_back({row(embeddings.negative_prompt_embeds, prompt),
                               row(embeddings.negative_prompt_attention_mask, prompt),
@@ -156,7 +156,7 @@ std::vector<GuidedDenoiser::Branches> branches_of(const PromptEmbeddings& embedd
     return result;
 }
 
-PromptEmbeddings embeddings_of(const std::vector<GuidedDenoiser::Branches>& prompts) {
+PromptEmbeddings embeddings_of(const std::vector<Branches>& prompts) {
     const auto together = [&](std::size_t half, Tensor models::Conditioning::*part) -> Tensor {
         const Tensor& first = prompts.front()[half].*part;
         if (!first.defined()) return {};

@@ -23,8 +23,8 @@ void check_embeddings(const PromptEmbeddings& embeddings, const models::Denoiser
 /// Usage error for options that say how texts are encoded.
 void check_no_texts(const GenerateOptions& options);
 /// For each prompt what guides the denoiser: unconditional first, or the conditional alone.
-std::vector<GuidedDenoiser::Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance);
+std::vector<Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance);
 /// The other way round, of both halves of each prompt.
-PromptEmbeddings embeddings_of(const std::vector<GuidedDenoiser::Branches>& prompts);
+PromptEmbeddings embeddings_of(const std::vector<Branches>& prompts);
 
 }  // namespace reprise::pipelines

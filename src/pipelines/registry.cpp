@@ -115,12 +115,12 @@ constexpr auto kClasses = std::to_array<PipelineClass>({
     {"StableVideoDiffusionPipeline", "unet", 3.0, 25, 1, kStableVideoDiffusionParts, image_to_video},
 });
 
-Engine make_engine(const LoadOptions& options) {
+Engine make_engine(const LoadOptions& options, std::shared_ptr<backends::Backend> backend) {
     constexpr int kMostThreads = 4096;
     if (options.threads < 0 || options.threads > kMostThreads)
         usage_error("threads is {}; expected 0 to {}", options.threads, kMostThreads);
     Engine engine;
-    engine.backend = backends::create(options.backend);
+    engine.backend = backend ? std::move(backend) : backends::create(options.backend);
     engine.options.device = options.device;
     engine.options.threads = options.threads;
     for (const auto& precision : {options.precision, options.vae_precision})
@@ -222,13 +222,14 @@ std::span<const PipelineClass> pipeline_classes() {
 }
 
 std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& path,
-                                                 const LoadOptions& options, bool structure_only) {
+                                                 const LoadOptions& options, bool structure_only,
+                                                 std::shared_ptr<backends::Backend> backend) {
     ModelFolder folder(path);
     const PipelineClass& kind = class_of(folder);
     check_parts(folder, kind, options);
     if (!structure_only) check_variant(folder, kind, options.variant);
     lay_over_as_loaded(folder);
-    const Engine engine = make_engine(options);
+    const Engine engine = make_engine(options, std::move(backend));
     const std::string class_name(models::current_class_name(folder.component(kind.denoiser).class_name));
     auto denoiser = std::make_unique<GuidedDenoiser>(
         class_name, models::make_denoiser(class_name, folder.config(kind.denoiser)),

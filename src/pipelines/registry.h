@@ -29,8 +29,10 @@ struct PipelineClass {
 std::span<const PipelineClass> pipeline_classes();
 
 /// Opens a folder. With `structure_only` no weights are opened, and text encoders may be missing: it makes
-/// outlooks and plans, but nothing runs. Usage error naming what is missing, broken or not supported.
+/// outlooks and plans, but nothing runs. `backend`, where it is given, is the one that computes. Usage error
+/// naming what is missing, broken or not supported.
 std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& folder,
-                                                 const LoadOptions& options, bool structure_only = false);
+                                                 const LoadOptions& options, bool structure_only = false,
+                                                 std::shared_ptr<backends::Backend> backend = nullptr);
 
 }  // namespace reprise::pipelines

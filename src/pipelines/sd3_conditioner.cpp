@@ -70,13 +70,14 @@ std::int64_t Sd3Conditioner::pooled_width() const {
     return width;
 }
 
-void Sd3Conditioner::release_large() {
-    for (ClipEncoder& encoder : encoders_) encoder.release_large();
+void Sd3Conditioner::release_large() const {
+    for (const ClipEncoder& encoder : encoders_) encoder.release_large();
     if (t5_) t5_->release_large();
 }
 
 std::vector<Conditioning> Sd3Conditioner::encode(const GenerateOptions& options, const std::string& prompt,
-                                                 bool guidance) {
+                                                 bool guidance) const {
+    const Caller caller(options);
     std::vector<Texts> halves;
     if (guidance) {
         const std::string negative = options.negative_prompt.value_or("");
@@ -88,22 +89,23 @@ std::vector<Conditioning> Sd3Conditioner::encode(const GenerateOptions& options,
 
     std::vector<Conditioning> result;
     for (const Texts& texts : halves) {
-        const auto encoded = pipelines::encode(encoders_, {texts.first, texts.second}, texts.clip_skip);
+        const auto encoded =
+            pipelines::encode(encoders_, {texts.first, texts.second}, texts.clip_skip, caller);
         Conditioning& half = result.emplace_back();
         half.text_embeds = beside(encoded[0].pooled, encoded[1].pooled);
         half.encoder_hidden_states = Tensor(DType::f32, {1, tokens(options), width_});
         put_rows(beside(encoded[0].hidden_states, encoded[1].hidden_states), 0, half.encoder_hidden_states);
     }
-    if (t5_) add_t5(halves, t5_tokens(options), result);
+    if (t5_) add_t5(halves, t5_tokens(options), caller, result);
     return result;
 }
 
-void Sd3Conditioner::add_t5(const std::vector<Texts>& halves, std::int64_t tokens,
-                            std::vector<Conditioning>& result) {
-    for (ClipEncoder& encoder : encoders_) encoder.release_large();
+void Sd3Conditioner::add_t5(const std::vector<Texts>& halves, std::int64_t tokens, const Caller& caller,
+                            std::vector<Conditioning>& result) const {
+    for (const ClipEncoder& encoder : encoders_) encoder.release_large();
     std::vector<std::string> texts;
     for (const Texts& half : halves) texts.push_back(half.third);
-    const auto encoded = (*t5_)(texts, {.tokens = tokens, .masked = false});
+    const auto encoded = (*t5_)(texts, {.tokens = tokens, .masked = false}, caller);
     for (std::size_t i = 0; i < encoded.size(); ++i)
         put_rows(encoded[i].hidden_states, encoders_.front().tokens(), result[i].encoder_hidden_states);
 }

@@ -21,8 +21,8 @@ class Sd3Conditioner final : public Conditioner {
 
     void check(const GenerateOptions& options) const override;
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
-                                             bool guidance) override;
-    void release_large() override;
+                                             bool guidance) const override;
+    void release_large() const override;
     /// CLIP's and, as max_sequence_length asks, T5's.
     std::int64_t tokens(const GenerateOptions& options) const override;
     std::int64_t text_width() const override { return width_; }
@@ -36,8 +36,8 @@ class Sd3Conditioner final : public Conditioner {
     };
 
     /// Writes T5's tokens behind CLIP's.
-    void add_t5(const std::vector<Texts>& halves, std::int64_t tokens,
-                std::vector<models::Conditioning>& result);
+    void add_t5(const std::vector<Texts>& halves, std::int64_t tokens, const Caller& caller,
+                std::vector<models::Conditioning>& result) const;
 
     std::vector<ClipEncoder> encoders_;
     std::optional<T5Text> t5_;

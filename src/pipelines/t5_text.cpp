@@ -1,6 +1,6 @@
 #include "pipelines/t5_text.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -50,41 +50,44 @@ T5Text::T5Text(const ModelFolder& folder, const std::string& suffix, Engine engi
     keeps_ = parts_.size() == 1 || !is_large_;
 }
 
-void T5Text::release_large() {
-    if (is_large_) compiled_.clear();
+void T5Text::release_large() const {
+    if (is_large_) compiled_.release();
 }
 
 void T5Text::run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
-                      const WeightSource& weights) {
-    auto compiled = compiled_.get({part, wanted.tokens, wanted.masked}, engine_, [&] {
-        auto graph = models::build_t5_encoder(config_, {1, wanted.tokens, wanted.masked}, parts_[part],
-                                              engine_.options.precision, &weights);
-        weights.release_pages();  // what had to be converted was read and is held by the graph
-        return graph;
-    });
-    weights.release_pages();
+                      const std::shared_ptr<const WeightSource>& weights, const Caller& caller) const {
+    auto compiled = compiled_.get(
+        fmt::format("{} {} {}", part, wanted.tokens, wanted.masked), engine_,
+        [&] {
+            auto graph = models::build_t5_encoder(config_, {1, wanted.tokens, wanted.masked}, parts_[part],
+                                                  engine_.options.precision, weights.get());
+            weights->release_pages();  // what had to be converted was read and is held by the graph
+            return CompiledGraphs::Built{std::move(graph), weights};
+        },
+        caller);
     for (Encoded& text : texts) {
         std::vector<Tensor> inputs = {text.hidden_states};
         if (wanted.masked) inputs.push_back(text.mask);
-        text.hidden_states = (*compiled)(inputs)[0];
+        text.hidden_states = backends::Compiled::run(compiled, inputs)[0];
     }
     compiled.reset();
-    if (!keeps_) compiled_.clear();
+    if (!keeps_) compiled_.release();
 }
 
-std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted) {
+std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted,
+                                                const Caller& caller) const {
     const auto weights = open_weights(folder_, variant_, engine_.options.precision, Library::transformers);
     std::vector<Encoded> result;
     for (const std::string& text : texts) {
         const auto encoded = tokenizer_.encode(text, wanted.tokens);
         if (encoded.lost_count > 0)
-            spdlog::warn("the prompt is longer than {} tokens; this part was cut: \"{}\"", wanted.tokens,
-                         encoded.lost);
+            caller.warn(fmt::format("the prompt is longer than {} tokens; this part was cut: \"{}\"",
+                                    wanted.tokens, encoded.lost));
         const Tensor ids = Tensor::from({1, wanted.tokens}, std::span<const std::int64_t>(encoded.ids));
         result.push_back({models::t5_token_embeddings(config_, ids, *weights),
                           Tensor::from({1, wanted.tokens}, std::span<const float>(encoded.mask))});
     }
-    for (std::size_t part = 0; part < parts_.size(); ++part) run_part(part, result, wanted, *weights);
+    for (std::size_t part = 0; part < parts_.size(); ++part) run_part(part, result, wanted, weights, caller);
     for (const Encoded& text : result)
         check_finite(text.hidden_states, "the result of " + folder_.filename().string());
     return result;

@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "files/model_folder.h"
@@ -16,7 +15,7 @@ namespace reprise::pipelines {
 
 /// A T5 text encoder of a pipeline folder, with its tokenizer. One whose weights are more than a budget (by
 /// default 800 MB in the precision that it runs in) is compiled, run and freed a few layers at a time, so
-/// that T5-XXL needs less than 2 GB; a smaller one stays compiled. Not thread-safe.
+/// that T5-XXL needs less than 2 GB; a smaller one stays compiled. Thread-safe.
 class T5Text {
   public:
     static constexpr std::int64_t kPartBytes = 800'000'000;
@@ -37,10 +36,11 @@ class T5Text {
         bool masked = true;       ///< whether padding is hidden from other tokens
     };
     /// All texts together, so that each part is compiled once. Warns, quoting, where one is cut.
-    std::vector<Encoded> operator()(const std::vector<std::string>& texts, const Wanted& wanted);
+    std::vector<Encoded> operator()(const std::vector<std::string>& texts, const Wanted& wanted,
+                                    const Caller& caller = {}) const;
 
     /// Frees what was compiled if it has more parameters than what is kept.
-    void release_large();
+    void release_large() const;
     std::int64_t width() const { return config_.d_model; }
     const models::T5EncoderConfig& config() const { return config_; }
     /// Of the parts, their layers.
@@ -48,7 +48,7 @@ class T5Text {
 
   private:
     void run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
-                  const WeightSource& weights);
+                  const std::shared_ptr<const WeightSource>& weights, const Caller& caller) const;
 
     Engine engine_;
     std::string variant_;
@@ -59,7 +59,7 @@ class T5Text {
     bool keeps_ = false;  ///< whether parts stay compiled until release_large
     bool is_large_ = false;
     /// By part, number of tokens and whether padding is hidden.
-    CompiledGraphs<std::tuple<std::size_t, std::int64_t, bool>> compiled_;
+    CompiledGraphs compiled_;
 };
 
 }  // namespace reprise::pipelines

@@ -39,8 +39,8 @@ TextConditioner::TextConditioner(const ModelFolder& folder, const Engine& engine
     if (two_encoders()) check_equal_tokens(encoders_[0], encoders_[1]);
 }
 
-void TextConditioner::release_large() {
-    for (ClipEncoder& encoder : encoders_) encoder.release_large();
+void TextConditioner::release_large() const {
+    for (const ClipEncoder& encoder : encoders_) encoder.release_large();
 }
 
 std::int64_t TextConditioner::text_width() const {
@@ -49,9 +49,10 @@ std::int64_t TextConditioner::text_width() const {
     return width;
 }
 
-Conditioning TextConditioner::encode_texts(const std::vector<std::string>& texts, int clip_skip) {
+Conditioning TextConditioner::encode_texts(const std::vector<std::string>& texts, int clip_skip,
+                                           const Caller& caller) const {
     Conditioning result;
-    for (const ClipEncoder::Encoded& encoded : pipelines::encode(encoders_, texts, clip_skip)) {
+    for (const ClipEncoder::Encoded& encoded : pipelines::encode(encoders_, texts, clip_skip, caller)) {
         result.encoder_hidden_states = result.encoder_hidden_states.defined()
                                            ? beside(result.encoder_hidden_states, encoded.hidden_states)
                                            : encoded.hidden_states;
@@ -74,9 +75,10 @@ void TextConditioner::check(const GenerateOptions& options) const {
 }
 
 std::vector<Conditioning> TextConditioner::encode(const GenerateOptions& options, const std::string& prompt,
-                                                  bool guidance) {
+                                                  bool guidance) const {
+    const Caller caller(options);
     const Conditioning conditional =
-        encode_texts({prompt, text_or(options.prompt_2, prompt)}, options.clip_skip.value_or(0));
+        encode_texts({prompt, text_or(options.prompt_2, prompt)}, options.clip_skip.value_or(0), caller);
     std::vector<Conditioning> halves = {conditional};
     if (guidance) {
         Conditioning unconditional;
@@ -87,7 +89,8 @@ std::vector<Conditioning> TextConditioner::encode(const GenerateOptions& options
         } else {
             const std::string negative = options.negative_prompt.value_or("");
             unconditional =
-                encode_texts({negative, text_or(options.negative_prompt_2, negative)}, 0);  // never skips
+                encode_texts({negative, text_or(options.negative_prompt_2, negative)}, 0,  // never skips
+                             caller);
         }
         halves.insert(halves.begin(), unconditional);
     }

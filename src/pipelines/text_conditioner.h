@@ -18,8 +18,8 @@ class TextConditioner final : public Conditioner {
 
     void check(const GenerateOptions& options) const override;
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
-                                             bool guidance) override;
-    void release_large() override;
+                                             bool guidance) const override;
+    void release_large() const override;
     std::int64_t tokens(const GenerateOptions& /*options*/) const override {
         return encoders_.front().tokens();
     }
@@ -27,7 +27,8 @@ class TextConditioner final : public Conditioner {
     std::int64_t pooled_width() const override { return encoders_[pooled_of_].config().pooled_width(); }
 
   private:
-    models::Conditioning encode_texts(const std::vector<std::string>& texts, int clip_skip);
+    models::Conditioning encode_texts(const std::vector<std::string>& texts, int clip_skip,
+                                      const Caller& caller) const;
     bool two_encoders() const { return encoders_.size() == 2; }
 
     bool force_zeros_ = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pipelines/guidance.h"
 #include "pipelines/prompt_embeddings.h"
 #include "reprise/error.h"
 
@@ -142,9 +143,9 @@ void TextToImage::check(const GenerateOptions& options) const {
     check_texts(options);
 }
 
-GuidedDenoiser::RunShape TextToImage::shape(const GenerateOptions& options) const {
+RunShape TextToImage::shape(const GenerateOptions& options) const {
     const PictureSize size = drawn_size(options);
-    GuidedDenoiser::RunShape shape;
+    RunShape shape;
     shape.height = size.height / decoder_.config().scale();
     shape.width = size.width / decoder_.config().scale();
     shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
@@ -155,21 +156,20 @@ GuidedDenoiser::RunShape TextToImage::shape(const GenerateOptions& options) cons
     return shape;
 }
 
-std::vector<GuidedDenoiser::Branches> TextToImage::texts(const GenerateOptions& options, bool guidance) {
+std::vector<Branches> TextToImage::texts(const GenerateOptions& options, bool guidance) const {
     if (options.embeddings) return branches_of(*options.embeddings, guidance);
     if (!conditioner_)
         usage_error("{}: opened without text encoders, it takes prompts as embeddings",
                     folder().path().string());
     phase(options, "text encoder");
-    const std::scoped_lock lock(encoders_mutex_);
-    std::vector<GuidedDenoiser::Branches> result;
+    std::vector<Branches> result;
     for (const std::string& prompt : all_prompts(options))
         result.push_back(conditioner_->encode(options_of_prompt(options, result.size()), prompt, guidance));
     conditioner_->release_large();
     return result;
 }
 
-PromptEmbeddings TextToImage::encode_prompt(const GenerateOptions& asked) {
+PromptEmbeddings TextToImage::encode_prompt(const GenerateOptions& asked) const {
     GenerateOptions options = with_defaults(asked);
     if (options.embeddings) usage_error("the prompts are given as embeddings already");
     check_texts(options);
@@ -178,10 +178,9 @@ PromptEmbeddings TextToImage::encode_prompt(const GenerateOptions& asked) {
     return result;
 }
 
-std::vector<GuidedDenoiser::Branches> TextToImage::conditioning(const GenerateOptions& options,
-                                                                bool guidance) {
+std::vector<Branches> TextToImage::conditioning(const GenerateOptions& options, bool guidance) const {
     const Tensor ids = size_ids(options, drawn_size(options), denoiser().model().traits().time_ids);
-    std::vector<GuidedDenoiser::Branches> pictures;
+    std::vector<Branches> pictures;
     for (auto& halves : texts(options, guidance)) {
         for (models::Conditioning& half : halves) half.time_ids = ids;
         pictures.insert(pictures.end(), static_cast<std::size_t>(options.num_images_per_prompt), halves);
@@ -189,7 +188,7 @@ std::vector<GuidedDenoiser::Branches> TextToImage::conditioning(const GenerateOp
     return pictures;
 }
 
-TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) {
+TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
     const Outlook ahead = outlook(options);
     const auto prompts = options.embeddings ? options.embeddings->prompt_embeds.dim(0)
@@ -208,9 +207,8 @@ TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) 
             scheduler(options)};
 }
 
-std::vector<Image> TextToImage::decode(const Tensor& latents, const GenerateOptions& options) {
-    const std::scoped_lock lock(encoders_mutex_);
-    Tensor picture = decoder_.decode(latents);
+std::vector<Image> TextToImage::decode(const Tensor& latents, const GenerateOptions& options) const {
+    Tensor picture = decoder_.decode(latents, Caller(options));
     if (uses_bins(options)) picture = resized_and_cropped(picture, asked_size(options));
     return {Image::from_chw(picture.reshaped({3, picture.dim(2), picture.dim(3)}))};
 }

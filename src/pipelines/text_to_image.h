@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "pipelines/aspect_bins.h"
@@ -24,10 +23,10 @@ class TextToImage final : public DiffusionPipeline {
     /// Without a conditioner prompts come as embeddings. Usage error when the parts do not fit each other.
     TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> conditioner, Binning binning);
 
-    GuidedDenoiser::RunShape shape(const GenerateOptions& options) const override;
-    Ingredients ingredients(const GenerateOptions& options) override;
-    std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) override;
-    PromptEmbeddings encode_prompt(const GenerateOptions& options) override;
+    RunShape shape(const GenerateOptions& options) const override;
+    Ingredients ingredients(const GenerateOptions& options) const override;
+    std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) const override;
+    PromptEmbeddings encode_prompt(const GenerateOptions& options) const override;
 
   private:
     bool uses_bins(const GenerateOptions& options) const {
@@ -38,14 +37,13 @@ class TextToImage final : public DiffusionPipeline {
     void check(const GenerateOptions& options) const override;
     void check_texts(const GenerateOptions& options) const;
     /// Of each prompt, encoded or as the options bring it.
-    std::vector<GuidedDenoiser::Branches> texts(const GenerateOptions& options, bool guidance);
+    std::vector<Branches> texts(const GenerateOptions& options, bool guidance) const;
     /// Of each picture.
-    std::vector<GuidedDenoiser::Branches> conditioning(const GenerateOptions& options, bool guidance);
+    std::vector<Branches> conditioning(const GenerateOptions& options, bool guidance) const;
 
     std::unique_ptr<Conditioner> conditioner_;
     Binning binning_;
     PictureDecoder decoder_;
-    std::mutex encoders_mutex_;  ///< of conditioner_ and decoder_, which compile when first used
 };
 
 }  // namespace reprise::pipelines

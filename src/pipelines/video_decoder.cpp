@@ -1,6 +1,6 @@
 #include "pipelines/video_decoder.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -37,19 +37,19 @@ std::int64_t VideoDecoder::largest_chunk(const Shape& latents, std::optional<dou
     return 1;
 }
 
-std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk) {
+std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk, const Caller& caller) const {
     const std::int64_t frames = latents.dim(0);
     std::int64_t at_once = chunk > 0 ? chunk : largest_chunk(latents.shape(), machine::available_bytes());
     if (chunk <= 0 && at_once < frames)
-        spdlog::warn(
+        caller.warn(fmt::format(
             "decoding {} frames at once needs more memory than is free: decoding {} at once, which changes "
             "the frames slightly",
-            frames, at_once);
+            frames, at_once));
     Tensor unscaled = latents.to(DType::f32).clone();
     for (float& value : unscaled.span<float>()) value *= 1 / config_.pictures.scaling_factor;
     std::vector<Image> images;
     for (std::int64_t begin = 0; begin < frames; begin += at_once) {
-        const Tensor pixels = run_(unscaled.rows(begin, std::min(frames, begin + at_once)).clone());
+        const Tensor pixels = run_(unscaled.rows(begin, std::min(frames, begin + at_once)).clone(), caller);
         for (std::int64_t i = 0; i < pixels.dim(0); ++i)
             images.push_back(Image::from_chw(
                 pixels.rows(i, i + 1).reshaped({pixels.dim(1), pixels.dim(2), pixels.dim(3)})));

@@ -13,8 +13,8 @@
 
 namespace reprise::pipelines {
 
-/// Latents to frames with the folder's temporal autoencoder. Compiled when first needed, per size. Not
-/// thread-safe.
+/// Latents to frames with the folder's temporal autoencoder. Compiled when first needed, per size.
+/// Thread-safe.
 class VideoDecoder {
   public:
     VideoDecoder(const ModelFolder& folder, Engine engine, std::string variant);
@@ -22,7 +22,7 @@ class VideoDecoder {
     /// The frames of one video from latents (F, C, h, w) as the sampler leaves them, `chunk` at once: frames
     /// that are decoded together see each other. 0: all of them, or as many as the machine's memory allows,
     /// with a warning.
-    std::vector<Image> operator()(const Tensor& latents, int chunk);
+    std::vector<Image> operator()(const Tensor& latents, int chunk, const Caller& caller = {}) const;
     /// How many frames are decoded at once where nothing is said, with so many bytes at hand (nothing:
     /// unknown).
     std::int64_t largest_chunk(const Shape& latents, std::optional<double> available) const;

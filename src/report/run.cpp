@@ -14,6 +14,18 @@ std::string_view name_of(GuidanceMode mode) {
     return "?";
 }
 
+namespace {
+
+nlohmann::ordered_json messages_of(const RunReport& report) {
+    auto messages = nlohmann::ordered_json::array();
+    for (const Message& message : report.messages)
+        messages.push_back({{"level", message.level == Message::Level::warning ? "warning" : "info"},
+                            {"text", message.text}});
+    return messages;
+}
+
+}  // namespace
+
 nlohmann::ordered_json to_json(const RunReport& report) {
     auto steps = nlohmann::ordered_json::array();
     for (const StepInfo& step : report.steps)
@@ -39,7 +51,8 @@ nlohmann::ordered_json to_json(const RunReport& report) {
         {"flops", {{"full", report.flops_full}, {"run", report.flops_run}}},
         {"bytes",
          {{"kept", report.kept_bytes}, {"once", report.prologue_bytes}, {"scratch", report.scratch_bytes}}},
-        {"complaints", report.complaints}};
+        {"complaints", report.complaints},
+        {"messages", messages_of(report)}};
 }
 
 }  // namespace reprise::report

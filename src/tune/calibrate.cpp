@@ -7,29 +7,6 @@
 
 namespace reprise::tune {
 
-namespace {
-
-/// Takes preparation and watch off a denoiser and puts them back.
-class Unprepared {
-  public:
-    explicit Unprepared(pipelines::GuidedDenoiser& denoiser)
-        : denoiser_(denoiser), before_(std::move(denoiser.preparation)) {
-        denoiser_.preparation.reset();
-    }
-    ~Unprepared() {
-        denoiser_.watch.reset();
-        denoiser_.preparation = std::move(before_);
-    }
-    Unprepared(const Unprepared&) = delete;
-    Unprepared& operator=(const Unprepared&) = delete;
-
-  private:
-    pipelines::GuidedDenoiser& denoiser_;
-    std::optional<pipelines::Preparation> before_;
-};
-
-}  // namespace
-
 const std::vector<std::string>& default_prompts() {
     static const std::vector<std::string> prompts = {
         "red apple",         "a dog",     "a house by the sea", "a smiling face", "a yellow flower",
@@ -40,7 +17,7 @@ const std::vector<std::string>& default_prompts() {
 
 cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
     auto& implementation = pipe.implementation();
-    auto& denoiser = implementation.denoiser();
+    const auto& denoiser = implementation.denoiser();
     GenerateOptions generate = implementation.with_defaults(options.generate);
     generate.decode = false;
     if (generate.num_images_per_prompt != 1)
@@ -54,14 +31,13 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
         prompts.assign(default_prompts().begin(), default_prompts().begin() + 4);
     if (options.seeds.empty()) usage_error("no seeds to calibrate with; give at least one");
 
-    const Unprepared scope(denoiser);
     Changes changes;
-    denoiser.watch = pipelines::Watch{[&](const graph::Module& module) {
-                                          return module.kind == ModuleKind::block ||
-                                                 std::find(options.kinds.begin(), options.kinds.end(),
-                                                           module.kind) != options.kinds.end();
-                                      },
-                                      [&](const pipelines::Sight& sight) { changes.see(sight); }};
+    const pipelines::Watch watch{[&](const graph::Module& module) {
+                                     return module.kind == ModuleKind::block ||
+                                            std::find(options.kinds.begin(), options.kinds.end(),
+                                                      module.kind) != options.kinds.end();
+                                 },
+                                 [&](const pipelines::Sight& sight) { changes.see(sight); }};
     if (generate.guidance_mode == GuidanceMode::automatic) generate.guidance_mode = GuidanceMode::split;
     std::string scheduler, precision;
     std::size_t run = 0;
@@ -72,7 +48,7 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
             if (!options.images.empty()) generate.image = options.images[subject % options.images.size()];
             generate.seed = seed;
             changes.begin_run();
-            const RunReport report = pipe(generate).report;
+            const RunReport report = implementation(generate, &watch).report;
             changes.end_run();
             scheduler = report.scheduler;
             precision = report.precision;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "media/metrics.h"
+#include "pipelines/sampling_loop.h"
 #include "reprise/error.h"
 
 namespace reprise::tune {
@@ -48,8 +49,9 @@ double at_most_farthest(double value) {
 
 }  // namespace
 
-PipelineRunner::PipelineRunner(pipelines::DiffusionPipeline& pipe, const std::vector<GenerateOptions>& pairs)
-    : pipe_(pipe), before_(pipe.denoiser().preparation) {
+PipelineRunner::PipelineRunner(const pipelines::DiffusionPipeline& pipe,
+                               const std::vector<GenerateOptions>& pairs)
+    : pipe_(pipe) {
     for (const GenerateOptions& options : pairs) {
         pairs_.push_back({pipe.ingredients(options), {}, {}, nullptr});
         if (pairs_.back().ingredients.scheduler->stochastic())
@@ -60,24 +62,19 @@ PipelineRunner::PipelineRunner(pipelines::DiffusionPipeline& pipe, const std::ve
     num_steps_ = static_cast<std::size_t>(pairs_.front().ingredients.ahead.evaluations.back().step) + 1;
 }
 
-PipelineRunner::~PipelineRunner() {
-    pairs_.clear();
-    pipe_.denoiser().preparation = std::move(before_);
-}
-
 void PipelineRunner::use(const std::vector<cachify::Config>& modes, GuidanceMode guidance,
                          std::size_t pairs) {
     release();
-    auto& denoiser = pipe_.denoiser();
-    denoiser.preparation = pipelines::Preparation{};
-    denoiser.preparation->modes = modes;
     for (std::size_t i = 0; i < std::min(pairs, pairs_.size()); ++i) {
         Pair& pair = pairs_[i];
-        auto shape = pair.ingredients.ahead.shape;
-        shape.mode = guidance;
-        pair.run = std::make_unique<pipelines::GuidedDenoiser::Run>(
-            denoiser.start(shape, pair.ingredients.ahead.evaluations, pair.ingredients.pictures,
-                           pair.ingredients.options.on_phase));
+        const auto& ingredients = pair.ingredients;
+        GenerateOptions options = ingredients.options;
+        options.reuse = Reuse();
+        pipelines::RunRequest request = pipe_.request(options, ingredients.ahead);
+        request.shape.mode = guidance;
+        request.ways.modes = modes;
+        pair.run = std::make_unique<pipelines::DenoiserRun>(
+            pipe_.denoiser().start(std::move(request), ingredients.pictures));
     }
 }
 
@@ -91,32 +88,34 @@ void PipelineRunner::release() {
 Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std::vector<Tensor>* predictions,
                           const std::function<void(int, double)>& told) {
     auto& [ingredients, known, full, run] = pair;
+    const GenerateOptions& options = ingredients.options;
     const auto sampler = ingredients.scheduler->start(static_cast<int>(num_steps_));
-    Tensor latents = ingredients.noise.clone();
-    for (float& value : latents.span<float>()) value *= sampler->init_noise_sigma();
+    const auto& evaluations = sampler->evaluations();
     run->restart();
     run->choose([&](std::size_t, int step) { return modes[static_cast<std::size_t>(step)]; });
-    const auto& evaluations = sampler->evaluations();
     auto begin = std::chrono::steady_clock::now();
-    for (std::size_t e = 0; e < evaluations.size(); ++e) {
-        const int evaluation = static_cast<int>(e);
+    pipelines::SamplingHooks hooks;
+    hooks.predict = [&, &known = known, &run = run, &ingredients = ingredients](std::size_t e,
+                                                                                const Tensor& input) {
         Tensor prediction;
         if (static_cast<std::size_t>(evaluations[e].step) < from) {
             run->skip();
             prediction = known[e];
         } else {
-            prediction = ingredients.guide(run->evaluate(sampler->scale_model_input(latents, evaluation)));
+            prediction = ingredients.guide(run->evaluate(input));
         }
         if (predictions != nullptr) predictions->push_back(prediction);
-        latents = sampler->step(prediction, evaluation, latents, nullptr);
-        if (e + 1 < evaluations.size() && evaluations[e + 1].step == evaluations[e].step) continue;
-        if (told) told(evaluations[e].step, pipelines::seconds_since(begin));
+        return prediction;
+    };
+    hooks.after_step = [&](const pipelines::SampledStep& step, Tensor&) {
+        if (told) told(step.step, pipelines::seconds_since(begin));
         begin = std::chrono::steady_clock::now();
         StepInfo nothing;
-        if (ingredients.options.callback_on_step_end && !ingredients.options.callback_on_step_end(nothing))
+        if (options.callback_on_step_end && !options.callback_on_step_end(nothing))
             throw Error(ErrorKind::cancelled, "stopped while tuning");
-    }
-    return latents;
+        return true;
+    };
+    return pipelines::sample(*sampler, pipelines::first_latents(*sampler, ingredients.noise), nullptr, hooks);
 }
 
 PipelineRunner::Pair& PipelineRunner::with_full(std::size_t index) {

@@ -15,17 +15,16 @@ namespace reprise::tune {
 /// last steps, which are run for what reuse keeps of them.
 class PipelineRunner final : public Runner {
   public:
-    /// Each of `pairs` has one prompt and one seed. The pipeline must outlive the runner; its preparation is
-    /// the runner's as long as that lives.
-    PipelineRunner(pipelines::DiffusionPipeline& pipe, const std::vector<GenerateOptions>& pairs);
-    ~PipelineRunner() override;
+    /// Each of `pairs` has one prompt and one seed. The pipeline must outlive the runner.
+    PipelineRunner(const pipelines::DiffusionPipeline& pipe, const std::vector<GenerateOptions>& pairs);
+    ~PipelineRunner() override = default;
     PipelineRunner(const PipelineRunner&) = delete;
     PipelineRunner& operator=(const PipelineRunner&) = delete;
 
     /// Compiles for these modes, the first of which is a full step, for the first so many pairs.
     void use(const std::vector<cachify::Config>& modes, GuidanceMode guidance, std::size_t pairs);
 
-    /// Lets go of what was compiled, which may be gigabytes: until the next `use` nothing runs.
+    /// Frees what was compiled, which may be gigabytes: until the next `use` nothing runs.
     void release();
 
     std::size_t num_steps() const override { return num_steps_; }
@@ -47,15 +46,14 @@ class PipelineRunner final : public Runner {
         pipelines::DiffusionPipeline::Ingredients ingredients;
         std::vector<Tensor> predictions;  ///< of the full run, by evaluation
         Tensor full;                      ///< its final latents
-        std::unique_ptr<pipelines::GuidedDenoiser::Run> run;
+        std::unique_ptr<pipelines::DenoiserRun> run;
     };
-    /// Makes the steps of a pair; tells of each how long it took.
+    /// Makes the steps of a pair; `told` hears of each how long it took.
     Tensor go(Pair& pair, const Modes& modes, std::size_t from, std::vector<Tensor>* predictions,
               const std::function<void(int step, double seconds)>& told = {});
     Pair& with_full(std::size_t pair);
 
-    pipelines::DiffusionPipeline& pipe_;
-    std::optional<pipelines::Preparation> before_;
+    const pipelines::DiffusionPipeline& pipe_;
     std::vector<Pair> pairs_;
     std::size_t num_steps_ = 0;
 };

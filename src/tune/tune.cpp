@@ -324,7 +324,6 @@ class Tuner {
                 all.push_back(describe(unseen(result.modes), rungs, speedup, result));
         }
         runner.release();  // a large model fits in memory once
-        pipe_.denoiser().preparation.reset();
         for (Tuned& one : all) {
             auto& figures = one.evidence.figures;
             figures["measured_speedup"] = measured(one.config);
@@ -391,22 +390,22 @@ class Tuner {
     /// Of the denoiser's steps, by turns with the full ones.
     double measured(const cachify::Config& config) {
         constexpr int kRuns = 4;
-        auto& denoiser = pipe_.denoiser();
-        GenerateOptions options = pairs_.front();
+        GenerateOptions as_full = pairs_.front(), as_reused = pairs_.front();
+        as_full.reuse = Reuse();
+        as_reused.reuse = Reuse(config);
+        if (!small_) {  // the full run goes over the same pieces, so that weights are compiled once
+            as_full.reuse = Reuse(config);
+            as_full.reuse->in_full = true;
+        }
         std::vector<double> full, reused;
         for (int run = 0; run <= kRuns; ++run) {
             say("measure speed");
-            // of large models the full run goes over the same pieces, so that weights are compiled once
-            denoiser.preparation.reset();
-            if (!small_) denoiser.preparation = pipelines::Preparation{config, cachify::Count::steps, false};
-            const double a = pipe_(options).report.denoise_seconds;
-            denoiser.preparation = pipelines::Preparation{config};
-            const double b = pipe_(options).report.denoise_seconds;
+            const double a = pipe_(as_full).report.denoise_seconds;
+            const double b = pipe_(as_reused).report.denoise_seconds;
             if (run == 0) continue;  // compiles
             full.push_back(a);
             reused.push_back(b);
         }
-        denoiser.preparation.reset();
         return *std::min_element(full.begin(), full.end()) / *std::min_element(reused.begin(), reused.end());
     }
 
@@ -426,16 +425,7 @@ class Tuner {
 }  // namespace
 
 std::vector<Tuned> tune(Pipeline& pipe, const TuneOptions& options) {
-    auto& preparation = pipe.implementation().denoiser().preparation;
-    const auto before = preparation;
-    try {
-        auto result = Tuner(pipe, options).run();
-        preparation = before;
-        return result;
-    } catch (...) {
-        preparation = before;
-        throw;
-    }
+    return Tuner(pipe, options).run();
 }
 
 }  // namespace reprise::tune

@@ -161,7 +161,7 @@ TEST_P(PlanProperty, EqualsTheWrappedModules) {
         }
         const auto plan = std::make_shared<const Plan>(std::move(*made));
         expect_sound(*plan);
-        const auto executor = std::make_shared<const Executor>(plan, *backend, backends::CompileOptions{});
+        const auto executor = std::make_shared<const Executor>(plan, backends::Engine{backend, {}});
         std::vector<Tensor> reused, full;
         expect_equal(test, *plan, test.schedule, true, *backend, executor, reused);
         expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor, full);
@@ -194,7 +194,7 @@ TEST_P(PlanProperty, EqualsTheWrappedModulesInEveryMode) {
         ++run;
         const auto plan = std::make_shared<const Plan>(std::move(*made));
         expect_sound(*plan);
-        const auto executor = std::make_shared<const Executor>(plan, *backend, backends::CompileOptions{});
+        const auto executor = std::make_shared<const Executor>(plan, backends::Engine{backend, {}});
         std::vector<Tensor> reused, full;
         expect_equal(test, *plan, test.schedule, true, *backend, executor, reused);
         expect_equal(test, *plan, without_reuse(test.schedule), false, *backend, executor, full);

@@ -258,7 +258,7 @@ class Auto : public ::testing::Test {
         std::filesystem::create_directories(context_.folder / "reprise");
         context_.run.num_inference_steps = 20;
         context_.run.scheduler = "EulerDiscreteScheduler";
-        context_.say = [this](const std::string& line) { said_ = line; };
+        context_.on_message = [this](const Message& message) { said_ = message.text; };
     }
     void write(const std::string& name, double speedup, int steps, const std::string& entries,
                const std::string& scheduler = "EulerDiscreteScheduler", const std::string& weights = "") {

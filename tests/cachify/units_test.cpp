@@ -54,7 +54,7 @@ void expect_as_wrapped(const graph::Graph& graph, const Config& config,
     request.varying_inputs = {"sample"};
     request.steps_of_evaluations = {0, 1, 2, 3};
     const auto plan = std::make_shared<const Plan>(make_plan(units->graph, schedule, request));
-    const auto executor = std::make_shared<const Executor>(plan, *backend, backends::CompileOptions{});
+    const auto executor = std::make_shared<const Executor>(plan, backends::Engine{backend, {}});
     Generation generation(executor);
     testing::Naive naive(units->graph, schedule, *backend);
     const Tensor text = Tensor::from(kShape, std::vector<float>{0.1F, -0.5F, 1, 0.3F});

@@ -41,7 +41,7 @@ class RawGraph {
     /// A constant that has no value yet.
     graph::NodeId constant(const Shape& shape, DType type) {
         const auto name = fmt::format("c{}", graph.nodes.size());
-        return add(graph::Op::constant, {}, graph::ConstantAttrs{name, {}, type, shape});
+        return add(graph::Op::constant, {}, graph::ConstantAttrs{name, {}, type, shape, false});
     }
     void output(graph::NodeId id) { graph.outputs.push_back({fmt::format("y{}", graph.outputs.size()), id}); }
 

@@ -26,6 +26,8 @@ PUBLIC_OWNER = {
     "policies.h": "cachify",
     "profile.h": "cachify",
     "running_policies.h": "cachify",
+    "message.h": "core",
+    "reuse.h": "cachify",
     "embeddings.h": "pipelines",
     "pipeline.h": "pipelines",
     "tune.h": "tune",

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "../io/support.h"
 #include "files/safetensors.h"
+#include "files/support.h"
 #include "pipelines/support.h"
 #include "reprise/error.h"
 

@@ -35,14 +35,13 @@ Tensor latents(Pipeline& pipe, const cachify::Config& config) {
 
 /// Modules under these prefixes that compute at step 1, with whether the plan says so.
 std::set<std::string> running_at_step_1(const char* policy) {
-    LoadOptions options;
-    options.precision = DType::f32;
-    const auto pipe = pipelines::open_pipeline(kPipelines / "tiny-sdxl", options, true);
+    LoadOptions load;
+    load.precision = DType::f32;
+    const auto pipe = pipelines::open_pipeline(kPipelines / "tiny-sdxl", load, true);
     auto public_pipe = open_fixture("tiny-sdxl");
-    auto& denoiser = pipe->denoiser();
-    denoiser.preparation = pipelines::Preparation{cachify::make_policy(public_pipe, policy)};
-    const auto ahead = pipe->outlook(apple());
-    const auto plan = denoiser.plan(ahead.shape, ahead.evaluations, true);
+    GenerateOptions options = apple();
+    options.reuse = cachify::make_policy(public_pipe, policy);
+    const auto plan = pipe->denoiser().plan(pipe->request(options, pipe->outlook(options)));
     std::size_t x = 0;
     while (plan->analysis.sequence[x].step != 1) ++x;
     std::set<std::string> names;

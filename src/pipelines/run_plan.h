@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "cachify/plan.h"
+#include "pipelines/run_request.h"
+
+namespace reprise::pipelines {
+
+/// The plans of a denoiser, kept by their schedule: a call with the same reuse, shape and evaluations as an
+/// earlier one plans nothing. Thread-safe; no lock is held while a plan is made.
+class RunPlans {
+  public:
+    /// The plan of a run on this graph, whose shape is that of the request. Says what is odd about it.
+    std::shared_ptr<const cachify::Plan> plan(const graph::Graph& graph, const RunRequest& request);
+
+  private:
+    static constexpr std::size_t kMost = 32;
+    struct Known {
+        models::DenoiserShape shape;
+        std::vector<int> steps;  ///< of the evaluations
+        std::shared_ptr<const cachify::Plan> plan;
+    };
+
+    std::mutex mutex_;
+    std::vector<Known> known_;  ///< the one used last at the end
+};
+
+/// The same without keeping it.
+std::shared_ptr<const cachify::Plan> make_run_plan(const graph::Graph& graph, const RunRequest& request);
+
+}  // namespace reprise::pipelines

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "backends/backend.h"
+
+namespace reprise::testing {
+
+/// The reference backend, with hooks before what it compiles and runs. Hooks are called on the threads that
+/// do so, under no lock, and may throw.
+class HookedBackend final : public backends::Backend {
+  public:
+    using Compiling = std::function<void(const graph::Graph&)>;
+    using Running = std::function<void(const graph::Graph&)>;
+
+    void set_compiling(Compiling hook) {
+        const std::scoped_lock lock(mutex_);
+        compiling_ = std::move(hook);
+    }
+    void set_running(Running hook) {
+        const std::scoped_lock lock(mutex_);
+        running_ = std::move(hook);
+    }
+
+    std::string_view name() const override { return inner_->name(); }
+    std::vector<std::string> devices() const override { return inner_->devices(); }
+    DType preferred_precision(std::string_view device) const override {
+        return inner_->preferred_precision(device);
+    }
+    void check_precision(std::string_view device, DType precision) const override {
+        inner_->check_precision(device, precision);
+    }
+    backends::Footprint footprint(const graph::Graph& graph) const override {
+        return inner_->footprint(graph);
+    }
+    std::unique_ptr<backends::Executable> compile(const graph::Graph& graph,
+                                                  const backends::CompileOptions& options) const override {
+        if (const auto hook = get(compiling_)) hook(graph);
+        return std::make_unique<Executable>(*this, graph, inner_->compile(graph, options));
+    }
+
+  private:
+    class Request final : public backends::Request {
+      public:
+        Request(const HookedBackend& backend, const graph::Graph& graph,
+                std::unique_ptr<backends::Request> inner)
+            : backend_(backend), graph_(graph), inner_(std::move(inner)) {}
+        void bind_input(std::size_t i, const Tensor& tensor) override { inner_->bind_input(i, tensor); }
+        void bind_output(std::size_t i, const Tensor& tensor) override { inner_->bind_output(i, tensor); }
+        void run() override {
+            if (const auto hook = backend_.get(backend_.running_)) hook(graph_);
+            inner_->run();
+        }
+
+      private:
+        const HookedBackend& backend_;
+        const graph::Graph& graph_;
+        std::unique_ptr<backends::Request> inner_;
+    };
+    class Executable final : public backends::Executable {
+      public:
+        Executable(const HookedBackend& backend, graph::Graph graph,
+                   std::unique_ptr<backends::Executable> inner)
+            : backend_(backend), graph_(std::move(graph)), inner_(std::move(inner)) {}
+        std::unique_ptr<backends::Request> request() const override {
+            return std::make_unique<Request>(backend_, graph_, inner_->request());
+        }
+        void release_memory() const override { inner_->release_memory(); }
+
+      private:
+        const HookedBackend& backend_;
+        graph::Graph graph_;
+        std::unique_ptr<backends::Executable> inner_;
+    };
+
+    template <class Hook>
+    Hook get(const Hook& hook) const {
+        const std::scoped_lock lock(mutex_);
+        return hook;
+    }
+
+    std::shared_ptr<backends::Backend> inner_ = backends::create("reference");
+    mutable std::mutex mutex_;
+    Compiling compiling_;
+    Running running_;
+};
+
+}  // namespace reprise::testing
