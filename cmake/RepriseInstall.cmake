@@ -9,27 +9,29 @@ install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHIN
 install(TARGETS reprise EXPORT reprise-targets LIBRARY NAMELINK_COMPONENT development
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT reprise-targets NAMESPACE reprise:: DESTINATION ${package_dir})
-file(WRITE ${CMAKE_BINARY_DIR}/reprise-config.cmake
+file(WRITE ${PROJECT_BINARY_DIR}/reprise-config.cmake
     "include(CMakeFindDependencyMacro)\n"
     "find_dependency(fmt)\n"
     "include(\${CMAKE_CURRENT_LIST_DIR}/reprise-targets.cmake)\n")
-write_basic_package_version_file(${CMAKE_BINARY_DIR}/reprise-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_BINARY_DIR}/reprise-config.cmake ${CMAKE_BINARY_DIR}/reprise-config-version.cmake
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/reprise-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/reprise-config.cmake ${PROJECT_BINARY_DIR}/reprise-config-version.cmake
         DESTINATION ${package_dir})
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(TARGET reprise_command)
-    file(RELATIVE_PATH to_library /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR})
-    set_target_properties(reprise_command PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
     install(TARGETS reprise_command)
 endif()
 
 if(REPRISE_BACKEND_OPENVINO)
     get_target_property(runtime openvino::runtime LOCATION)
     get_filename_component(runtime_dir ${runtime} DIRECTORY)
-    cmake_path(IS_PREFIX CMAKE_SOURCE_DIR ${runtime_dir} NORMALIZE is_private_copy)
+    cmake_path(IS_PREFIX PROJECT_SOURCE_DIR ${runtime_dir} NORMALIZE is_private_copy)
     if(is_private_copy)
         set_target_properties(reprise PROPERTIES INSTALL_RPATH "$ORIGIN/reprise")
+        if(TARGET reprise_command)
+            file(RELATIVE_PATH to_runtime /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR}/reprise)
+            set_target_properties(reprise_command PROPERTIES INSTALL_RPATH "$ORIGIN/${to_runtime}")
+        endif()
         # All but the readers of other frameworks' files.
         install(DIRECTORY ${runtime_dir}/ DESTINATION ${CMAKE_INSTALL_LIBDIR}/reprise FILES_MATCHING
                 PATTERN "libopenvino.so*" PATTERN "libopenvino_*_plugin.so" PATTERN "libopenvino_ir_frontend.so*"
@@ -38,5 +40,8 @@ if(REPRISE_BACKEND_OPENVINO)
         install(DIRECTORY ${licences}/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/openvino)
     else()
         set_target_properties(reprise PROPERTIES INSTALL_RPATH ${runtime_dir})
+        if(TARGET reprise_command)
+            set_target_properties(reprise_command PROPERTIES INSTALL_RPATH ${runtime_dir})
+        endif()
     endif()
 endif()

@@ -1,9 +1,11 @@
 # One library, built folder by folder: a folder of src/ is an object library that is compiled with the
 # public headers, src/ and what it needs from outside. Which folder may include which is the order below,
 # lowest first; tests/layering holds the sources to it.
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)  # the public headers say what is not
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 add_library(reprise_options INTERFACE)
 target_include_directories(reprise_options INTERFACE
-    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
 target_compile_options(reprise_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${REPRISE_WERROR}>:-Werror>
     # GCC 12 sees overlapping copies in assignments to std::string (its bug 105651)
@@ -19,17 +21,25 @@ set(fuzzed_folders core files media text cachify)  # libFuzzer watches what runs
 # Sanitized builds are made with -O0, which compiles in half the time, save for the folders that loop over numbers.
 set(busy_folders core files media text graph backends cachify)
 
+# What may be left out has a folder no_... of the same functions, which say that it was not built.
+if(REPRISE_BACKEND_OPENVINO)
+    set(not_built "/no_openvino/")
+else()
+    set(not_built "/backends/openvino/")
+endif()
+if(REPRISE_VIDEO)
+    string(APPEND not_built "|/no_ffmpeg/")
+else()
+    string(APPEND not_built "|/video_mp4[.]cpp$")
+endif()
+
 # reprise_folder(name lib...): the static library reprise_<name> of src/<name>, with what it links.
 function(reprise_folder name)
-    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
-    if(name STREQUAL "backends" AND NOT REPRISE_BACKEND_OPENVINO)
-        list(FILTER sources EXCLUDE REGEX "/backends/openvino/")
-    elseif(name STREQUAL "backends")
-        list(FILTER sources EXCLUDE REGEX "/backends/no_openvino/")
-    endif()
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+    list(FILTER sources EXCLUDE REGEX "${not_built}")
     if(NOT sources)  # a folder whose first file is still to come
-        file(TOUCH ${CMAKE_BINARY_DIR}/empty.cpp)
-        set(sources ${CMAKE_BINARY_DIR}/empty.cpp)
+        file(TOUCH ${PROJECT_BINARY_DIR}/empty.cpp)
+        set(sources ${PROJECT_BINARY_DIR}/empty.cpp)
     endif()
     add_library(reprise_${name} OBJECT ${sources})
     target_link_libraries(reprise_${name} PUBLIC reprise_options ${ARGN})
@@ -44,9 +54,10 @@ function(reprise_folder name)
 endfunction()
 
 set(openvino_target $<$<BOOL:${REPRISE_BACKEND_OPENVINO}>:openvino::runtime>)
+set(ffmpeg_target $<$<BOOL:${REPRISE_VIDEO}>:PkgConfig::FFMPEG>)
 reprise_folder(core)
 reprise_folder(files nlohmann_json::nlohmann_json)
-reprise_folder(media PNG::PNG JPEG::JPEG PkgConfig::WEBP PkgConfig::FFMPEG)
+reprise_folder(media PNG::PNG JPEG::JPEG PkgConfig::WEBP ${ffmpeg_target})
 reprise_folder(text PkgConfig::PCRE2 PkgConfig::SENTENCEPIECE ICU::uc ICU::i18n nlohmann_json::nlohmann_json)
 reprise_folder(graph)
 reprise_folder(backends ${openvino_target})
@@ -58,19 +69,30 @@ reprise_folder(pipelines nlohmann_json::nlohmann_json)
 reprise_folder(tune nlohmann_json::nlohmann_json)
 reprise_folder(report nlohmann_json::nlohmann_json)
 reprise_folder(compare nlohmann_json::nlohmann_json)
+reprise_folder(capi nlohmann_json::nlohmann_json)
+target_compile_definitions(reprise_capi PRIVATE REPRISE_VERSION="${PROJECT_VERSION}")
 
-# The library is shared: it carries what it is built on (OpenVINO, ICU, PCRE2, ...) inside, so that users link
-# one file, find one package (fmt, which the public headers use) and need no Python wheel on their path.
 get_property(folders GLOBAL PROPERTY REPRISE_FOLDERS)
 get_property(linked GLOBAL PROPERTY REPRISE_LINKED)
 list(REMOVE_DUPLICATES linked)
+
+# All that is in src/, as objects: for what is built from this repository and uses more than the public headers.
+add_library(reprise_objects INTERFACE)
+target_link_libraries(reprise_objects INTERFACE reprise_options ${linked})
+foreach(folder IN LISTS folders)
+    target_sources(reprise_objects INTERFACE $<TARGET_OBJECTS:${folder}>)
+endforeach()
+
+# The library is shared: it carries what it is built on (OpenVINO, ICU, PCRE2, ...) inside, so that users link
+# one file, find one package (fmt, which the public headers use) and need no Python wheel on their path. It exports
+# what the public headers declare. While the version is 0.y, each y has an interface of its own: the name that
+# programs look for is libreprise.so.0.y, and versions of one y are compatible.
+set(exports ${CMAKE_CURRENT_LIST_DIR}/libreprise.map)
 add_library(reprise SHARED)
 add_library(reprise::reprise ALIAS reprise)
-foreach(folder IN LISTS folders)
-    target_sources(reprise PRIVATE $<TARGET_OBJECTS:${folder}>)
-endforeach()
 set_target_properties(reprise PROPERTIES VERSION ${PROJECT_VERSION}
-    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINK_DEPENDS ${exports})
 target_compile_features(reprise INTERFACE cxx_std_20)
-target_include_directories(reprise INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>)
-target_link_libraries(reprise PUBLIC fmt::fmt $<BUILD_INTERFACE:reprise_options> PRIVATE ${linked})
+target_include_directories(reprise INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+target_link_libraries(reprise PUBLIC fmt::fmt PRIVATE reprise_objects)
+target_link_options(reprise PRIVATE LINKER:--version-script=${exports})

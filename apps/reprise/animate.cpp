@@ -44,6 +44,7 @@ class Target {
             check_writable(path_);
         } else if (extension == ".mp4" || extension == ".webp") {
             is_mp4_ = extension == ".mp4";
+            if (is_mp4_) check_mp4(path_.string());
             check_writable(path_);
         } else {
             usage_error(

@@ -1,5 +1,7 @@
 #pragma once
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// How a picture is resized to the size of a video.
@@ -25,3 +27,5 @@ struct AnimateOptions {
 };
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 #include "reprise/dtype.h"
 #include "reprise/module_kind.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 class Pipeline;
 struct GenerateOptions;
@@ -200,3 +202,5 @@ class infer {
 };
 
 }  // namespace reprise::cachify
+
+#pragma GCC visibility pop

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace reprise::cachify {
 
 /// How reuse is decided while running. At each step where an entry allows reuse, a change is measured. It is
@@ -48,3 +50,5 @@ std::string_view name_of(Decision::Probe probe);
 Decision::Probe decision_probe(std::string_view name);
 
 }  // namespace reprise::cachify
+
+#pragma GCC visibility pop

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// Element types of tensors, safetensors files and graphs.
@@ -17,3 +19,5 @@ std::string_view name_of(DType type);
 bool is_floating(DType type);
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 
 #include "reprise/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// The outputs of the text encoders for some prompts. They can be stored and used again, so that a call needs
@@ -29,3 +31,5 @@ PromptEmbeddings load_embeddings(const std::filesystem::path& path);
 void save_embeddings(const PromptEmbeddings& embeddings, const std::filesystem::path& path);
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// Who or what caused an error. The command's exit status follows from it.
@@ -39,3 +41,5 @@ template <class... Args>
 }
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

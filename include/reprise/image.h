@@ -10,6 +10,8 @@
 
 #include "reprise/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// The texts in a picture file, in order, such as {"prompt", "red apple"}. A key has 1 to 79 printable ASCII
@@ -78,3 +80,5 @@ struct MontageOptions {
 Image montage(std::span<const Image> images, const MontageOptions& options = {});
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

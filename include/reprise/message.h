@@ -3,6 +3,8 @@
 #include <functional>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// Something that a call has to say.
@@ -21,3 +23,5 @@ struct Message {
 using OnMessage = std::function<void(const Message&)>;
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// What a module is. Entries of a configuration select modules by kind.
@@ -33,3 +35,5 @@ ModuleKind module_kind(std::string_view name);
 ModuleKind kind_of_class(std::string_view diffusers_class);
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

@@ -18,6 +18,12 @@
 #include "reprise/reuse.h"
 #include "reprise/tensor.h"
 
+namespace reprise::pipelines {
+class DiffusionPipeline;  // not for users, and so before what is exported
+}
+
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// How a pipeline runs. These options are fixed when it is loaded.
@@ -155,10 +161,6 @@ struct GenerateOutput {
     RunReport report;
 };
 
-namespace pipelines {
-class DiffusionPipeline;
-}
-
 /// A diffusion pipeline. It makes pictures or frames from a prompt or a picture. Several threads may call it
 /// at once, each with its own options and reuse; the calls share compiled pieces. `cachify` functions may run
 /// beside calls: a call reads what is prepared once, when it begins.
@@ -190,3 +192,5 @@ class Pipeline {
 };
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

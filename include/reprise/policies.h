@@ -4,6 +4,8 @@
 
 #include "reprise/cachify.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise::cachify {
 
 /// DeepCache (Ma et al., arXiv 2312.00858). Between full steps only a shallow path of the denoiser runs; the
@@ -75,3 +77,5 @@ Config make_policy(const Pipeline& pipe, std::string_view text);
 Config make_policy(const Pipeline& pipe, std::string_view text, const GenerateOptions& run);
 
 }  // namespace reprise::cachify
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 
 #include "reprise/cachify.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise::cachify {
 
 /// The denoiser on which something was measured. Fields are empty where they are not known.
@@ -111,3 +113,5 @@ std::vector<int> block_caching_steps(const std::vector<double>& change, double t
 Config block_caching(const Profile& profile, const BlockCachingOptions& options = {});
 
 }  // namespace reprise::cachify
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include "reprise/cachify.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// What a call reuses between its steps: a value.
@@ -35,3 +37,5 @@ struct Reuse {
 };
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

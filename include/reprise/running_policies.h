@@ -5,6 +5,8 @@
 #include "reprise/policies.h"
 #include "reprise/profile.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise::cachify {
 
 /// Options of all policies that decide while running.
@@ -61,3 +63,5 @@ Config tea_cache(const Pipeline& pipe, const Profile& profile, const TeaCacheOpt
 Config replay(Config config, const std::vector<std::vector<int>>& decisions);
 
 }  // namespace reprise::cachify
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 
 #include "reprise/dtype.h"
 
+#pragma GCC visibility push(default)
+
 namespace reprise {
 
 /// Sizes of the dimensions, outermost first. Empty for a scalar.
@@ -77,3 +79,5 @@ class Tensor {
 };
 
 }  // namespace reprise
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include "reprise/pipeline.h"
 #include "reprise/profile.h"
 
+#pragma GCC visibility push(default)
+
 /// Measures a model and searches for the schedule that reuses it best.
 namespace reprise::tune {
 
@@ -72,3 +74,5 @@ struct Tuned {
 std::vector<Tuned> tune(Pipeline& pipe, const TuneOptions& options);
 
 }  // namespace reprise::tune
+
+#pragma GCC visibility pop

@@ -17,9 +17,11 @@ struct Video {
 };
 
 /// The file's bytes: H.264 in BT.709, at a quality where losses are hardly seen. Usage error for odd sides,
-/// which H.264's colours do not have; failure where the FFmpeg libraries have no encoder. `file` names it in
-/// errors.
+/// which H.264's colours do not have, and where this build has no FFmpeg; failure where the FFmpeg libraries
+/// have no encoder. `file` names it in errors.
 std::vector<std::byte> encode_mp4(const Video& video, std::string_view file);
+/// Usage error where this build has no FFmpeg: for callers that generate before they encode.
+void check_mp4(std::string_view file);
 /// An animated WebP that repeats for ever, lossless. Errors as encode_webp.
 std::vector<std::byte> encode_animated_webp(const Video& video, std::string_view file);
 

@@ -1,4 +1,5 @@
-# Installs the build BUILD into WORK, moves the tree, and there builds and runs examples/embed as a user would.
+# Installs the build BUILD into WORK, moves the tree, and there builds and runs examples/embed and examples/c as users
+# would.
 # Run as: cmake -D BUILD=<folder> -D SOURCE=<repository> -D WORK=<scratch folder> -D MODEL=<folder> -P run.cmake
 cmake_minimum_required(VERSION 3.25)
 
@@ -19,9 +20,11 @@ set(ENV{CMAKE_PREFIX_PATH} "")
 set(prefix ${WORK}/moved)
 step(install ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
 file(RENAME ${WORK}/prefix ${prefix})
-step(configure ${CMAKE_COMMAND} -S ${SOURCE}/examples/embed -B ${WORK}/embed -G Ninja
-     -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${prefix})
-step(build ${CMAKE_COMMAND} --build ${WORK}/embed)
+foreach(example embed c)
+    step(configure ${CMAKE_COMMAND} -S ${SOURCE}/examples/${example} -B ${WORK}/${example} -G Ninja
+         -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${prefix})
+    step(build ${CMAKE_COMMAND} --build ${WORK}/${example})
+endforeach()
 step(command ${prefix}/bin/reprise --help)
 
 # Nothing that was installed may point back into the sources or the build.
@@ -34,8 +37,14 @@ foreach(binary IN LISTS binaries)
 endforeach()
 
 step(embed ${WORK}/embed/embed ${MODEL} "red apple")
-file(READ ${WORK}/1.png signature LIMIT 8 HEX)
-if(NOT signature STREQUAL "89504e470d0a1a0a")
-    message(FATAL_ERROR "embed wrote no PNG")
+step(c ${WORK}/c/draw ${MODEL} [[{"prompt": "red apple", "num_inference_steps": 20, "seed": 42, "reuse": "auto"}]] c.png)
+foreach(picture 1.png c.png)
+    file(READ ${WORK}/${picture} ${picture} HEX)
+    if(NOT ${picture} MATCHES "^89504e470d0a1a0a")
+        message(FATAL_ERROR "${picture} is no PNG")
+    endif()
+endforeach()
+if(NOT "${1.png}" STREQUAL "${c.png}")
+    message(FATAL_ERROR "C and C++ draw different pictures of the same options")
 endif()
 file(REMOVE_RECURSE ${WORK})

@@ -9,7 +9,7 @@ from pathlib import Path
 # Lowest first: a folder of src/ includes itself and those before it.
 ORDER = [
     "core", "files", "media", "text", "graph", "backends", "nn", "models", "schedulers",
-    "cachify", "pipelines", "tune", "report", "compare",
+    "cachify", "pipelines", "tune", "report", "compare", "capi",
 ]  # fmt: skip
 
 # The folder that implements a public header: all of them. A folder includes the public headers of itself and
@@ -31,6 +31,7 @@ PUBLIC_OWNER = {
     "embeddings.h": "pipelines",
     "pipeline.h": "pipelines",
     "tune.h": "tune",
+    "c.h": "capi",
     "reprise.h": "apps",  # the umbrella is for users
 }
 
@@ -98,7 +99,7 @@ def check_include(name: str, is_quoted: bool, header: str) -> str | None:
             return f"{header} is implemented in {owner}, which is above {folder}"
         return None
     if top == "include":
-        is_standard = not is_quoted and re.fullmatch(r"[a-z_0-9]+", header)
+        is_standard = not is_quoted and re.fullmatch(r"[a-z_0-9]+|std(bool|def|int)\.h", header)
         if not is_standard and not header.startswith("fmt/"):
             return f"public headers include reprise/, fmt/ and the standard library only, not {header}"
         return None

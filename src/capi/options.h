@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reprise/pipeline.h"
+
+namespace reprise::capi {
+
+/// Sets what the JSON of a call's options has. Error (usage) that names the option which there is not or
+/// which has another type.
+void add_call_options(GenerateOptions& options, std::string_view json);
+/// Reads the JSON of the options of opening a folder. Errors as above.
+LoadOptions parse_load_options(std::string_view json);
+
+/// Gives the options a picture or values that are attached under this name. Error (usage) for an unknown
+/// name.
+void attach(GenerateOptions& options, std::string_view name, Image image);
+void attach(GenerateOptions& options, std::string_view name, Tensor tensor);
+
+/// An option, and options in JSON that a pipeline without it refuses and every other takes. Empty: all take
+/// it.
+struct OptionProbe {
+    std::string_view name, json;
+};
+std::vector<OptionProbe> option_probes();
+
+}  // namespace reprise::capi
