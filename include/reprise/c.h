@@ -56,7 +56,7 @@ typedef struct reprise_pipeline reprise_pipeline;
 
 /* Opens a folder in diffusers' layout. `options` is a JSON object, or NULL for none. Its keys are the members
  * of LoadOptions (reprise/pipeline.h): "backend", "device", "precision" and "vae_precision" ("f32", "bf16",
- * "f16"), "threads", "variant", "keep_parameters_below", "text_encoders". */
+ * "f16"), "threads", "variant", "memory_limit", "text_encoders". */
 reprise_pipeline* reprise_open(const char* folder, const char* options, reprise_error** error);
 void reprise_pipeline_free(reprise_pipeline* pipeline);
 

@@ -49,7 +49,7 @@ constexpr auto kLoadOptions = std::to_array<Row<LoadOptions>>({
     row<LoadOptions, &LoadOptions::vae_precision>("vae_precision"),
     row<LoadOptions, &LoadOptions::threads>("threads"),
     row<LoadOptions, &LoadOptions::variant>("variant"),
-    row<LoadOptions, &LoadOptions::keep_parameters_below>("keep_parameters_below"),
+    row<LoadOptions, &LoadOptions::memory_limit>("memory_limit"),
     row<LoadOptions, &LoadOptions::text_encoders>("text_encoders"),
 });
 
