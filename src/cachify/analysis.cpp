@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "cachify/combination.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -80,11 +81,11 @@ class Analyser {
         return evaluated < schedule_.modes_at(first.decision).size();
     }
 
-    /// Forward over the sequence, as wrapped modules would run: fills module_runs. What has run is what has
-    /// in every mode.
+    /// Forward over the sequence, as wrapped modules would run: fills module_runs. It counts how often each
+    /// has run; a run counts where it is one in every mode.
     void check_that_reuse_follows_a_run() {
-        std::vector<std::vector<bool>> ran(static_cast<std::size_t>(result_.num_branches),
-                                           std::vector<bool>(graph_.modules.size(), false));
+        std::vector<std::vector<int>> ran(static_cast<std::size_t>(result_.num_branches),
+                                          std::vector<int>(graph_.modules.size(), 0));
         for (Group& group : groups_) {
             std::vector<bool> in_all(graph_.modules.size(), true);
             std::vector<bool> in_some(graph_.modules.size(), false);
@@ -104,11 +105,11 @@ class Analyser {
                 result_.executions[group.begin].module_runs = in_all;
             if (may_be_left_out(group)) continue;
             auto& own = ran[static_cast<std::size_t>(result_.sequence[group.begin].branch)];
-            for (std::size_t m = 0; m < in_all.size(); ++m) own[m] = own[m] || in_all[m];
+            for (std::size_t m = 0; m < in_all.size(); ++m) own[m] += in_all[m] ? 1 : 0;
         }
     }
 
-    void run_modules(const Execution& execution, const std::vector<std::vector<bool>>& ran,
+    void run_modules(const Execution& execution, const std::vector<std::vector<int>>& ran,
                      std::vector<bool>& runs) const {
         for (std::size_t m = 1; m < graph_.modules.size(); ++m) {  // a parent comes before its children
             if (!runs[static_cast<std::size_t>(graph_.modules[m].parent)]) {
@@ -121,12 +122,21 @@ class Analyser {
             if (!asks_reuse(rule, execution)) continue;
             runs[m] = false;
             const bool all_branches = rule.store.rule == Store::Rule::mean;
-            for (int b = 0; b < result_.num_branches; ++b)
-                if ((all_branches || b == execution.branch) && !ran[static_cast<std::size_t>(b)][m])
+            const int needed = least_terms_at(rule.store, execution.decision);
+            for (int b = 0; b < result_.num_branches; ++b) {
+                if (!all_branches && b != execution.branch) continue;
+                const int times = ran[static_cast<std::size_t>(b)][m];
+                if (times == 0)
                     usage_error(
                         "module '{}' is to be reused at step {} but has not run before; let it run at "
                         "step 0",
                         graph_.modules[m].name, execution.step);
+                if (times < needed)
+                    usage_error(
+                        "module '{}' is to be reused at step {} as a sum of its last {} outputs but is "
+                        "certain to have run only {} time{} before",
+                        graph_.modules[m].name, execution.step, needed, times, times == 1 ? "" : "s");
+            }
         }
     }
 
@@ -249,8 +259,12 @@ class Analyser {
                 failure("planner: a choice for the {} rule", to_string(store));
             case Store::Rule::forecast:
             case Store::Rule::delta_forecast:
-                read_stale(x, choice.fresh, result_.sequence[x].branch, store.order + 1);
+            case Store::Rule::linear:
+            case Store::Rule::delta_linear: {
+                const Execution& now = result_.sequence[x];
+                read_stale(x, choice.fresh, now.branch, terms_at(store, now.decision));
                 break;
+            }
             case Store::Rule::drop:
                 failure("planner: a module cannot be dropped");
             case Store::Rule::mean:

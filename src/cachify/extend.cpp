@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "cachify/combination.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -98,14 +99,9 @@ class Extender {
         const auto index = static_cast<std::size_t>(node.attrs<graph::ModuleOutputAttrs>().index);
         const NodeId output = node.inputs[0];
         const NodeId fresh = append(std::move(node), Role::computed);
-        if (store.rule == Store::Rule::delta || store.rule == Store::Rule::delta_forecast)
-            return delta(module, rule, index, output, fresh);
+        if (keeps_differences(store)) return delta(module, rule, index, output, fresh);
         result_.graph.modules[static_cast<std::size_t>(module)].outputs.push_back(fresh);
-        return kept(rule, fresh, extrapolates_or_averages(store));
-    }
-
-    static bool extrapolates_or_averages(const Store& store) {
-        return store.rule == Store::Rule::forecast || store.rule == Store::Rule::mean;
+        return kept(rule, fresh, is_combination(store));
     }
 
     /// What readers of `fresh` see: it, or what was kept of it, combined or as it was.
@@ -140,8 +136,7 @@ class Extender {
         const NodeId input = renamed(taken[index]);
         const NodeId added = binary(graph::Binary::subtract, output, input, module);
         const ModuleId parent = graph.modules[static_cast<std::size_t>(module)].parent;
-        const bool forecast = schedule_.rules[rule].store.rule == Store::Rule::delta_forecast;
-        const NodeId last = recall(rule, added, forecast);
+        const NodeId last = recall(rule, added, is_combination(schedule_.rules[rule].store));
         return choose(rule, fresh, binary(graph::Binary::add, input, last, parent));
     }
 
@@ -257,8 +252,7 @@ class Extender {
 
     void check_deltas() const {
         for (std::size_t i = 0; i < schedule_.rules.size(); ++i) {
-            const auto rule = schedule_.rules[i].store.rule;
-            if (rule != Store::Rule::delta && rule != Store::Rule::delta_forecast) continue;
+            if (!keeps_differences(schedule_.rules[i].store)) continue;
             if (std::find(has_delta_.begin(), has_delta_.end(), i) != has_delta_.end()) continue;
             usage_error(
                 "module '{}' cannot be stored as a delta: none of its outputs has the shape of its input",

@@ -25,7 +25,7 @@ struct Choice {
     graph::NodeId node = 0;   ///< the placeholder that readers read: an Op::input of the extended graph
     graph::NodeId fresh = 0;  ///< the module_output, read when the module runs
     /// With differences: input + stored difference, computed when the module is reused. The choice itself is
-    /// then never combined from slots, but of a forecast of differences there is a second one for these.
+    /// then never combined from slots, but of a combination of differences there is a second one for these.
     graph::NodeId loaded = -1;
     std::size_t rule = 0;  ///< index into Schedule::rules
 };

@@ -6,6 +6,8 @@
 #include <array>
 #include <set>
 
+#include "cachify/combination.h"
+
 namespace reprise::cachify {
 
 graph::Cost Plan::cost_of_execution(std::size_t execution) const {
@@ -67,8 +69,9 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
             const Schedule::Rule& rule = schedule.rules[r];
             const auto module = static_cast<std::size_t>(rule.module);
             const bool is_whole = plan.extended.graph.modules[module].kind == ModuleKind::denoiser;
-            if ((is_whole || rule.store.rule == Store::Rule::forecast) &&
-                analyses[0].is_reused(plan.extended, schedule, execution, r))
+            const bool extrapolates =
+                rule.store.rule == Store::Rule::forecast || rule.store.rule == Store::Rule::linear;
+            if ((is_whole || extrapolates) && analyses[0].is_reused(plan.extended, schedule, execution, r))
                 return true;
         }
         return false;

@@ -1,5 +1,6 @@
 #include "cachify/naive.h"
 
+#include "cachify/combination.h"
 #include "core/half.h"
 #include "reprise/error.h"
 
@@ -97,8 +98,17 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
                    const std::vector<Tensor>& values) {
     const Memory& last = memory(output, execution.branch);
     if (last.values.empty()) failure("module reused before it ran");
-    const auto extrapolated = [&](const std::vector<Tensor>& past) {
-        const auto weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
+    const auto combined = [&](const std::vector<Tensor>& past) {
+        std::vector<float> weights;
+        if (rule.store.rule == Store::Rule::linear || rule.store.rule == Store::Rule::delta_linear) {
+            const auto& all = rule.store.weights;
+            for (const double weight :
+                 all.size() == 1 ? all[0] : all[static_cast<std::size_t>(execution.decision)])
+                weights.push_back(static_cast<float>(weight));
+            if (weights.size() > past.size()) failure("module reused before it ran often enough");
+        } else {
+            weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
+        }
         Tensor sum(DType::f32, graph_[output].shape);
         for (std::size_t i = 0; i < weights.size(); ++i) add_scaled(sum, weights[i], past[i]);
         return rounded(sum, rule.store);
@@ -114,14 +124,16 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
             return elementwise(values[static_cast<std::size_t>(*input)], last.differences.front(),
                                [](float a, float b) { return a + b; });
         }
-        case Store::Rule::delta_forecast: {
+        case Store::Rule::delta_forecast:
+        case Store::Rule::delta_linear: {
             const auto input = taken(output);
             if (!input) break;
-            return elementwise(values[static_cast<std::size_t>(*input)], extrapolated(last.differences),
+            return elementwise(values[static_cast<std::size_t>(*input)], combined(last.differences),
                                [](float a, float b) { return a + b; });
         }
         case Store::Rule::forecast:
-            return extrapolated(last.values);
+        case Store::Rule::linear:
+            return combined(last.values);
         case Store::Rule::mean: {
             Tensor sum(DType::f32, graph_[output].shape);
             for (int b = 0; b < schedule_.num_branches; ++b) {

@@ -1,5 +1,6 @@
 #include "cachify/random_model.h"
 
+#include <algorithm>
 #include <array>
 
 namespace reprise::cachify::testing {
@@ -91,6 +92,40 @@ class Maker {
 
 }  // namespace
 
+namespace {
+
+/// Weights by step, of as many values at most as a module with these rules around it has computed before.
+std::vector<std::vector<double>> random_weights(std::mt19937& random,
+                                                const std::vector<const Schedule::Rule*>& rules) {
+    const auto draw = [&](int most) {
+        std::vector<double> weights(std::uniform_int_distribution<std::size_t>(
+            1, static_cast<std::size_t>(std::max(most, 1)))(random));
+        for (double& weight : weights) weight = std::uniform_real_distribution<double>(-1.5, 1.5)(random);
+        return weights;
+    };
+    const auto& own = rules.front()->reuse;
+    std::vector<int> least(own.front().size(), 4);  // by step, of all branches
+    for (std::size_t b = 0; b < own.size(); ++b) {
+        int runs = 0;
+        for (std::size_t s = 0; s < own[b].size(); ++s) {
+            least[s] = std::min(least[s], runs);
+            if (std::none_of(rules.begin(), rules.end(), [&](const auto* rule) { return rule->reuse[b][s]; }))
+                ++runs;
+        }
+    }
+    if (std::bernoulli_distribution(0.2)(random)) {
+        int most = 4;
+        for (std::size_t s = 0; s < least.size(); ++s)
+            for (const auto& steps : own) most = steps[s] ? std::min(most, least[s]) : most;
+        return {draw(most)};
+    }
+    std::vector<std::vector<double>> result;
+    for (const int most : least) result.push_back(draw(most));
+    return result;
+}
+
+}  // namespace
+
 graph::Graph random_model(std::mt19937& random) {
     return Maker(random).make();
 }
@@ -107,7 +142,7 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
         if (module.outputs.empty() || !chance(density)) continue;
         Schedule::Rule rule;
         rule.module = static_cast<graph::ModuleId>(m);
-        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 6)(random)) {
+        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 9)(random)) {
             case 1:
                 rule.store = {module.inputs.empty() ? Store::Rule::output : Store::Rule::delta};
                 break;
@@ -125,6 +160,12 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
                 rule.store = {module.inputs.empty() ? Store::Rule::forecast : Store::Rule::delta_forecast,
                               std::uniform_int_distribution<int>(1, 2)(random)};
                 break;
+            case 7:
+            case 8:
+            case 9:
+                rule.store = {module.inputs.empty() || chance(0.5) ? Store::Rule::linear
+                                                                   : Store::Rule::delta_linear};
+                break;
             default:
                 break;
         }
@@ -139,6 +180,12 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
             auto& steps = rule.reuse.emplace_back();
             for (int s = 0; s < num_steps; ++s)
                 steps.push_back(s > 0 && (periodic ? s % period != 0 : chance(0.5)));
+        }
+        if (rule.store.rule == Store::Rule::linear || rule.store.rule == Store::Rule::delta_linear) {
+            std::vector<const Schedule::Rule*> rules = {&rule};
+            for (const auto& other : schedule.rules)
+                if (graph.is_within(rule.module, other.module)) rules.push_back(&other);
+            rule.store.weights = random_weights(random, rules);
         }
         schedule.rules.push_back(std::move(rule));
     }
