@@ -93,8 +93,8 @@ class StepFunction {
 
 /// What is kept when a module runs, and what the module yields when it is reused. Where a half of guidance
 /// (kind guidance) is reused, its prediction is computed from earlier ones. `output`, `forecast` and `linear`
-/// use the last predictions of that half. `delta` uses the other half's prediction of this step, plus the last
-/// difference between the two (arXiv 2410.19355).
+/// use the last predictions of that half. `delta` uses the other half's prediction of this step, plus the
+/// last difference between the two (arXiv 2410.19355).
 struct Store {
     enum class Rule {
         output,          ///< the module's last output
@@ -160,8 +160,8 @@ extern const Config SD3_DEFAULT_CONFIG;
 /// Reads a configuration from its JSON form, a list of objects. Each has "wildcard_or_filter_func" (pattern,
 /// {"regex": ...} or {"not": ...}) and "select_cache_step_func" (expression or list of steps). Optional are
 /// "kinds" (list of names), "store" ("output", "delta", "mean", "drop", {"forecast": order},
-/// {"delta_forecast": order}, {"linear": weights}, {"delta_linear": weights}), "kept_in" ("f16" or "bf16"), "as_one" and "decide". Errors name `origin`.
-/// Error (usage) when the text cannot be parsed.
+/// {"delta_forecast": order}, {"linear": weights}, {"delta_linear": weights}), "kept_in" ("f16" or "bf16"),
+/// "as_one" and "decide". Errors name `origin`. Error (usage) when the text cannot be parsed.
 Config parse_config(std::string_view json, std::string_view origin);
 /// Reads a file. Error (usage) when it cannot be read or parsed.
 Config load_config(const std::string& path);

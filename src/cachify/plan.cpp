@@ -49,6 +49,7 @@ Schedule without_reuse(const Schedule& schedule) {
     for (auto& rule : full.rules)
         for (auto& steps : rule.reuse) steps.assign(steps.size(), false);
     full.branch_rules.clear();
+    full.variant_rules.clear();
     full.num_modes = 1;
     return full;
 }
@@ -56,7 +57,7 @@ Schedule without_reuse(const Schedule& schedule) {
 Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request) {
     Plan plan;
     plan.schedule = schedule;
-    plan.extended = extend(graph, schedule, request.varying_inputs);
+    plan.extended = extend(graph, schedule, request.varying_inputs, request.variants);
     const Schedule full = without_reuse(schedule);
     std::array<Analysis, 2> analyses = {
         analyse(plan.extended, schedule,

@@ -113,13 +113,9 @@ class ProgramWriter::State {
         return found->second;
     }
 
-    /// What stands for a value at an execution: for a choice, the one that is made there.
+    /// The value that a read of `id` reaches at an execution. Slots are values', whichever node makes them.
     NodeId resolved(std::size_t x, NodeId id) const {
-        const Choice* choice = extended_.choice(id);
-        if (choice == nullptr) return id;
-        const auto module = static_cast<std::size_t>(graph_[choice->fresh].module);
-        if (analysis_.executions[x].module_runs[module]) return choice->fresh;
-        return choice->loaded >= 0 ? choice->loaded : id;
+        return extended_.value(extended_.resolved(id, analysis_.executions[x].module_runs));
     }
 
     /// Where a value is read from at an execution.
@@ -135,6 +131,7 @@ class ProgramWriter::State {
             case Role::weight:
                 failure("planner: a weight of {} crosses segments", graph_.name);
             case Role::choice:
+            case Role::made:
             case Role::computed:
                 break;
         }
@@ -201,10 +198,11 @@ class ProgramWriter::State {
         run.segment = index;
         for (const NodeId input : segment.inputs) run.inputs.push_back(operand(x, input));
         for (const NodeId output : segment.outputs) {
-            const bool kept = wanted.kept[static_cast<std::size_t>(output)];
-            const int slot = kept ? keep(output, now.branch, now.evaluation) : take_scratch(output);
-            if (!kept) scratch_.emplace_back(output, slot);
-            here_[output] = slot;
+            const NodeId value = extended_.value(output);
+            const bool kept = wanted.kept[static_cast<std::size_t>(value)];
+            const int slot = kept ? keep(value, now.branch, now.evaluation) : take_scratch(value);
+            if (!kept) scratch_.emplace_back(value, slot);
+            here_[value] = slot;
             run.outputs.push_back(slot);
         }
         instructions.emplace_back(std::move(run));

@@ -266,6 +266,13 @@ const Schedule::BranchRule* Schedule::stand_in(int branch, int step, int mode) c
     return nullptr;
 }
 
+int Schedule::variant(ModuleId module, int branch, int step, int mode) const {
+    for (const VariantRule& rule : variant_rules)
+        if (rule.module == module && rule.holds(mode))
+            return rule.variant.at(static_cast<std::size_t>(branch)).at(static_cast<std::size_t>(step));
+    return 0;
+}
+
 std::vector<int> Schedule::modes_at(int step) const {
     const auto s = static_cast<std::size_t>(step);
     std::vector<int> result = {0};
@@ -280,7 +287,11 @@ std::vector<int> Schedule::modes_at(int step) const {
                                                [&](const auto& steps) { return differs(rule, steps.at(s)); });
                         }) ||
             std::any_of(branch_rules.begin(), branch_rules.end(),
-                        [&](const BranchRule& rule) { return differs(rule, rule.reuse.at(s)); });
+                        [&](const BranchRule& rule) { return differs(rule, rule.reuse.at(s)); }) ||
+            std::any_of(variant_rules.begin(), variant_rules.end(), [&](const VariantRule& rule) {
+                return std::any_of(rule.variant.begin(), rule.variant.end(),
+                                   [&](const auto& steps) { return differs(rule, steps.at(s) != 0); });
+            });
         if (open) result.push_back(mode);
     }
     return result;
