@@ -351,7 +351,8 @@ bool Extended::is_called(ModuleId module, const std::vector<bool>& module_runs) 
     const auto parent = static_cast<std::size_t>(graph.modules[static_cast<std::size_t>(module)].parent);
     const int variant = variant_of[static_cast<std::size_t>(module)];
     return module_runs[parent] &&
-           (variant < 0 || module_runs[static_cast<std::size_t>(body_of[parent] + variant)]);
+           (variant < 0 ||
+            module_runs[static_cast<std::size_t>(body_of[parent]) + static_cast<std::size_t>(variant)]);
 }
 
 NodeId Extended::resolved(NodeId id, const std::vector<bool>& module_runs) const {

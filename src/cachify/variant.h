@@ -14,8 +14,8 @@ struct Variant {
     graph::ModuleId module = 0;
     /// Its outputs are the module's, in their order, shapes and types.
     graph::Graph body;
-    /// For each of the body's inputs, in their order, the node of the denoiser's graph that it reads. That
-    /// lies outside of the module, and before its first output.
+    /// For each of the body's inputs, in their order, the node that it reads: of the graph that is extended
+    /// (so with units), outside of the module and before its first output.
     std::vector<graph::NodeId> reads;
 };
 
