@@ -100,15 +100,17 @@ class StepFunction {
 };
 
 /// What is kept when a module runs, and what the module yields when it is reused. Where a half of guidance
-/// (kind guidance) is reused, its prediction is computed from earlier ones. `output` and `forecast` use the
-/// last predictions of that half. `delta` uses the other half's prediction of this step, plus the last
-/// difference between the two (arXiv 2410.19355).
+/// (kind guidance) is reused, its prediction is computed from earlier ones. `output`, `forecast` and `linear`
+/// use the last predictions of that half. `delta` uses the other half's prediction of this step, plus the
+/// last difference between the two (arXiv 2410.19355).
 struct Store {
     enum class Rule {
         output,          ///< the module's last output
         delta,           ///< its present input, plus the last difference between its output and input
         forecast,        ///< its last outputs, extrapolated to this step (TaylorSeer)
         delta_forecast,  ///< its present input, plus the extrapolated difference
+        linear,          ///< the sum of its last outputs with given weights
+        delta_linear,    ///< its present input, plus the sum of its last differences with given weights
         mean,  ///< the mean over guidance branches of their last outputs (T-Gate); needs split guidance
         drop,  ///< for guidance alone: no prediction; the other half's prediction is the result
     };
@@ -118,10 +120,15 @@ struct Store {
     /// bytes and loses their last digits (the largest f16 is 65,504). Not given: the type that the denoiser
     /// runs in. Predictions of guidance are small and are always kept in f32.
     std::optional<DType> kept_in = {};
+    /// Of `linear` and `delta_linear`, newest value first: one list, which holds at every step; or for each
+    /// step (evaluation with Count::evaluations) its list, empty where nothing is reused. So many values are
+    /// kept as the longest list has weights. A sum of n needs a module that has run n times before.
+    std::vector<std::vector<double>> weights = {};
 
     friend bool operator==(const Store&, const Store&) = default;
 };
-/// "output", "delta", "forecast(1)", "delta_forecast(1)", "mean", "drop"; "delta in f16".
+/// "output", "delta", "forecast(1)", "delta_forecast(1)", "mean", "drop"; "linear(3)" of at most 3 values;
+/// "delta in f16".
 std::string to_string(const Store& store);
 
 /// One entry of a configuration. The first two names are the original's.
@@ -158,8 +165,8 @@ extern const Config SD3_DEFAULT_CONFIG;
 /// Reads a configuration from its JSON form, a list of objects. Each has "wildcard_or_filter_func" (pattern,
 /// {"regex": ...} or {"not": ...}) and "select_cache_step_func" (expression or list of steps). Optional are
 /// "kinds" (list of names), "store" ("output", "delta", "mean", "drop", {"forecast": order},
-/// {"delta_forecast": order}), "kept_in" ("f16" or "bf16"), "as_one" and "decide". Errors name `origin`.
-/// Error (usage) when the text cannot be parsed.
+/// {"delta_forecast": order}, {"linear": weights}, {"delta_linear": weights}), "kept_in" ("f16" or "bf16"),
+/// "as_one" and "decide". Errors name `origin`. Error (usage) when the text cannot be parsed.
 Config parse_config(std::string_view json, std::string_view origin);
 /// Reads a file. Error (usage) when it cannot be read or parsed.
 Config load_config(const std::string& path);

@@ -499,12 +499,24 @@ class Rule:
     def module(self) -> str: ...
 
     @property
-    def store(self) -> str:
-        """output, delta, forecast(order) or delta_forecast(order)"""
+    def is_delta(self) -> bool:
+        """Whether differences between a module's output and its input are kept."""
 
     @property
-    def order(self) -> int:
-        """Of a forecast, else 0."""
+    def is_combination(self) -> bool:
+        """Whether reuse sums what was kept; else it takes the last."""
+
+    @property
+    def most_terms(self) -> int:
+        """How many of the last values are kept."""
+
+    def least_terms(self, decision: int) -> int:
+        """How many there must be to reuse there."""
+
+    def weights(self, when: Sequence[int], evaluation: int, decision: int) -> list[float]:
+        """
+        Of the last values, newest first, which were computed at the evaluations `when`.
+        """
 
     @property
     def kept_in(self) -> str:
@@ -546,11 +558,6 @@ def modules_of(pipe: Pipeline, options: GenerateOptions) -> Modules:
     """Those of a call with these options."""
 
 def kind_of_class(diffusers_class: str) -> str: ...
-
-def forecast_weights(when: Sequence[int], now: int, order: int) -> list[float]:
-    """
-    Weights of a module's last outputs, newest first, that extrapolate them to evaluation `now`.
-    """
 
 def steps_of_evaluations(scheduler_config: str, num_inference_steps: int) -> list[int]:
     """

@@ -9,8 +9,9 @@ select_cache_step_func: when they are reused: a function of the step (counted fr
     of the number of steps; an expression over `step` and `num_steps` ("step % 2 != 0"); or a list of steps.
 kinds: what the filter is shown, a list of names such as "cross_attention"; ["block"] where it is not given.
 store: what reuse gives: "output", the last; "delta", the input now plus what the module last added to it;
-    {"forecast": order} and {"delta_forecast": order}, extrapolations of the same; "mean" over guidance's halves; "drop" of a
-    half.
+    {"forecast": order} and {"delta_forecast": order}, extrapolations of the same; {"linear": weights} and
+    {"delta_linear": weights}, sums of the same: weights of the last values, newest first ([2, -1]), or for each step such a
+    list; "mean" over guidance's halves; "drop" of a half.
 kept_in: "f16" or "bf16": what is kept takes half the bytes of a denoiser that runs in f32.
 as_one: whether the modules, which follow one another, are reused as one: what they add together is kept.
 decide: what decides while running, at the steps above; the policies that do so fill it in.
@@ -48,7 +49,7 @@ class Entry(_Required, total=False):
     """One line of a configuration."""
 
     kinds: list[str]
-    store: str | dict[str, int]
+    store: str | dict[str, int | list[float] | list[list[float]]]
     kept_in: Literal["f16", "bf16"]
     as_one: bool
     decide: dict[str, Any]

@@ -13,8 +13,8 @@
 
 #include "bindings.h"
 #include "cachify/analysis.h"
+#include "cachify/combination.h"
 #include "cachify/policies.h"
-#include "cachify/program.h"
 #include "cachify/schedule.h"
 #include "files/json.h"
 #include "pipelines/policy_view.h"
@@ -186,18 +186,13 @@ class Modules {
 struct Decisions {
     struct Rule {
         std::string module;
-        std::string store;
-        int order = 0;
+        Store store;
         std::string kept_in;      ///< or empty
         std::vector<bool> reuse;  ///< by step, or by evaluation with Count::evaluations
     };
     int num_decisions = 0;
     std::vector<Rule> rules;
 };
-
-bool extrapolates(Store::Rule rule) {
-    return rule == Store::Rule::forecast || rule == Store::Rule::delta_forecast;
-}
 
 void refuse_what_only_pipelines_have(const Entry& entry, std::size_t number) {
     const auto about = [&](ModuleKind kind) { return cachify::is_about(entry, kind); };
@@ -226,12 +221,13 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
     Decisions result;
     result.num_decisions = decisions;
     for (auto& rule : schedule.rules) {
-        result.rules.push_back({modules.graph().modules[static_cast<std::size_t>(rule.module)].name,
-                                cachify::to_string({rule.store.rule, rule.store.order}),
-                                extrapolates(rule.store.rule) ? rule.store.order : 0,
-                                std::string(rule.store.kept_in ? name_of(*rule.store.kept_in) : ""),
-                                rule.reuse.front()});
-        rule.store = {};  // what is kept does not matter to the order of runs, which is checked here
+        result.rules.push_back(
+            {modules.graph().modules[static_cast<std::size_t>(rule.module)].name, rule.store,
+             std::string(rule.store.kept_in ? name_of(*rule.store.kept_in) : ""), rule.reuse.front()});
+        // To the order of runs, which is checked here, it matters only how many values a sum takes.
+        Store::Rule& kept = rule.store.rule;
+        kept = kept == Store::Rule::delta_linear || kept == Store::Rule::linear ? Store::Rule::linear
+                                                                                : Store::Rule::output;
     }
     const auto extended = cachify::extend(modules.graph(), schedule, {});
     cachify::analyse(extended, schedule, cachify::make_sequence(steps_of_evaluations, schedule));
@@ -241,8 +237,28 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
 void bind_modules(nb::module_& m) {
     nb::class_<Decisions::Rule>(m, "Rule", "What is decided for one module.")
         .def_ro("module", &Decisions::Rule::module)
-        .def_ro("store", &Decisions::Rule::store, "output, delta, forecast(order) or delta_forecast(order)")
-        .def_ro("order", &Decisions::Rule::order, "Of a forecast, else 0.")
+        .def_prop_ro(
+            "is_delta", [](const Decisions::Rule& rule) { return cachify::keeps_differences(rule.store); },
+            "Whether differences between a module's output and its input are kept.")
+        .def_prop_ro(
+            "is_combination", [](const Decisions::Rule& rule) { return cachify::is_combination(rule.store); },
+            "Whether reuse sums what was kept; else it takes the last.")
+        .def_prop_ro(
+            "most_terms", [](const Decisions::Rule& rule) { return cachify::most_terms(rule.store); },
+            "How many of the last values are kept.")
+        .def(
+            "least_terms",
+            [](const Decisions::Rule& rule, int decision) {
+                return cachify::least_terms_at(rule.store, decision);
+            },
+            "decision"_a, "How many there must be to reuse there.")
+        .def(
+            "weights",
+            [](const Decisions::Rule& rule, const std::vector<int>& when, int evaluation, int decision) {
+                return cachify::weights_at(rule.store, when, evaluation, decision);
+            },
+            "when"_a, "evaluation"_a, "decision"_a,
+            "Of the last values, newest first, which were computed at the evaluations `when`.")
         .def_ro("kept_in", &Decisions::Rule::kept_in, "f16, bf16, or empty: as computed.")
         .def_ro("reuse", &Decisions::Rule::reuse, "For each decision, whether it is reused.");
     nb::class_<Decisions>(m, "Decisions")
@@ -286,8 +302,6 @@ void bind_modules(nb::module_& m) {
     m.def(
         "kind_of_class", [](std::string_view name) { return name_of(kind_of_class(name)); },
         "diffusers_class"_a);
-    m.def("forecast_weights", &cachify::forecast_weights, "when"_a, "now"_a, "order"_a,
-          "Weights of a module's last outputs, newest first, that extrapolate them to evaluation `now`.");
     m.def(
         "steps_of_evaluations",
         [](const std::string& scheduler_config, int num_inference_steps) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "cachify/combination.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -80,11 +81,11 @@ class Analyser {
         return evaluated < schedule_.modes_at(first.decision).size();
     }
 
-    /// Forward over the sequence, as wrapped modules would run: fills module_runs. What has run is what has
-    /// in every mode.
+    /// Forward over the sequence, as wrapped modules would run: fills module_runs. It counts how often each
+    /// has run; a run counts where it is one in every mode.
     void check_that_reuse_follows_a_run() {
-        std::vector<std::vector<bool>> ran(static_cast<std::size_t>(result_.num_branches),
-                                           std::vector<bool>(graph_.modules.size(), false));
+        std::vector<std::vector<int>> ran(static_cast<std::size_t>(result_.num_branches),
+                                          std::vector<int>(graph_.modules.size(), 0));
         for (Group& group : groups_) {
             std::vector<bool> in_all(graph_.modules.size(), true);
             std::vector<bool> in_some(graph_.modules.size(), false);
@@ -104,14 +105,15 @@ class Analyser {
                 result_.executions[group.begin].module_runs = in_all;
             if (may_be_left_out(group)) continue;
             auto& own = ran[static_cast<std::size_t>(result_.sequence[group.begin].branch)];
-            for (std::size_t m = 0; m < in_all.size(); ++m) own[m] = own[m] || in_all[m];
+            for (std::size_t m = 0; m < in_all.size(); ++m) own[m] += in_all[m] ? 1 : 0;
         }
     }
 
-    void run_modules(const Execution& execution, const std::vector<std::vector<bool>>& ran,
+    void run_modules(const Execution& execution, const std::vector<std::vector<int>>& ran,
                      std::vector<bool>& runs) const {
         for (std::size_t m = 1; m < graph_.modules.size(); ++m) {  // a parent comes before its children
-            if (!runs[static_cast<std::size_t>(graph_.modules[m].parent)]) {
+            const ModuleId parent = graph_.modules[m].parent;
+            if (!runs[static_cast<std::size_t>(parent)] || !is_in_running_variant(m, execution)) {
                 runs[m] = false;
                 continue;
             }
@@ -121,13 +123,28 @@ class Analyser {
             if (!asks_reuse(rule, execution)) continue;
             runs[m] = false;
             const bool all_branches = rule.store.rule == Store::Rule::mean;
-            for (int b = 0; b < result_.num_branches; ++b)
-                if ((all_branches || b == execution.branch) && !ran[static_cast<std::size_t>(b)][m])
+            const int needed = least_terms_at(rule.store, execution.decision);
+            for (int b = 0; b < result_.num_branches; ++b) {
+                if (!all_branches && b != execution.branch) continue;
+                const int times = ran[static_cast<std::size_t>(b)][m];
+                if (times == 0)
                     usage_error(
                         "module '{}' is to be reused at step {} but has not run before; let it run at "
                         "step 0",
                         graph_.modules[m].name, execution.step);
+                if (times < needed)
+                    usage_error(
+                        "module '{}' is to be reused at step {} as a sum of its last {} outputs but is "
+                        "certain to have run only {} time{} before",
+                        graph_.modules[m].name, execution.step, needed, times, times == 1 ? "" : "s");
+            }
         }
+    }
+
+    bool is_in_running_variant(std::size_t module, const Execution& execution) const {
+        const int own = extended_.variant_of[module];
+        return own < 0 || own == schedule_.variant(graph_.modules[module].parent, execution.branch,
+                                                   execution.decision, execution.mode);
     }
 
     int& needed(NodeId node, int branch) {
@@ -192,14 +209,19 @@ class Analyser {
                     if (graph_.nodes[n].shape.size() >= 4) execution.reads_latents = true;
                     break;
                 case Role::choice:
-                    demand_choice(x, *extended_.choice(id), demanded);
+                case Role::made: {
+                    const NodeId source = extended_.resolved(id, execution.module_runs);
+                    if (source != id)
+                        demanded[static_cast<std::size_t>(source)] = true;
+                    else if (const Choice* choice = extended_.choice(id))
+                        demand_combination(x, *choice);
+                    else
+                        read_kept(x, id);
                     break;
+                }
                 case Role::computed:
                     if (!execution.module_runs[static_cast<std::size_t>(graph_.nodes[n].module)]) {
-                        if (!extended_.persistent[n])
-                            failure("planner: '{}' is read while its module is reused",
-                                    graph_.modules[static_cast<std::size_t>(graph_.nodes[n].module)].name);
-                        read_stale(x, id, branch, 1);
+                        read_kept(x, id);
                         break;
                     }
                     must[n] = true;
@@ -214,34 +236,36 @@ class Analyser {
         }
     }
 
+    void read_kept(std::size_t x, NodeId id) {
+        const auto module = static_cast<std::size_t>(graph_[id].module);
+        if (!extended_.persistent[static_cast<std::size_t>(id)])
+            failure("planner: '{}' is read while its module is reused", graph_.modules[module].name);
+        read_stale(x, id, result_.sequence[x].branch, 1);
+    }
+
     /// What a decision looks at must not depend on the decision, and be there.
     void check_probed(std::size_t x, const Group& group, NodeId id) const {
         const Choice* choice = extended_.choice(id);
-        const Role role = extended_.role(id);
-        if (choice == nullptr && role != Role::computed) return;
-        const auto module = static_cast<std::size_t>(graph_[choice != nullptr ? choice->fresh : id].module);
-        if (group.undecided[module])
+        const Makers* makers = extended_.made(id);
+        if (choice == nullptr && makers == nullptr && extended_.role(id) != Role::computed) return;
+        const auto module = static_cast<std::size_t>(choice != nullptr ? choice->module : graph_[id].module);
+        const bool undecided_variant =
+            makers != nullptr && std::any_of(makers->nodes.begin(), makers->nodes.end(), [&](NodeId maker) {
+                return group.undecided[static_cast<std::size_t>(graph_[maker].module)];
+            });
+        if (group.undecided[module] || undecided_variant)
             usage_error("a decision whether to reuse '{}' looks at a value that depends on it",
                         graph_.modules[module].name);
         const auto& runs = result_.executions[x].module_runs;
-        const ModuleId parent = graph_.modules[module].parent;
-        const bool kept = choice != nullptr || extended_.persistent[static_cast<std::size_t>(id)];
-        if (!runs[module] && !(kept && runs[static_cast<std::size_t>(std::max(parent, 0))]))
+        const bool kept =
+            choice != nullptr || makers != nullptr || extended_.persistent[static_cast<std::size_t>(id)];
+        const bool is_called = module == 0 || extended_.is_called(static_cast<ModuleId>(module), runs);
+        if (!runs[module] && !(kept && is_called))
             usage_error("a decision looks at a value of '{}', which is inside what is reused at step {}",
                         graph_.modules[module].name, result_.sequence[x].step);
     }
 
-    void demand_choice(std::size_t x, const Choice& choice, std::vector<bool>& demanded) {
-        const auto& execution = result_.executions[x];
-        const ModuleId module = graph_[choice.fresh].module;
-        if (execution.module_runs[static_cast<std::size_t>(module)]) {
-            demanded[static_cast<std::size_t>(choice.fresh)] = true;
-            return;
-        }
-        if (choice.loaded >= 0) {
-            demanded[static_cast<std::size_t>(choice.loaded)] = true;
-            return;
-        }
+    void demand_combination(std::size_t x, const Choice& choice) {
         const Store store = schedule_.rules[choice.rule].store;
         switch (store.rule) {
             case Store::Rule::output:
@@ -249,8 +273,12 @@ class Analyser {
                 failure("planner: a choice for the {} rule", to_string(store));
             case Store::Rule::forecast:
             case Store::Rule::delta_forecast:
-                read_stale(x, choice.fresh, result_.sequence[x].branch, store.order + 1);
+            case Store::Rule::linear:
+            case Store::Rule::delta_linear: {
+                const Execution& now = result_.sequence[x];
+                read_stale(x, choice.fresh, now.branch, terms_at(store, now.decision));
                 break;
+            }
             case Store::Rule::drop:
                 failure("planner: a module cannot be dropped");
             case Store::Rule::mean:
@@ -282,9 +310,8 @@ class Analyser {
 bool Analysis::is_reused(const Extended& extended, const Schedule& schedule, std::size_t execution,
                          std::size_t rule) const {
     const ModuleId module = schedule.rules[rule].module;
-    const ModuleId parent = extended.graph.modules[static_cast<std::size_t>(module)].parent;
-    return executions[execution].module_runs[static_cast<std::size_t>(parent)] &&
-           !executions[execution].module_runs[static_cast<std::size_t>(module)];
+    const auto& runs = executions[execution].module_runs;
+    return extended.is_called(module, runs) && !runs[static_cast<std::size_t>(module)];
 }
 
 Analysis analyse(const Extended& extended, const Schedule& schedule, const Sequence& sequence) {

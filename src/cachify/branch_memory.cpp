@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cachify/program.h"
+#include "cachify/combination.h"
 
 namespace reprise::cachify {
 
@@ -15,11 +15,6 @@ Tensor sum(const Tensor& a, const Tensor& b, float weight) {
     const auto other = b.span<float>();
     for (std::size_t i = 0; i < out.size(); ++i) out[i] += weight * other[i];
     return result;
-}
-
-/// How many past values the rule needs.
-std::size_t depth(const Store& store) {
-    return store.rule == Store::Rule::forecast ? static_cast<std::size_t>(store.order) + 1 : 1;
 }
 
 }  // namespace
@@ -37,7 +32,7 @@ void BranchMemory::complete(std::vector<Tensor>& predictions, int evaluation, in
                                                                   ? sum(predictions[branch], other, -1)
                                                                   : predictions[branch]);
             kept.evaluations.insert(kept.evaluations.begin(), evaluation);
-            if (kept.predictions.size() > depth(rule.store)) {
+            if (kept.predictions.size() > static_cast<std::size_t>(most_terms(rule.store))) {
                 kept.predictions.pop_back();
                 kept.evaluations.pop_back();
             }
@@ -47,8 +42,7 @@ void BranchMemory::complete(std::vector<Tensor>& predictions, int evaluation, in
             predictions[branch] = sum(other, kept.predictions.front(), 1);
             continue;
         }
-        const int order = rule.store.rule == Store::Rule::forecast ? rule.store.order : 0;
-        const auto weights = forecast_weights(kept.evaluations, evaluation, order);
+        const auto weights = weights_at(rule.store, kept.evaluations, evaluation, decision);
         Tensor made(DType::f32, kept.predictions.front().shape());
         for (std::size_t i = 0; i < weights.size(); ++i) made = sum(made, kept.predictions[i], weights[i]);
         predictions[branch] = made;

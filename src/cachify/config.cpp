@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cachify/combination.h"
 #include "cachify/decision_json.h"
 #include "cachify/expression.h"
 #include "cachify/filter.h"
@@ -63,6 +64,10 @@ std::string rule_text(const Store& store) {
             return fmt::format("forecast({})", store.order);
         case Store::Rule::delta_forecast:
             return fmt::format("delta_forecast({})", store.order);
+        case Store::Rule::linear:
+            return fmt::format("linear({})", most_terms(store));
+        case Store::Rule::delta_linear:
+            return fmt::format("delta_linear({})", most_terms(store));
         case Store::Rule::mean:
             return "mean";
         case Store::Rule::drop:
@@ -247,9 +252,42 @@ class Reader {
             const auto& order = json[name];
             if (order == 1 || order == 2) return {rule, order.get<int>()};
         }
+        for (const auto& [name, rule] : {std::pair("linear", Store::Rule::linear),
+                                         std::pair("delta_linear", Store::Rule::delta_linear)}) {
+            if (!json.is_object() || json.size() != 1 || !json.contains(name)) continue;
+            Store result{rule};
+            result.weights = weights(json[name], name);
+            return result;
+        }
         wrong(
-            R"(store is {}; expected "output", "delta", "mean", "drop", {{"forecast": 1}} or {{"delta_forecast": 1}} (or 2))",
+            R"(store is {}; expected "output", "delta", "mean", "drop", {{"forecast": 1}} or {{"delta_forecast": 1}} (or 2), {{"linear": [2, -1]}} or {{"delta_linear": [2, -1]}})",
             printable(text_of(json)));
+    }
+    /// One list, for every step, or a list of them by step.
+    std::vector<std::vector<double>> weights(const Json& json, const char* name) const {
+        const auto refuse = [&](const Json& found) {
+            wrong(
+                "{} has {}; expected weights of the last values, newest first, such as [2, -1], or for each "
+                "step such a list",
+                name, printable(text_of(found)));
+        };
+        const auto list = [&](const Json& numbers) {
+            std::vector<double> result;
+            for (const Json& number : numbers) {
+                if (!number.is_number() || !fits_f32(number.get<double>())) refuse(number);
+                result.push_back(number.get<double>());
+            }
+            return result;
+        };
+        if (!json.is_array() || json.empty()) refuse(json);
+        if (!json.front().is_array()) return {list(json)};
+        std::vector<std::vector<double>> result;
+        for (const Json& step : json) {
+            if (!step.is_array()) refuse(step);
+            result.push_back(list(step));
+        }
+        if (result.size() == 1) refuse(json);  // it would hold at every step
+        return result;
     }
 
     std::string origin_;
@@ -286,6 +324,15 @@ Config load_config(const std::string& path) {
     return parse_config(read_text_file(path), path);
 }
 
+namespace {
+
+Json weights_json(const Store& store) {
+    if (store.weights.size() == 1) return store.weights.front();
+    return store.weights;
+}
+
+}  // namespace
+
 std::string to_json(const Config& config) {
     Json result = Json::array();
     for (const Entry& entry : config) {
@@ -299,6 +346,10 @@ std::string to_json(const Config& config) {
             json["store"] = {{"forecast", entry.store.order}};
         else if (entry.store.rule == Store::Rule::delta_forecast)
             json["store"] = {{"delta_forecast", entry.store.order}};
+        else if (entry.store.rule == Store::Rule::linear)
+            json["store"] = {{"linear", weights_json(entry.store)}};
+        else if (entry.store.rule == Store::Rule::delta_linear)
+            json["store"] = {{"delta_linear", weights_json(entry.store)}};
         else
             json["store"] = rule_text(entry.store);
         if (entry.store.kept_in) json["kept_in"] = name_of(*entry.store.kept_in);

@@ -89,16 +89,23 @@ class Partitioner {
                 probe_ = &analysis.executions.front().must;
     }
 
+    static bool includes(const std::vector<bool>& all, const std::vector<bool>& some) {
+        for (std::size_t n = 0; n < some.size(); ++n)
+            if (some[n] && !all[n]) return false;
+        return true;
+    }
+
     bool variants_fit() const {
         constexpr std::size_t kMostVariants = 6;
         std::set<std::vector<bool>> distinct;
         for (const Analysis& analysis : analyses_)
             for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
                 const auto& must = analysis.executions[x].must;
-                // Probes must be the same everywhere, to be one segment.
+                // Probes must be the same everywhere, to be one segment, which every execution can run.
                 if (analysis.sequence[x].mode == Execution::kProbe) {
                     if (must != *probe_) return false;
                 } else {
+                    if (probe_ != nullptr && !includes(must, *probe_)) return false;
                     distinct.insert(must);
                 }
             }
@@ -145,11 +152,19 @@ class Partitioner {
     void for_each_source(NodeId id, F&& visit) const {
         for (const NodeId input : graph_[id].inputs) {
             if (const Choice* choice = extended_.choice(input)) {
-                visit(choice->fresh);
+                visit_makers(choice->fresh, visit);
                 if (choice->loaded >= 0) visit(choice->loaded);
-            } else if (extended_.role(input) == Role::computed) {
-                visit(input);
+            } else {
+                visit_makers(input, visit);
             }
+        }
+    }
+    template <class F>
+    void visit_makers(NodeId id, F&& visit) const {
+        if (const Makers* makers = extended_.made(id)) {
+            for (const NodeId maker : makers->nodes) visit(maker);
+        } else if (extended_.role(id) == Role::computed) {
+            visit(id);
         }
     }
 
@@ -220,7 +235,7 @@ class Partitioner {
             for (const NodeId input : graph_[id].inputs) {
                 const bool inside = group_of_[static_cast<std::size_t>(input)] == own;
                 const Role role = extended_.role(input);
-                if (!inside && (role == Role::computed || role == Role::choice))
+                if (!inside && (role == Role::computed || role == Role::choice || role == Role::made))
                     groups_[static_cast<std::size_t>(own)].external.insert(input);
             }
         }
@@ -231,8 +246,7 @@ class Partitioner {
         const auto& runs = columns_[column].execution->module_runs;
         if (!runs[static_cast<std::size_t>(graph_[id].module)]) return false;
         const auto loads = loaded_by_.find(id);
-        return loads == loaded_by_.end() ||
-               !runs[static_cast<std::size_t>(graph_[loads->second->fresh].module)];
+        return loads == loaded_by_.end() || !runs[static_cast<std::size_t>(loads->second->module)];
     }
 
     void link(int from, int to) {
@@ -242,14 +256,11 @@ class Partitioner {
 
     /// Whether a value that `reader` needs is there at that column once groups a and b run as one.
     bool available(NodeId id, std::size_t column, int a, int b) const {
-        if (const Choice* choice = extended_.choice(id)) {
-            const auto& runs = columns_[column].execution->module_runs;
-            if (runs[static_cast<std::size_t>(graph_[choice->fresh].module)])
-                return available(choice->fresh, column, a, b);
-            if (choice->loaded >= 0) return available(choice->loaded, column, a, b);
-            return columns_[column].stale[static_cast<std::size_t>(choice->fresh)];
-        }
-        if (columns_[column].stale[static_cast<std::size_t>(id)]) return true;
+        const NodeId source = extended_.resolved(id, columns_[column].execution->module_runs);
+        if (source != id) return available(source, column, a, b);
+        const Choice* choice = extended_.choice(id);
+        const NodeId kept = choice != nullptr ? choice->fresh : id;
+        if (columns_[column].stale[static_cast<std::size_t>(kept)]) return true;
         const int group = group_of_[static_cast<std::size_t>(id)];
         if (group < 0) return false;
         if (group == a || group == b) return true;

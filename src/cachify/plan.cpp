@@ -6,6 +6,8 @@
 #include <array>
 #include <set>
 
+#include "cachify/combination.h"
+
 namespace reprise::cachify {
 
 graph::Cost Plan::cost_of_execution(std::size_t execution) const {
@@ -34,6 +36,7 @@ Schedule without_reuse(const Schedule& schedule) {
     for (auto& rule : full.rules)
         for (auto& steps : rule.reuse) steps.assign(steps.size(), false);
     full.branch_rules.clear();
+    full.variant_rules.clear();
     full.num_modes = 1;
     return full;
 }
@@ -41,7 +44,7 @@ Schedule without_reuse(const Schedule& schedule) {
 Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request) {
     Plan plan;
     plan.schedule = schedule;
-    plan.extended = extend(graph, schedule, request.varying_inputs);
+    plan.extended = extend(graph, schedule, request.varying_inputs, request.variants);
     const Schedule full = without_reuse(schedule);
     std::array<Analysis, 2> analyses = {
         analyse(plan.extended, schedule,
@@ -54,8 +57,9 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
             const Schedule::Rule& rule = schedule.rules[r];
             const auto module = static_cast<std::size_t>(rule.module);
             const bool is_whole = plan.extended.graph.modules[module].kind == ModuleKind::denoiser;
-            if ((is_whole || rule.store.rule == Store::Rule::forecast) &&
-                analyses[0].is_reused(plan.extended, schedule, execution, r))
+            const bool extrapolates =
+                rule.store.rule == Store::Rule::forecast || rule.store.rule == Store::Rule::linear;
+            if ((is_whole || extrapolates) && analyses[0].is_reused(plan.extended, schedule, execution, r))
                 return true;
         }
         return false;

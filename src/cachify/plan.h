@@ -13,6 +13,7 @@ struct PlanRequest {
     std::vector<std::string> varying_inputs;  ///< inputs of the graph that differ between evaluations
     std::vector<int> steps_of_evaluations;    ///< the sampler's step of each evaluation
     CutOptions cut;
+    std::vector<Variant> variants = {};  ///< of the modules for which the schedule says which one runs
 };
 
 /// A schedule made ready to run: immutable. Everything is decided before the loop; nothing of a model's
@@ -40,7 +41,7 @@ struct Plan {
 /// Error (usage) as `extend` and `analyse` say.
 Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request);
 
-/// A schedule with the same rules that reuses nothing.
+/// A schedule with the same rules that reuses nothing, and runs variant 0 of each module.
 Schedule without_reuse(const Schedule& schedule);
 
 }  // namespace reprise::cachify

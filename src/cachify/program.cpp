@@ -4,37 +4,13 @@
 #include <map>
 #include <set>
 
+#include "cachify/combination.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
 
 using graph::Graph;
 using graph::NodeId;
-
-std::vector<float> forecast_weights(const std::vector<int>& when, int now, int order) {
-    const std::size_t known = std::min(when.size(), static_cast<std::size_t>(order) + 1);
-    // derivative k at computation i, as weights over the values; i = 0 is the newest
-    const auto derivative = [&](auto&& self, std::size_t k, std::size_t i) -> std::vector<double> {
-        std::vector<double> weights(known, 0.0);
-        if (k == 0) {
-            weights[i] = 1;
-            return weights;
-        }
-        const auto newer = self(self, k - 1, i);
-        const auto older = self(self, k - 1, i + 1);
-        const double gap = when[i] - when[i + 1];
-        for (std::size_t j = 0; j < known; ++j) weights[j] = (newer[j] - older[j]) / gap;
-        return weights;
-    };
-    std::vector<double> total(known, 0.0);
-    double power = 1;  // distance^k / k!
-    for (std::size_t k = 0; k < known; ++k) {
-        const auto weights = derivative(derivative, k, 0);
-        for (std::size_t j = 0; j < known; ++j) total[j] += weights[j] * power;
-        power *= static_cast<double>(now - when[0]) / static_cast<double>(k + 1);
-    }
-    return {total.begin(), total.end()};
-}
 
 namespace {
 
@@ -137,13 +113,9 @@ class ProgramWriter::State {
         return found->second;
     }
 
-    /// What stands for a value at an execution: for a choice, the one that is made there.
+    /// The value that a read of `id` reaches at an execution. Slots are values', whichever node makes them.
     NodeId resolved(std::size_t x, NodeId id) const {
-        const Choice* choice = extended_.choice(id);
-        if (choice == nullptr) return id;
-        const auto module = static_cast<std::size_t>(graph_[choice->fresh].module);
-        if (analysis_.executions[x].module_runs[module]) return choice->fresh;
-        return choice->loaded >= 0 ? choice->loaded : id;
+        return extended_.value(extended_.resolved(id, analysis_.executions[x].module_runs));
     }
 
     /// Where a value is read from at an execution.
@@ -159,6 +131,7 @@ class ProgramWriter::State {
             case Role::weight:
                 failure("planner: a weight of {} crosses segments", graph_.name);
             case Role::choice:
+            case Role::made:
             case Role::computed:
                 break;
         }
@@ -225,16 +198,17 @@ class ProgramWriter::State {
         run.segment = index;
         for (const NodeId input : segment.inputs) run.inputs.push_back(operand(x, input));
         for (const NodeId output : segment.outputs) {
-            const bool kept = wanted.kept[static_cast<std::size_t>(output)];
-            const int slot = kept ? keep(output, now.branch, now.evaluation) : take_scratch(output);
-            if (!kept) scratch_.emplace_back(output, slot);
-            here_[output] = slot;
+            const NodeId value = extended_.value(output);
+            const bool kept = wanted.kept[static_cast<std::size_t>(value)];
+            const int slot = kept ? keep(value, now.branch, now.evaluation) : take_scratch(value);
+            if (!kept) scratch_.emplace_back(value, slot);
+            here_[value] = slot;
             run.outputs.push_back(slot);
         }
         instructions.emplace_back(std::move(run));
     }
 
-    /// Forecasts and means, which read only what was kept before.
+    /// Combinations, which read only what was kept before.
     void combine(std::size_t x, std::vector<Instruction>& instructions) {
         const Execution& now = analysis_.sequence[x];
         for (const Choice& choice : extended_.choices) {
@@ -249,7 +223,7 @@ class ProgramWriter::State {
             const Store store = schedule_.rules[choice.rule].store;
             if (store.rule != Store::Rule::mean) {
                 const History& past = history(choice.fresh, now.branch);
-                const auto weights = forecast_weights(past.when, now.evaluation, store.order);
+                const auto weights = weights_at(store, past.when, now.evaluation, now.decision);
                 for (std::size_t i = 0; i < weights.size(); ++i)
                     combine.terms.push_back({past.slots[i], weights[i]});
             } else {

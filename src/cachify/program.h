@@ -12,7 +12,7 @@ namespace reprise::cachify {
 struct Slot {
     graph::NodeId node = -1;  ///< of the extended graph; the last one that used it, where several share it
     int branch = -1;          ///< -1: lives only within one execution, shared by the branches
-    int version = 0;          ///< several executions back are kept for forecasts
+    int version = 0;          ///< several executions back are kept for combinations
     DType type = DType::f32;
     Shape shape;
 
@@ -83,11 +83,5 @@ class ProgramWriter {
 /// The program of the analysis' path: of one without modes, of the whole sequence.
 Program make_program(const Extended& extended, const Schedule& schedule, const Analysis& analysis,
                      const Partition& partition, std::size_t index, const std::vector<Segment>& segments);
-
-/// Weights of the last values, newest first, that extrapolate them to evaluation `now` (TaylorSeer, arXiv
-/// 2503.06923, with derivatives as differences divided by the gap between the evaluations that computed
-/// them). `when` are those evaluations, newest first; as many are used as the order asks for and as there
-/// are.
-std::vector<float> forecast_weights(const std::vector<int>& when, int now, int order);
 
 }  // namespace reprise::cachify

@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 
+#include "cachify/combination.h"
 #include "cachify/policies.h"
 #include "reprise/error.h"
 
@@ -58,9 +59,32 @@ class Scheduler {
         for (std::size_t i = 0; i < config.size(); ++i) choose(config[i], i);
     }
 
+    /// Error (usage) unless a linear store has weights for each step at which it reuses, and for no run of
+    /// more steps.
+    void check_weights(const Entry& entry, const std::vector<bool>& reused, std::string_view name) const {
+        const Store& store = entry.store;
+        if (store.rule != Store::Rule::linear && store.rule != Store::Rule::delta_linear) return;
+        const auto& weights = store.weights;
+        if (weights.size() > 1 && weights.size() > reused.size())
+            usage_error("'{}' is kept as {} with weights for {} steps; this run has {}", name,
+                        to_string(store), weights.size(), reused.size());
+        for (std::size_t step = 0; step < reused.size(); ++step) {
+            if (!reused[step]) continue;
+            const std::size_t own = weights.size() == 1 ? 0 : step;
+            if (own >= weights.size() || weights[own].empty())
+                usage_error("'{}' is kept as {} and reused at step {}, for which it has no weights", name,
+                            to_string(store), step);
+            for (const double weight : weights[own])
+                if (!fits_f32(weight))
+                    usage_error("'{}' is kept as {} with a weight at step {} that f32 cannot hold", name,
+                                to_string(store), step);
+        }
+    }
+
     /// Puts what was added last into force in mode `mode`, or in all of them.
     void commit(std::optional<int> mode) {
         for (const auto& [branch, entry] : branches_) {
+            check_weights(*entry, steps(*entry), kBranches[branch]);
             auto& rules = schedule_.branch_rules;
             const auto own = modes(*entry, mode);
             auto rule = std::find_if(rules.begin(), rules.end(),
@@ -107,11 +131,11 @@ class Scheduler {
             usage_error(
                 "cache entry {} reuses a half of guidance, which needs guidance as two passes (split)",
                 number);
-        if (entry.store.rule == Store::Rule::mean || entry.store.rule == Store::Rule::delta_forecast)
+        if (entry.store.rule == Store::Rule::mean ||
+            (keeps_differences(entry.store) && is_combination(entry.store)))
             usage_error(
-                "cache entry {}: a half of guidance has no such store; its store is output, delta, forecast "
-                "or "
-                "drop",
+                "cache entry {}: a half of guidance has no such store; its store is output, delta, "
+                "forecast, linear or drop",
                 number);
         bool matched = false;
         for (int branch = 0; branch < 2; ++branch) {
@@ -136,6 +160,7 @@ class Scheduler {
         const auto reused = steps(entry);
         if (std::find(reused.begin(), reused.end(), true) == reused.end()) return;
         const Module& module = graph_.modules[static_cast<std::size_t>(id)];
+        check_weights(entry, reused, module.name);
         if (module.invocations > 1)
             usage_error("module '{}' runs {} times in one pass of the {} and cannot be reused", module.name,
                         module.invocations, graph_.name);
@@ -179,6 +204,7 @@ class Scheduler {
                     "the {} half of guidance is to be reused at step 0 but has not run before; let it run "
                     "there",
                     kBranches[rule.branch]);
+        for (const auto& rule : schedule_.branch_rules) check_that_enough_ran(rule);
         for (const auto& rule : schedule_.branch_rules)
             if (rule.store.rule == Store::Rule::delta && !both_run_before(rule))
                 usage_error(
@@ -192,6 +218,24 @@ class Scheduler {
                     schedule_.stand_in(1, step, mode) != nullptr)
                     usage_error("both halves of guidance are to be reused at step {}; one of them has to run",
                                 step);
+    }
+
+    /// Error (usage) where the half may have run at fewer steps than a sum of its predictions has terms.
+    void check_that_enough_ran(const Schedule::BranchRule& rule) const {
+        if (rule.store.rule == Store::Rule::drop) return;
+        int times = 0;
+        for (int step = 0; step < schedule_.num_steps; ++step) {
+            bool runs = true;
+            for (int mode = 0; mode < schedule_.num_modes; ++mode)
+                runs = runs && schedule_.stand_in(rule.branch, step, mode) == nullptr;
+            const bool reused = rule.reuse[static_cast<std::size_t>(step)];
+            if (const int needed = reused ? least_terms_at(rule.store, step) : 0; times < needed)
+                usage_error(
+                    "the {} half of guidance is to be reused at step {} as a sum of its last {} predictions "
+                    "but is certain to have run at only {} step{} before",
+                    kBranches[rule.branch], step, needed, times, times == 1 ? "" : "s");
+            times += runs ? 1 : 0;
+        }
     }
 
     /// Whether, whatever is decided, a step runs both halves before the rule's first reuse.
@@ -222,6 +266,13 @@ const Schedule::BranchRule* Schedule::stand_in(int branch, int step, int mode) c
     return nullptr;
 }
 
+int Schedule::variant(ModuleId module, int branch, int step, int mode) const {
+    for (const VariantRule& rule : variant_rules)
+        if (rule.module == module && rule.holds(mode))
+            return rule.variant.at(static_cast<std::size_t>(branch)).at(static_cast<std::size_t>(step));
+    return 0;
+}
+
 std::vector<int> Schedule::modes_at(int step) const {
     const auto s = static_cast<std::size_t>(step);
     std::vector<int> result = {0};
@@ -236,7 +287,11 @@ std::vector<int> Schedule::modes_at(int step) const {
                                                [&](const auto& steps) { return differs(rule, steps.at(s)); });
                         }) ||
             std::any_of(branch_rules.begin(), branch_rules.end(),
-                        [&](const BranchRule& rule) { return differs(rule, rule.reuse.at(s)); });
+                        [&](const BranchRule& rule) { return differs(rule, rule.reuse.at(s)); }) ||
+            std::any_of(variant_rules.begin(), variant_rules.end(), [&](const VariantRule& rule) {
+                return std::any_of(rule.variant.begin(), rule.variant.end(),
+                                   [&](const auto& steps) { return differs(rule, steps.at(s) != 0); });
+            });
         if (open) result.push_back(mode);
     }
     return result;

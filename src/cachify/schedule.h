@@ -33,17 +33,31 @@ struct Schedule {
         friend bool operator==(const BranchRule&, const BranchRule&) = default;
     };
 
+    /// Which of a module's variants runs, where the module runs. Without a rule it is variant 0.
+    struct VariantRule {
+        graph::ModuleId module = 0;
+        std::vector<std::vector<int>> variant;  ///< [branch][step]
+        std::vector<bool> modes = {};           ///< as above
+
+        bool holds(int mode) const { return modes.empty() || modes.at(static_cast<std::size_t>(mode)); }
+        friend bool operator==(const VariantRule&, const VariantRule&) = default;
+    };
+
     int num_steps = 0;
     int num_branches = 1;
     Count count = Count::steps;            ///< what `step` counts in the rules
     std::vector<Rule> rules;               ///< at most one per module, in the order of the modules
     std::vector<BranchRule> branch_rules;  ///< at most one per branch
     int num_modes = 1;
-    std::optional<Decision> decision = {};  ///< between mode 0, in which less is reused, and mode 1
+    std::optional<Decision> decision = {};        ///< between mode 0, in which less is reused, and mode 1
+    std::vector<VariantRule> variant_rules = {};  ///< at most one per module and mode
 
     /// The rule by which the branch is not evaluated at that step in that mode, or null where it is.
     const BranchRule* stand_in(int branch, int step, int mode = 0) const;
-    /// The modes that a step may be run in: 0, and those in which something else is reused there.
+    /// The variant of the module that runs at that step in that mode.
+    int variant(graph::ModuleId module, int branch, int step, int mode) const;
+    /// The modes that a step may be run in: 0, and those in which something else is reused there, or another
+    /// variant runs.
     std::vector<int> modes_at(int step) const;
 
     friend bool operator==(const Schedule&, const Schedule&) = default;

@@ -52,10 +52,13 @@ class Extractor {
 
     /// What stands for a node of the extended graph: a choice made inside is its source.
     NodeId resolved(NodeId id) const {
-        const Choice* choice = extended_.choice(id);
-        if (choice == nullptr) return id;
-        if (contains(choice->fresh)) return choice->fresh;
-        if (choice->loaded >= 0 && contains(choice->loaded)) return choice->loaded;
+        if (const Choice* choice = extended_.choice(id)) {
+            if (const NodeId fresh = resolved(choice->fresh); contains(fresh)) return fresh;
+            return choice->loaded >= 0 && contains(choice->loaded) ? choice->loaded : id;
+        }
+        if (const Makers* makers = extended_.made(id))
+            for (const NodeId maker : makers->nodes)
+                if (contains(maker)) return maker;
         return id;
     }
 
@@ -93,9 +96,17 @@ std::vector<Segment> make_segments(const Extended& extended, const Partition& pa
     std::set<NodeId> final_values;
     for (const auto& output : graph.outputs) final_values.insert(output.node);
     const auto is_final = [&](NodeId id) { return final_values.contains(id); };
+    // By node, the placeholders through which it is read.
     std::vector<std::vector<NodeId>> choices_of(graph.nodes.size());
+    for (const Makers& makers : extended.makers)
+        for (const NodeId maker : makers.nodes)
+            choices_of[static_cast<std::size_t>(maker)].push_back(makers.node);
     for (const Choice& choice : extended.choices) {
-        choices_of[static_cast<std::size_t>(choice.fresh)].push_back(choice.node);
+        if (const Makers* makers = extended.made(choice.fresh))
+            for (const NodeId maker : makers->nodes)
+                choices_of[static_cast<std::size_t>(maker)].push_back(choice.node);
+        else
+            choices_of[static_cast<std::size_t>(choice.fresh)].push_back(choice.node);
         if (choice.loaded >= 0) choices_of[static_cast<std::size_t>(choice.loaded)].push_back(choice.node);
     }
 
@@ -107,7 +118,7 @@ std::vector<Segment> make_segments(const Extended& extended, const Partition& pa
         for (std::size_t x = 0; x < analyses[a].executions.size(); ++x)
             for (const int s : partition.runs[a][x])
                 for (const NodeId id : partition.segments[static_cast<std::size_t>(s)])
-                    if (analyses[a].executions[x].kept[static_cast<std::size_t>(id)])
+                    if (analyses[a].executions[x].kept[static_cast<std::size_t>(extended.value(id))])
                         kept[static_cast<std::size_t>(s)].insert(id);
 
     std::vector<Segment> segments;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cachify/combination.h"
 #include "media/metrics.h"
 #include "pipelines/sampling_loop.h"
 #include "reprise/error.h"
@@ -10,9 +11,6 @@
 namespace reprise::tune {
 
 namespace {
-
-/// Full steps that reuse may look back to: a forecast of order 2 takes the last three.
-constexpr std::size_t kLookBack = 3;
 
 /// A well-mixed number for each index (the finaliser of MurmurHash3).
 std::uint64_t mixed(std::uint64_t x) {
@@ -141,7 +139,8 @@ Tensor PipelineRunner::latents(std::size_t index, const Modes& modes) {
     const auto changed = std::find_if(modes.begin(), modes.end(), [](int mode) { return mode != 0; });
     if (changed == modes.end()) return pair.full;
     const auto first = static_cast<std::size_t>(changed - modes.begin());
-    return go(pair, modes, first > kLookBack ? first - kLookBack : 0, nullptr);
+    const auto back = static_cast<std::size_t>(cachify::look_back(pair.run->plan().schedule));
+    return go(pair, modes, first > back ? first - back : 0, nullptr);
 }
 
 std::vector<float> PipelineRunner::deviation(std::size_t pair, const Modes& modes) {

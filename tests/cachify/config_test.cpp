@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "cachify/schedule.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
@@ -98,6 +100,28 @@ TEST(Schedule, AModuleThatRunsTwiceIsRefused) {
                 HasSubstr("'mid_block' runs 2 times"));
 }
 
+TEST(Schedule, LinearWeightsAreThereWhereTheyAreRead) {
+    const auto graph = chain({"mid_block"});
+    const auto refusal = [&](Store store, const char* steps = "step == 3") {
+        return error_of([&] { make_schedule(graph, {{"*", steps, {ModuleKind::block}, store}}, 5, 1); });
+    };
+    Store store{Store::Rule::linear};
+    EXPECT_THAT(refusal(store),
+                HasSubstr("'mid_block' is kept as linear(1) and reused at step 3, for which it "
+                          "has no weights"));
+    store.weights = {{1}, {1}};
+    EXPECT_THAT(refusal(store), HasSubstr("no weights"));
+    store.weights = {{}, {}, {}, {2, -1}};
+    EXPECT_EQ(refusal(store), "");
+    EXPECT_THAT(refusal(store, "step > 2"), HasSubstr("at step 4, for which it has no weights"));
+    store.weights = std::vector<std::vector<double>>(20, {1.0});
+    EXPECT_THAT(refusal(store), HasSubstr("weights for 20 steps; this run has 5"));
+    store.weights = {{std::numeric_limits<double>::quiet_NaN()}};
+    EXPECT_THAT(refusal(store), HasSubstr("a weight at step 3 that f32 cannot hold"));
+    store.weights = {{2, -1}};
+    EXPECT_EQ(refusal(store, "step > 0"), "");
+}
+
 TEST(Config, SurvivesItsJsonForm) {
     const std::string text = R"([
         {"wildcard_or_filter_func": {"not": {"regex": "up_blocks\\.2"}}, "select_cache_step_func": "step % 2 != 0"},
@@ -110,6 +134,17 @@ TEST(Config, SurvivesItsJsonForm) {
     EXPECT_TRUE(config[1].select_cache_step_func(2, 9));
     EXPECT_EQ(config[1].store, (Store{Store::Rule::forecast, 2, DType::bf16}));
     EXPECT_EQ(to_json(parse_config(to_json(config), "again")), to_json(config));
+    for (const char* store : {R"({"linear": [2, -1]})", R"({"delta_linear": [[], [0.1], [1.5, -0.5]]})"}) {
+        const Config read = parse_config(
+            fmt::format(
+                R"([{{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {}}}])",
+                store),
+            "test");
+        const Config again = parse_config(to_json(read), "again");
+        EXPECT_EQ(again[0].store, read[0].store);
+        EXPECT_EQ(to_json(again), to_json(read));
+        EXPECT_THAT(to_string(read[0].store), HasSubstr("linear(2)"));
+    }
     EXPECT_NO_THROW(to_json(SDXL_DEFAULT_CONFIG));
     // Of how many steps a list is survives as well.
     const Config bound = parse_config(to_json({{"*", StepFunction({1, 3}, 20)}}), "again");
@@ -141,6 +176,18 @@ TEST(Config, BadJsonIsOneLineThatNamesFileAndEntry) {
          "kept_in is 'f32'; expected f16 or bf16"},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"forecast": 3}}])",
          "store"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"linear": []}}])",
+         "linear has []; expected weights"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"linear": [1, "2"]}}])",
+         "linear has \"2\"; expected weights"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"linear": [1e39]}}])",
+         "linear has 1e+39; expected weights"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"delta_linear": [[1], 2]}}])",
+         "delta_linear has 2; expected weights"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": {"linear": [[1]]}}])",
+         "linear has [[1]]; expected weights"},
+        {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "store": "linear"}])",
+         "store is \"linear\""},
         {R"([{"wildcard_or_filter_func": "*", "select_cache_step_func": "step", "other": 1}])",
          "unknown key 'other'"},
     };

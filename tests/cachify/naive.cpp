@@ -1,5 +1,6 @@
 #include "cachify/naive.h"
 
+#include "cachify/combination.h"
 #include "core/half.h"
 #include "reprise/error.h"
 
@@ -11,8 +12,13 @@ using graph::Node;
 using graph::NodeId;
 using graph::Op;
 
-Naive::Naive(const Graph& graph, const Schedule& schedule, const backends::Backend& backend)
-    : graph_(graph), schedule_(schedule), backend_(backend), rules_(graph.modules.size(), nullptr) {
+Naive::Naive(const Graph& graph, const Schedule& schedule, const backends::Backend& backend,
+             const std::vector<Variant>& variants)
+    : graph_(graph),
+      schedule_(schedule),
+      backend_(backend),
+      rules_(graph.modules.size(), nullptr),
+      variants_(variants) {
     for (const auto& rule : schedule_.rules) rules_[static_cast<std::size_t>(rule.module)] = &rule;
 }
 
@@ -27,18 +33,37 @@ bool Naive::is_reused(ModuleId module, const Execution& execution) const {
                      [static_cast<std::size_t>(execution.decision)];
 }
 
-Tensor Naive::evaluate(NodeId id, const std::vector<Tensor>& values) {
-    const Node& node = graph_[id];
-    Compiled& compiled = compiled_[id];
+const Variant* Naive::variant(ModuleId module, const Execution& execution) const {
+    int number = schedule_.variant(module, execution.branch, execution.decision, execution.mode);
+    for (const Variant& variant : variants_)
+        if (variant.module == module && number-- == 1) return &variant;
+    return nullptr;
+}
+
+std::vector<Tensor> Naive::evaluate(const Variant& variant, const std::vector<Tensor>& values) {
+    const Graph& body = variant.body;
+    std::vector<Tensor> own(body.nodes.size());
+    for (std::size_t i = 0; i < body.inputs.size(); ++i)
+        own[static_cast<std::size_t>(body.inputs[i])] = values[static_cast<std::size_t>(variant.reads[i])];
+    for (std::size_t n = 0; n < own.size(); ++n)
+        if (body.nodes[n].op != Op::input) own[n] = evaluate(body, static_cast<NodeId>(n), own);
+    std::vector<Tensor> outputs;
+    for (const auto& output : body.outputs) outputs.push_back(own[static_cast<std::size_t>(output.node)]);
+    return outputs;
+}
+
+Tensor Naive::evaluate(const Graph& graph, NodeId id, const std::vector<Tensor>& values) {
+    const Node& node = graph[id];
+    Compiled& compiled = compiled_[{&graph, id}];
     if (!compiled.request) {
         Graph single;
-        single.name = graph_.name;
-        single.modules = graph_.modules;
+        single.name = graph.name;
+        single.modules = graph.modules;
         Node copy = node;
         for (std::size_t i = 0; i < node.inputs.size(); ++i) {
             Node input;
-            input.attributes = graph::InputAttrs{std::to_string(i), graph_[node.inputs[i]].type,
-                                                 graph_[node.inputs[i]].shape};
+            input.attributes =
+                graph::InputAttrs{std::to_string(i), graph[node.inputs[i]].type, graph[node.inputs[i]].shape};
             graph::infer(single, input);
             single.nodes.push_back(input);
             single.inputs.push_back(static_cast<NodeId>(i));
@@ -97,8 +122,17 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
                    const std::vector<Tensor>& values) {
     const Memory& last = memory(output, execution.branch);
     if (last.values.empty()) failure("module reused before it ran");
-    const auto extrapolated = [&](const std::vector<Tensor>& past) {
-        const auto weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
+    const auto combined = [&](const std::vector<Tensor>& past) {
+        std::vector<float> weights;
+        if (rule.store.rule == Store::Rule::linear || rule.store.rule == Store::Rule::delta_linear) {
+            const auto& all = rule.store.weights;
+            for (const double weight :
+                 all.size() == 1 ? all[0] : all[static_cast<std::size_t>(execution.decision)])
+                weights.push_back(static_cast<float>(weight));
+            if (weights.size() > past.size()) failure("module reused before it ran often enough");
+        } else {
+            weights = forecast_weights(last.when, execution.evaluation, rule.store.order);
+        }
         Tensor sum(DType::f32, graph_[output].shape);
         for (std::size_t i = 0; i < weights.size(); ++i) add_scaled(sum, weights[i], past[i]);
         return rounded(sum, rule.store);
@@ -114,14 +148,16 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
             return elementwise(values[static_cast<std::size_t>(*input)], last.differences.front(),
                                [](float a, float b) { return a + b; });
         }
-        case Store::Rule::delta_forecast: {
+        case Store::Rule::delta_forecast:
+        case Store::Rule::delta_linear: {
             const auto input = taken(output);
             if (!input) break;
-            return elementwise(values[static_cast<std::size_t>(*input)], extrapolated(last.differences),
+            return elementwise(values[static_cast<std::size_t>(*input)], combined(last.differences),
                                [](float a, float b) { return a + b; });
         }
         case Store::Rule::forecast:
-            return extrapolated(last.values);
+        case Store::Rule::linear:
+            return combined(last.values);
         case Store::Rule::mean: {
             Tensor sum(DType::f32, graph_[output].shape);
             for (int b = 0; b < schedule_.num_branches; ++b) {
@@ -137,10 +173,17 @@ Tensor Naive::load(const Schedule::Rule& rule, NodeId output, const Execution& e
 
 std::vector<Tensor> Naive::run(const Execution& execution, const std::vector<Tensor>& inputs) {
     std::vector<Tensor> values(graph_.nodes.size());
-    std::vector<bool> silent(graph_.modules.size(), false);  // reused, or inside one that is
-    for (std::size_t m = 1; m < graph_.modules.size(); ++m)
-        silent[m] = silent[static_cast<std::size_t>(graph_.modules[m].parent)] ||
-                    is_reused(static_cast<ModuleId>(m), execution);
+    std::vector<bool> silent(graph_.modules.size(), false);    // reused, or not called
+    std::vector<bool> is_called(graph_.modules.size(), true);  // what is around it runs, in variant 0
+    std::vector<const Variant*> variants(graph_.modules.size(), nullptr);
+    std::map<ModuleId, std::vector<Tensor>> outputs_of;  // of modules that run in a variant
+    for (std::size_t m = 1; m < graph_.modules.size(); ++m) {
+        const auto parent = static_cast<std::size_t>(graph_.modules[m].parent);
+        const auto module = static_cast<ModuleId>(m);
+        is_called[m] = !silent[parent] && variants[parent] == nullptr;
+        silent[m] = !is_called[m] || is_reused(module, execution);
+        if (!silent[m]) variants[m] = variant(module, execution);
+    }
     std::size_t next_input = 0;
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
         const auto id = static_cast<NodeId>(n);
@@ -151,12 +194,18 @@ std::vector<Tensor> Naive::run(const Execution& execution, const std::vector<Ten
         }
         const auto module = static_cast<std::size_t>(node.module);
         if (silent[module]) {
-            const bool called = !silent[static_cast<std::size_t>(std::max(graph_.modules[module].parent, 0))];
-            if (node.op == Op::module_output && called)
+            if (node.op == Op::module_output && is_called[module])
                 values[n] = load(*rule(node.module), id, execution, values);
             continue;
         }
-        values[n] = evaluate(id, values);
+        if (variants[module] != nullptr) {
+            if (node.op != Op::module_output) continue;
+            auto& outputs = outputs_of[node.module];
+            if (outputs.empty()) outputs = evaluate(*variants[module], values);
+            values[n] = outputs[static_cast<std::size_t>(node.attrs<graph::ModuleOutputAttrs>().index)];
+        } else {
+            values[n] = evaluate(graph_, id, values);
+        }
         if (node.op != Op::module_output || rule(node.module) == nullptr) continue;
         Memory& own = memory(id, execution.branch);
         const Store& store = rule(node.module)->store;

@@ -8,15 +8,17 @@
 #include "backends/backend.h"
 #include "cachify/analysis.h"
 #include "cachify/program.h"
+#include "cachify/variant.h"
 
 namespace reprise::cachify::testing {
 
 /// The meaning of a schedule, run naively: every matched module is wrapped so that where the schedule says so
-/// it returns what its store rule makes of its last outputs, and otherwise runs and remembers. Node by node
-/// over the original graph; knows nothing of plans.
+/// it returns what its store rule makes of its last outputs, and otherwise runs, in the variant that the
+/// schedule says, and remembers. Node by node over the original graph; knows nothing of plans.
 class Naive {
   public:
-    Naive(const graph::Graph& graph, const Schedule& schedule, const backends::Backend& backend);
+    Naive(const graph::Graph& graph, const Schedule& schedule, const backends::Backend& backend,
+          const std::vector<Variant>& variants = {});
 
     /// One execution; `inputs` are the graph's, in order. Yields its outputs. Error (failure) when a module
     /// is reused that never ran.
@@ -34,7 +36,10 @@ class Naive {
     };
     const Schedule::Rule* rule(graph::ModuleId module) const;
     bool is_reused(graph::ModuleId module, const Execution& execution) const;
-    Tensor evaluate(graph::NodeId id, const std::vector<Tensor>& values);
+    /// The variant that the module runs in.
+    const Variant* variant(graph::ModuleId module, const Execution& execution) const;
+    Tensor evaluate(const graph::Graph& graph, graph::NodeId id, const std::vector<Tensor>& values);
+    std::vector<Tensor> evaluate(const Variant& variant, const std::vector<Tensor>& values);
     Tensor load(const Schedule::Rule& rule, graph::NodeId output, const Execution& execution,
                 const std::vector<Tensor>& values);
     Memory& memory(graph::NodeId output, int branch) { return memory_[{output, branch}]; }
@@ -48,7 +53,8 @@ class Naive {
     const Schedule& schedule_;
     const backends::Backend& backend_;
     std::vector<const Schedule::Rule*> rules_;  ///< by module
-    std::map<graph::NodeId, Compiled> compiled_;
+    std::vector<Variant> variants_;
+    std::map<std::pair<const graph::Graph*, graph::NodeId>, Compiled> compiled_;
     std::map<std::pair<graph::NodeId, int>, Memory> memory_;
     std::vector<Tensor> values_;  ///< by node, of the last execution
     std::size_t computed_ = 0;

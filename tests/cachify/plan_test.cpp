@@ -5,6 +5,8 @@
 
 #include <numeric>
 
+#include "cachify/combination.h"
+#include "cachify/support.h"
 #include "graph/builder.h"
 #include "reprise/error.h"
 
@@ -150,6 +152,48 @@ TEST(Plan, SegmentsOfOneCutHaveTheSameContent) {
     EXPECT_EQ(contents(kAllButLast, 6), contents(kAllButLast, 20));
     EXPECT_NE(contents(kAllButLast, 6), contents({{"mid_block", "step == 1"}}, 6));
     EXPECT_NE(contents(kAllButLast, 6), contents({}, 6));
+}
+
+/// All but the last block, kept for that rule.
+Config kept_as(Store store, const char* steps) {
+    return {{ModuleFilter::negation("up_blocks.1"), steps, {ModuleKind::block}, std::move(store)}};
+}
+
+TEST(Plan, KeepsAsManyValuesAsASumHasTerms) {
+    const auto graph = small_unet();
+    const std::size_t one = plan_of(graph, kAllButLast, 6).program.kept_bytes();
+    Store store{Store::Rule::linear};
+    store.weights = {{0.5, 0.25, 0.25}};
+    EXPECT_EQ(plan_of(graph, kept_as(store, "step > 2"), 6).program.kept_bytes(), 3 * one);
+    // What is kept follows from the weights of the steps that reuse.
+    store.weights = {{1}, {1}, {1}, {1}, {2, -1}, {1}};
+    EXPECT_EQ(plan_of(graph, kept_as(store, "step == 5"), 6).program.kept_bytes(), one);
+    EXPECT_EQ(plan_of(graph, kept_as(store, "step > 3"), 6).program.kept_bytes(), 2 * one);
+    EXPECT_TRUE(plan_of(graph, kept_as(store, "step > 3"), 6).advice.empty());
+}
+
+TEST(Plan, ASumOfMoreThanThereAreNamesModuleAndStep) {
+    const auto graph = small_unet();
+    Store store{Store::Rule::linear};
+    store.weights = {{3, -3, 1}};
+    const Config config = kept_as(store, "step > 1");
+    const std::string error = reprise::testing::error_of([&] { plan_of(graph, config, 4); });
+    EXPECT_THAT(error,
+                ::testing::HasSubstr("'down_blocks.0' is to be reused at step 2 as a sum of its last 3 "
+                                     "outputs but is certain to have run only 2 times before"));
+    EXPECT_EQ(reprise::testing::error_of([&] { plan_of(graph, kept_as(store, "step > 2"), 4); }), "");
+}
+
+TEST(Plan, LooksBackAsFarAsItsDeepestRule) {
+    const auto graph = small_unet();
+    const auto depth = [&](const Config& config) { return look_back(make_schedule(graph, config, 6, 2)); };
+    Store linear{Store::Rule::delta_linear};
+    linear.weights = {{}, {1}, {}, {}, {1, 1, 1, 1}};
+    EXPECT_EQ(depth({}), 1);
+    EXPECT_EQ(depth(kAllButLast), 1);
+    EXPECT_EQ(depth(kept_as({Store::Rule::forecast, 2}, "step == 3")), 3);
+    EXPECT_EQ(depth(kept_as(linear, "step == 4")), 4);
+    EXPECT_EQ(depth({{"unconditional", "step == 3", {ModuleKind::guidance}, {Store::Rule::forecast, 1}}}), 2);
 }
 
 TEST(Forecast, WeightsExtrapolate) {

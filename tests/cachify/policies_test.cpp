@@ -460,6 +460,15 @@ TEST(BranchRules, AreChecked) {
                     make_schedule(graph, {{"*", "step > 1", {ModuleKind::block}, {Store::Rule::drop}}}, 4, 2);
                 }),
                 HasSubstr("can be dropped"));
+    // a sum of more predictions than there are
+    Entry sum = entry("unconditional", "step == 2", Store::Rule::linear);
+    sum.store.weights = {{3, -3, 1}};
+    EXPECT_THAT(error_of([&] { make_schedule(graph, {sum}, 4, 2); }),
+                HasSubstr("certain to have run at only 2 steps before"));
+    sum.store.weights = {{2, -1}};
+    EXPECT_EQ(make_schedule(graph, {sum}, 4, 2).branch_rules.size(), 1U);
+    sum.store.rule = Store::Rule::delta_linear;
+    EXPECT_THAT(error_of([&] { make_schedule(graph, {sum}, 4, 2); }), HasSubstr("has no such store"));
 }
 
 Tensor filled(float value) {
@@ -496,6 +505,16 @@ TEST(BranchMemory, MakesUpWhatWasNotEvaluated) {
     complete(forecast, 2, 5, 7, true);
     EXPECT_EQ(complete(forecast, 3, 0, 9, false), 7);
     EXPECT_EQ(complete(forecast, 4, 0, 9, false), 9);
+
+    schedule.branch_rules[0].store = {Store::Rule::linear};
+    schedule.branch_rules[0].store.weights = {{}, {1}, {}, {2, -1}, {0, 1}};
+    BranchMemory linear(schedule);
+    complete(linear, 0, 1, 4, true);
+    EXPECT_EQ(complete(linear, 1, 0, 6, false), 1);
+    complete(linear, 2, 5, 7, true);
+    EXPECT_EQ(complete(linear, 3, 0, 9, false), 9);
+    EXPECT_EQ(complete(linear, 4, 0, 9, false), 1);
+    EXPECT_EQ(linear.kept_bytes(), 2 * filled(0).bytes());
 
     schedule.branch_rules[0].store = {Store::Rule::drop};
     BranchMemory drop(schedule);

@@ -1,5 +1,6 @@
 #include "cachify/random_model.h"
 
+#include <algorithm>
 #include <array>
 
 namespace reprise::cachify::testing {
@@ -91,6 +92,40 @@ class Maker {
 
 }  // namespace
 
+namespace {
+
+/// Weights by step, of as many values at most as a module with these rules around it has computed before.
+std::vector<std::vector<double>> random_weights(std::mt19937& random,
+                                                const std::vector<const Schedule::Rule*>& rules) {
+    const auto draw = [&](int most) {
+        std::vector<double> weights(std::uniform_int_distribution<std::size_t>(
+            1, static_cast<std::size_t>(std::max(most, 1)))(random));
+        for (double& weight : weights) weight = std::uniform_real_distribution<double>(-1.5, 1.5)(random);
+        return weights;
+    };
+    const auto& own = rules.front()->reuse;
+    std::vector<int> least(own.front().size(), 4);  // by step, of all branches
+    for (std::size_t b = 0; b < own.size(); ++b) {
+        int runs = 0;
+        for (std::size_t s = 0; s < own[b].size(); ++s) {
+            least[s] = std::min(least[s], runs);
+            if (std::none_of(rules.begin(), rules.end(), [&](const auto* rule) { return rule->reuse[b][s]; }))
+                ++runs;
+        }
+    }
+    if (std::bernoulli_distribution(0.2)(random)) {
+        int most = 4;
+        for (std::size_t s = 0; s < least.size(); ++s)
+            for (const auto& steps : own) most = steps[s] ? std::min(most, least[s]) : most;
+        return {draw(most)};
+    }
+    std::vector<std::vector<double>> result;
+    for (const int most : least) result.push_back(draw(most));
+    return result;
+}
+
+}  // namespace
+
 graph::Graph random_model(std::mt19937& random) {
     return Maker(random).make();
 }
@@ -107,7 +142,7 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
         if (module.outputs.empty() || !chance(density)) continue;
         Schedule::Rule rule;
         rule.module = static_cast<graph::ModuleId>(m);
-        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 6)(random)) {
+        switch (only_plain ? 0 : std::uniform_int_distribution<int>(0, 9)(random)) {
             case 1:
                 rule.store = {module.inputs.empty() ? Store::Rule::output : Store::Rule::delta};
                 break;
@@ -125,6 +160,12 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
                 rule.store = {module.inputs.empty() ? Store::Rule::forecast : Store::Rule::delta_forecast,
                               std::uniform_int_distribution<int>(1, 2)(random)};
                 break;
+            case 7:
+            case 8:
+            case 9:
+                rule.store = {module.inputs.empty() || chance(0.5) ? Store::Rule::linear
+                                                                   : Store::Rule::delta_linear};
+                break;
             default:
                 break;
         }
@@ -140,6 +181,12 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
             for (int s = 0; s < num_steps; ++s)
                 steps.push_back(s > 0 && (periodic ? s % period != 0 : chance(0.5)));
         }
+        if (rule.store.rule == Store::Rule::linear || rule.store.rule == Store::Rule::delta_linear) {
+            std::vector<const Schedule::Rule*> rules = {&rule};
+            for (const auto& other : schedule.rules)
+                if (graph.is_within(rule.module, other.module)) rules.push_back(&other);
+            rule.store.weights = random_weights(random, rules);
+        }
         schedule.rules.push_back(std::move(rule));
     }
     if (num_branches > 1 && chance(0.5)) {  // one half of guidance is left out at some steps
@@ -150,6 +197,89 @@ Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int nu
         schedule.branch_rules.push_back(std::move(rule));
     }
     return schedule;
+}
+
+namespace {
+
+/// What a module may read: values around it that are there before its first output.
+std::vector<graph::NodeId> readable(const graph::Graph& graph, graph::ModuleId module) {
+    const auto& own = graph.modules[static_cast<std::size_t>(module)];
+    std::vector<graph::NodeId> result;
+    for (graph::NodeId id = 0; id < own.outputs.front(); ++id) {
+        const auto place = graph[id].module;
+        const auto parent = std::max(graph.modules[static_cast<std::size_t>(place)].parent, 0);
+        const bool is_output = graph[id].op == graph::Op::module_output;
+        if (place != module && graph.is_within(own.parent, is_output ? parent : place)) result.push_back(id);
+    }
+    return result;
+}
+
+graph::Graph random_body(std::mt19937& random, std::size_t inputs, std::size_t outputs) {
+    const auto below = [&](std::size_t bound) {
+        return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random);
+    };
+    Builder builder("variant", DType::f32, nullptr);
+    std::vector<Value> values;
+    for (std::size_t i = 0; i < inputs; ++i) values.push_back(builder.input(std::to_string(i), kShape));
+    for (std::size_t i = 0; i < 1 + below(3); ++i) {
+        const Value value = values[below(values.size())];
+        const auto factor = std::uniform_real_distribution<float>(0.5F, 1.5F)(random);
+        values.push_back(below(2) == 0
+                             ? builder.affine(value, factor, 0.25F)
+                             : builder.binary(values[below(values.size())], value, graph::Binary::subtract));
+    }
+    for (std::size_t i = 0; i < outputs; ++i)
+        builder.output(std::to_string(i), i == 0 ? values.back() : values[below(values.size())]);
+    return builder.finish();
+}
+
+}  // namespace
+
+std::vector<Variant> add_random_variants(std::mt19937& random, const graph::Graph& graph,
+                                         Schedule& schedule) {
+    const auto chance = [&](double p) { return std::bernoulli_distribution(p)(random); };
+    std::vector<Variant> variants;
+    for (std::size_t m = 1; m < graph.modules.size(); ++m) {
+        const auto& module = graph.modules[m];
+        const auto id = static_cast<graph::ModuleId>(m);
+        if (module.outputs.empty() || !chance(0.4)) continue;
+        const auto from = readable(graph, id);
+        const int count = chance(0.7) ? 1 : 2;
+        for (int v = 0; v < count; ++v) {
+            Variant variant;
+            variant.module = id;
+            for (int i = 0; i < (chance(0.5) ? 1 : 2); ++i)
+                variant.reads.push_back(
+                    from[std::uniform_int_distribution<std::size_t>(0, from.size() - 1)(random)]);
+            variant.body = random_body(random, variant.reads.size(), module.outputs.size());
+            variants.push_back(std::move(variant));
+        }
+        // What is reused inside has to run at first.
+        const bool holds_rules = std::any_of(
+            schedule.rules.begin(), schedule.rules.end(),
+            [&](const auto& rule) { return rule.module != id && graph.is_within(rule.module, id); });
+        Schedule::VariantRule rule;
+        rule.module = id;
+        for (int b = 0; b < schedule.num_branches; ++b) {
+            auto& steps = rule.variant.emplace_back();
+            for (int s = 0; s < schedule.num_steps; ++s)
+                steps.push_back(holds_rules && (s == 0 || chance(0.6))
+                                    ? 0
+                                    : std::uniform_int_distribution<int>(0, count)(random));
+        }
+        if (schedule.num_modes > 1 && chance(0.6)) {
+            for (int mode = 0; mode < schedule.num_modes; ++mode) rule.modes.push_back(chance(0.5));
+            if (chance(0.3)) {  // another in the other modes
+                Schedule::VariantRule other = rule;
+                other.modes.flip();
+                for (auto& steps : other.variant)
+                    for (int& variant : steps) variant = variant == 0 && !holds_rules ? count : 0;
+                schedule.variant_rules.push_back(std::move(other));
+            }
+        }
+        schedule.variant_rules.push_back(std::move(rule));
+    }
+    return variants;
 }
 
 void add_random_modes(std::mt19937& random, const graph::Graph& graph, Schedule& schedule) {

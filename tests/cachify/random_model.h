@@ -1,8 +1,10 @@
 #pragma once
 
 #include <random>
+#include <vector>
 
 #include "cachify/schedule.h"
+#include "cachify/variant.h"
 #include "graph/builder.h"
 
 namespace reprise::cachify::testing {
@@ -15,6 +17,9 @@ graph::Graph random_model(std::mt19937& random);
 /// A random schedule on it that never reuses what has not run.
 Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int num_steps, int num_branches,
                          Count count);
+
+/// Other sub-graphs for some of the modules, and rules that say where they run.
+std::vector<Variant> add_random_variants(std::mt19937& random, const graph::Graph& graph, Schedule& schedule);
 
 /// Makes some of its rules hold in some of 2 or 3 modes only, with or without a decision that looks at a
 /// module.

@@ -233,29 +233,29 @@ class ReusedForward:
             raise ValueError(f"module '{self.rule.module}' runs twice in one pass of the denoiser and cannot be reused")
         self._call = reuse.call
         kept = self.memory.setdefault(reuse.branch, [])
-        # A branch that begins in the middle of a generation, as skip-layer guidance's does, has nothing to reuse yet.
-        if kept and self.rule.reuse[reuse.decision]:
+        # A branch that begins in the middle of a generation, as skip-layer guidance's does, has too little to reuse yet.
+        if self.rule.reuse[reuse.decision] and len(kept) >= self.rule.least_terms(reuse.decision):
             if self._offloading is not None:
                 self._offloading.pre_forward(self._module)
                 self._offloading.post_forward(self._module, None)
             return self._reused(kept, args, kwargs)
         outputs = self._original(*args, **kwargs)
-        stored = self._differences(outputs, args, kwargs) if "delta" in self.rule.store else copied(outputs)
+        stored = self._differences(outputs, args, kwargs) if self.rule.is_delta else copied(outputs)
         kept.insert(0, (reuse.evaluation, self._narrowed(stored)))
-        del kept[self.rule.order + 1 :]
+        del kept[self.rule.most_terms :]
         return outputs
 
     def _reused(self, kept: list[tuple[int, Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if "forecast" in self.rule.store:
+        if self.rule.is_combination:
             when = [evaluation for evaluation, _ in kept]
-            weights = _core.forecast_weights(when, self._reuse.evaluation, self.rule.order)
+            weights = self.rule.weights(when, self._reuse.evaluation, self._reuse.decision)
             values = [value for _, value in kept[: len(weights)]]
             stored = combined(lambda *tensors: sum(w * x for w, x in zip(weights, tensors, strict=True)), *values)
         else:
             stored = copied(kept[0][1])
         if self.rule.kept_in:
             stored = combined(lambda x: x.to(self._type), stored)
-        if "delta" not in self.rule.store:
+        if not self.rule.is_delta:
             return stored
         parts = parts_of(stored)
         sums = [

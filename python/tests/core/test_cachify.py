@@ -123,6 +123,19 @@ def test_the_last_entry_holds_and_kinds_and_stores_count(pipe):
     assert len(outputs) == 4
 
 
+def test_a_forecast_is_a_linear_combination(pipe):
+    """At evenly spaced steps a line through the last two values has the weights 2 and -1."""
+    results = {}
+    stores = {"forecast": {"forecast": 1}, "every": {"linear": [2, -1]}, "by step": {"linear": [[], [], [], [2, -1]]}}
+    for name, store in stores.items():
+        cachify.prepare(
+            pipe, STEPS, [{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": "step == 3", "store": store}]
+        )
+        results[name] = latents(pipe)
+    assert numpy.array_equal(results["forecast"], results["every"])
+    assert numpy.array_equal(results["forecast"], results["by step"])
+
+
 def test_steps_are_left_out_or_the_policy_is_named(pipe):
     cachify.prepare(pipe, STEPS, cachify.SDXL_DEFAULT_CONFIG)
     expected = latents(pipe)
@@ -188,6 +201,12 @@ def test_evaluations_are_counted_on_request(pipe):
         ([{"wildcard_or_filter_func": "*", "select_cache_step_func": [1], "kind": ["block"]}], ValueError, "unknown key 'kind'"),
         ([{"wildcard_or_filter_func": "*", "select_cache_step_func": [1], "kinds": ["blok"]}], ValueError, "'blok' is not a kind"),
         ([{"wildcard_or_filter_func": "*", "select_cache_step_func": [1], "store": {"forecast": 3}}], ValueError, "store is"),
+        ([{"wildcard_or_filter_func": "*", "select_cache_step_func": [1], "store": {"linear": "2"}}], ValueError, "linear has"),
+        (
+            [{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [1], "store": {"linear": [2, -1]}}],
+            ValueError,
+            "'mid_block' is to be reused at step 1 as a sum of its last 2 outputs",
+        ),
         ([{"wildcard_or_filter_func": {"regex": "("}, "select_cache_step_func": [1]}], ValueError, "regular|expression|parenthes"),
         (["*"], ValueError, "entry 0: expected an object"),
         ({"wildcard_or_filter_func": "*", "select_cache_step_func": [1]}, TypeError, "expected a list of dicts"),

@@ -521,7 +521,23 @@ def test_bad_configurations_change_nothing(config, message):
     assert torch.equal(latents(pipe), plain)
 
 
-@pytest.mark.parametrize("store", ["output", "delta", {"forecast": 1}, {"delta_forecast": 1}])
+@pytest.mark.parametrize("rule", ["", "delta_"])
+def test_a_forecast_is_a_linear_combination(rule):
+    """At evenly spaced steps a line through the last two values has the weights 2 and -1."""
+    pipe = pipeline("tiny-sdxl")
+    results = []
+    for store in ({f"{rule}forecast": 1}, {f"{rule}linear": [2, -1]}, {f"{rule}linear": [[], [], [2, -1]]}):
+        cachify.prepare(
+            pipe, STEPS, [{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [2], "store": store}]
+        )
+        results.append(latents(pipe))
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+    with pytest.raises(ValueError, match="as a sum of its last 2 outputs"):
+        config = [{"wildcard_or_filter_func": "mid_block", "select_cache_step_func": [1], "store": {"linear": [2, -1]}}]
+        cachify.prepare(pipe, STEPS, config)
+
+
+@pytest.mark.parametrize("store", ["output", "delta", {"forecast": 1}, {"delta_forecast": 1}, {"linear": [1]}])
 def test_kept_in_half_the_bytes(store):
     """Loses the last digits and no more, and comes back in the type that it had."""
     pipe = pipeline("tiny-sdxl")
