@@ -5,14 +5,14 @@ set(minus "")
 if(EXCEPT)
     set(minus "-${EXCEPT}")
 endif()
-execute_process(COMMAND ${PROGRAM} --gtest_list_tests "--gtest_filter=${minus}"
+execute_process(COMMAND ${PROGRAM} --gtest_list_tests "--gtest_filter=*${minus}"
                 OUTPUT_VARIABLE listing COMMAND_ERROR_IS_FATAL ANY)
 set(listing "\n${listing}")
 
 set(script "")
 function(add_cases name filter)
     string(APPEND script "add_test([==[${name}]==] [==[${PROGRAM}]==] [==[--gtest_filter=${filter}${minus}]==])\n"
-                         "set_tests_properties([==[${name}]==] PROPERTIES TIMEOUT 600 COST ${COST}"
+                         "set_tests_properties([==[${name}]==] PROPERTIES TIMEOUT 1800 COST ${COST}"
                          " ENVIRONMENT [==[XDG_CACHE_HOME=${CACHE}]==])\n")
     set(script "${script}" PARENT_SCOPE)
 endfunction()
@@ -28,5 +28,8 @@ else()
 endif()
 if(THREADS AND listing MATCHES "\n[^ #\n]*Threads|\n  [^ #\n]*Threads")
     add_cases("threads.${FOLDER}" "*Threads*")
+endif()
+if(NOT script)
+    message(FATAL_ERROR "${PROGRAM} has no tests")
 endif()
 file(WRITE ${OUTPUT} "${script}")

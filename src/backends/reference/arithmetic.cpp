@@ -147,7 +147,10 @@ void binary(const Call& call) {
             b += index[d] * strides_b[d];
         }
         call.out()[i] = static_cast<float>(evaluate(function, call.in(0)[a], call.in(1)[b]));
-        for (std::size_t d = shape.size(); d-- > 0 && ++index[d] == shape[d];) index[d] = 0;
+        for (std::size_t d = shape.size(); d-- > 0;) {
+            if (++index[d] < shape[d]) break;
+            index[d] = 0;
+        }
     }
 }
 
