@@ -12,7 +12,7 @@ target_compile_options(reprise_options INTERFACE
     $<$<BOOL:${REPRISE_WERROR}>:-Wno-error=restrict>)
 if(REPRISE_SANITIZE)
     target_compile_options(reprise_options INTERFACE -fsanitize=${REPRISE_SANITIZE} -fno-sanitize-recover=all
-                                                     -fno-omit-frame-pointer -g)
+                                                     -fno-omit-frame-pointer -g1)
     target_link_options(reprise_options INTERFACE -fsanitize=${REPRISE_SANITIZE})
 endif()
 target_link_libraries(reprise_options INTERFACE fmt::fmt spdlog::spdlog Threads::Threads)

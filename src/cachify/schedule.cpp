@@ -366,7 +366,7 @@ std::string advice_on(const Config& config, const Schedule& schedule) {
 
 std::string advice_after(const Schedule& schedule, const std::vector<std::vector<int>>& decisions) {
     const auto is_empty = [](const std::vector<int>& steps) { return steps.empty(); };
-    if (reuses_in_any_case(schedule) || !may_decide_to_reuse(schedule) ||
+    if (!schedule.decision || reuses_in_any_case(schedule) || !may_decide_to_reuse(schedule) ||
         !std::all_of(decisions.begin(), decisions.end(), is_empty))
         return "";
     return reuses_nothing(fmt::format("no change was small enough for its threshold of {} in this run",

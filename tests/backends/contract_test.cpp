@@ -163,7 +163,7 @@ TEST_P(Contract, OneRequestsOutputIsAnothersInput) {
     EXPECT_EQ(relative_error(z, run(backend(), second, {y[0]}, DType::f32)[0]), 0);
 }
 
-TEST_P(Contract, TwoRequestsAtOnce) {
+TEST_P(Contract, ThreadsRunTwoRequestsAtOnce) {
     const auto graph = small_graph();
     const auto executable = backend().compile(graph, {});
     std::vector<Tensor> inputs, expected;
@@ -189,7 +189,7 @@ TEST_P(Contract, TwoRequestsAtOnce) {
     EXPECT_EQ(errors[1], 0);
 }
 
-TEST_P(Contract, CompilesWhileAnotherRuns) {
+TEST_P(Contract, ThreadsCompileWhileAnotherRuns) {
     const auto graph = small_graph();
     const Tensor x = random_tensor({2, 8, 6, 6}, 1);
     const auto expected = run(backend(), graph, {x}, DType::f32);

@@ -63,8 +63,8 @@ struct Setting {
     /// Runs in these modes, one for each step, and compares each with the wrapped modules.
     void expect_as_wrapped(const std::vector<int>& modes) const {
         const auto backend = backends::create("reference");
-        Generation generation(std::make_shared<const Executor>(std::make_shared<const Plan>(plan()), *backend,
-                                                               backends::CompileOptions{}));
+        Generation generation(std::make_shared<const Executor>(std::make_shared<const Plan>(plan()),
+                                                               backends::Engine{backend, {}}));
         Naive naive(graph, schedule, *backend, request.variants);
         generation.begin();
         for (int step = 0; step < 6; ++step) {

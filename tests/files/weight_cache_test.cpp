@@ -274,7 +274,7 @@ TEST(WeightCache, DoesWithoutOnAFullDisk) {
         EXPECT_EQ(entry.path().filename(), ".lock");
 }
 
-TEST(WeightCache, ManyAtOnceConvertOnce) {
+TEST(WeightCache, ThreadsConvertOnce) {
     const CapturedLog log;
     const TempFolder folder;
     const auto checkpoint = put_checkpoint(folder / "unet", DType::f32);

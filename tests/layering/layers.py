@@ -57,6 +57,10 @@ FOREIGN_TO_BACKENDS = re.compile(
     r"|(?i:cachify|(?:deep|block|tea|mag|easy|db).?cache|t-?gate|attention.?broadcast|\bPAB\b|taylor)"
 )
 
+# A test that starts threads has "Threads" in its name: so it is found by who runs it under ThreadSanitizer.
+TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+, *\w+)\)(.*?)^}", re.MULTILINE | re.DOTALL)
+STARTS_THREADS = re.compile(r"std::(?:jthread|thread|async)\b(?!::)")
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -82,6 +86,14 @@ def violations(root: Path):
                     found = FOREIGN_TO_BACKENDS.search(line)
                     if found:
                         yield f"{name}:{number}: a backend names a model or a policy: {found[0]!r}"
+
+
+    for path in sorted((root / "tests").rglob("*.cpp")):
+        text = path.read_text(encoding="utf-8")
+        for found in TEST.finditer(text):
+            if STARTS_THREADS.search(found[2]) and "Threads" not in found[1]:
+                line = text.count("\n", 0, found.start()) + 1
+                yield f"{path.relative_to(root).as_posix()}:{line}: starts threads without 'Threads' in its name"
 
 
 def check_include(name: str, is_quoted: bool, header: str) -> str | None:

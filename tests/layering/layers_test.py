@@ -36,6 +36,16 @@ class LayersTest(unittest.TestCase):
             with self.subTest(name=name, include=include):
                 self.assertEqual(violations_of(name, f"#include {include}\n"), [])
 
+    def test_tests_with_threads_are_named_so(self):
+        body = "{\n    std::jthread other([] {});\n}\n"
+        self.assertEqual(violations_of("tests/a/a_test.cpp", "TEST(Suite, ThreadsMeet) " + body), [])
+        self.assertEqual(violations_of("tests/a/a_test.cpp", "TEST(SuiteThreads, Meet) " + body), [])
+        self.assertEqual(
+            violations_of("tests/a/a_test.cpp", "\nTEST_P(Suite, Meets) " + body),
+            ["tests/a/a_test.cpp:2: starts threads without 'Threads' in its name"],
+        )
+        self.assertEqual(violations_of("tests/a/a_test.cpp", "TEST(Suite, Meets) {\n}\nvoid f() " + body), [])
+
     def test_refuses(self):
         for name, include in [
             ("src/core/a.cpp", '"files/json.h"'),

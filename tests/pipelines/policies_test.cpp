@@ -12,7 +12,7 @@
 namespace reprise {
 namespace {
 
-using reprise::testing::open_fixture;
+using reprise::testing::shared_fixture;
 using ::testing::ElementsAre;
 
 const std::filesystem::path kPipelines = std::filesystem::path(REPRISE_FIXTURES) / "pipelines";
@@ -38,7 +38,7 @@ std::set<std::string> running_at_step_1(const char* policy) {
     LoadOptions load;
     load.precision = DType::f32;
     const auto pipe = pipelines::open_pipeline(kPipelines / "tiny-sdxl", load, true);
-    auto public_pipe = open_fixture("tiny-sdxl");
+    auto& public_pipe = shared_fixture("tiny-sdxl");
     GenerateOptions options = apple();
     options.reuse = cachify::make_policy(public_pipe, policy);
     const auto plan = pipe->denoiser().plan(pipe->request(options, pipe->outlook(options)));
@@ -70,7 +70,7 @@ TEST(DeepCachePaths, AreThePublicCodes) {
 }
 
 TEST(GuidanceAsReuse, DroppingOneHalfIsTheOtherAlone) {
-    auto pipe = open_fixture("tiny-sdxl");
+    auto& pipe = shared_fixture("tiny-sdxl");
     const auto without_guidance = pipe(apple(1)).latents;
     const auto dropped =
         latents(pipe, {{"unconditional", "step >= 0", {ModuleKind::guidance}, {cachify::Store::Rule::drop}}});
@@ -78,7 +78,7 @@ TEST(GuidanceAsReuse, DroppingOneHalfIsTheOtherAlone) {
 }
 
 TEST(GuidanceAsReuse, SavesTheHalfThatItLeavesOut) {
-    auto pipe = open_fixture("tiny-sdxl");
+    auto& pipe = shared_fixture("tiny-sdxl");
     const auto full = pipe(apple());
     cachify::prepare(pipe, 6, cachify::guidance_reuse({.interval = 2, .before = 2}));
     const auto reused = pipe(apple());
@@ -94,7 +94,7 @@ TEST(GuidanceAsReuse, SavesTheHalfThatItLeavesOut) {
 }
 
 TEST(Policies, ThatReuseNothingGiveTheFullResult) {
-    auto pipe = open_fixture("tiny-sdxl");
+    auto& pipe = shared_fixture("tiny-sdxl");
     const auto full = pipe(apple()).latents;
     for (const char* policy : {"deepcache:interval=1", "tgate:gate=6,interval=1", "taylorseer:interval=1",
                                "guidance:interval=1", "pab:self=2,from=1,to=1"}) {
@@ -108,7 +108,7 @@ TEST(Policies, RunOnEveryKindOfDenoiser) {
         for (const char* policy : {"default", "deepcache:interval=2", "taylorseer:interval=2,before=1",
                                    "default+guidance:before=1"}) {
             SCOPED_TRACE(std::string(folder) + " " + policy);
-            auto pipe = open_fixture(folder);
+            auto& pipe = shared_fixture(folder);
             cachify::prepare(pipe, 6, cachify::make_policy(pipe, policy));
             const auto report = pipe(apple()).report;
             EXPECT_TRUE(report.complaints.empty());

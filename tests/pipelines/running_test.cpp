@@ -12,8 +12,8 @@ namespace {
 
 using cachify::Config;
 using reprise::testing::error_of;
-using reprise::testing::open_fixture;
 using reprise::testing::same_bits;
+using reprise::testing::shared_fixture;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -41,7 +41,7 @@ std::vector<Config> policies(const Pipeline& pipe, double threshold) {
 class Running : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Running, AThresholdOfZeroIsTheFullResult) {
-    auto pipe = open_fixture(GetParam());
+    auto& pipe = shared_fixture(GetParam());
     const Tensor full = pipe(apple()).latents;
     for (const Config& config : policies(pipe, 0)) {
         cachify::prepare(pipe, 8, config);
@@ -54,7 +54,7 @@ TEST_P(Running, AThresholdOfZeroIsTheFullResult) {
 }
 
 TEST_P(Running, WhatWasDecidedIsReportedAndReplays) {
-    auto pipe = open_fixture(GetParam());
+    auto& pipe = shared_fixture(GetParam());
     const Tensor full = pipe(apple()).latents;
     for (const double threshold : {0.3, 1e9})
         for (const Config& config : policies(pipe, threshold)) {
@@ -79,7 +79,7 @@ TEST_P(Running, WhatWasDecidedIsReportedAndReplays) {
 }
 
 TEST_P(Running, BothWaysOfGuidanceDecideAlike) {
-    auto pipe = open_fixture(GetParam());
+    auto& pipe = shared_fixture(GetParam());
     for (const Config& config : policies(pipe, 0.3)) {
         cachify::prepare(pipe, 8, config);
         const auto batched = pipe(apple());
@@ -90,7 +90,7 @@ TEST_P(Running, BothWaysOfGuidanceDecideAlike) {
 }
 
 TEST_P(Running, PicturesDecideForThemselves) {
-    auto pipe = open_fixture(GetParam());
+    auto& pipe = shared_fixture(GetParam());
     const Config config = policies(pipe, 0.3)[0];
     cachify::prepare(pipe, 8, config);
     auto options = apple();
@@ -103,8 +103,8 @@ TEST_P(Running, PicturesDecideForThemselves) {
 }
 
 TEST_P(Running, TheBackendsAgree) {
-    auto pipe = open_fixture(GetParam());
-    auto oracle = open_fixture(GetParam(), "reference");
+    auto& pipe = shared_fixture(GetParam());
+    auto& oracle = shared_fixture(GetParam(), "reference");
     const auto config = policies(pipe, 0.3);
     for (std::size_t i = 0; i < config.size(); i += 2) {
         cachify::prepare(pipe, 8, config[i]);
@@ -124,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Running, ::testing::Values("tiny-sdxl", "tiny-p
                          });
 
 TEST(RunningPolicies, WhatMakesNoSenseIsRefused) {
-    auto pipe = open_fixture("tiny-sdxl");
+    auto& pipe = shared_fixture("tiny-sdxl");
     const auto refusal = [&](const char* policy) {
         return error_of([&] {
             cachify::prepare(pipe, 8, cachify::make_policy(pipe, policy));
@@ -139,7 +139,7 @@ TEST(RunningPolicies, WhatMakesNoSenseIsRefused) {
 }
 
 TEST(Presets, ReuseMoreAndMore) {
-    auto pipe = open_fixture("tiny-sdxl");
+    auto& pipe = shared_fixture("tiny-sdxl");
     double before = 1;
     for (const char* preset : {"slow", "medium", "fast", "ultra"}) {
         cachify::prepare(pipe, 20, cachify::make_policy(pipe, preset));
@@ -154,7 +154,7 @@ TEST(Presets, ReuseMoreAndMore) {
 
 TEST(Presets, AreThereForEveryClass) {
     for (const char* folder : {"tiny-sdxl", "tiny-sd", "tiny-pixart", "tiny-sd3", "tiny-svd"}) {
-        auto pipe = open_fixture(folder);
+        auto& pipe = shared_fixture(folder);
         for (const char* preset : {"slow", "medium", "fast", "ultra"}) {
             SCOPED_TRACE(std::string(folder) + " " + preset);
             EXPECT_NO_THROW(cachify::prepare(pipe, 20, cachify::make_policy(pipe, preset)));
@@ -163,7 +163,7 @@ TEST(Presets, AreThereForEveryClass) {
 }
 
 TEST(RunningPolicies, CombineWithGuidanceReuseAndHeun) {
-    auto pipe = open_fixture("tiny-sdxl");
+    auto& pipe = shared_fixture("tiny-sdxl");
     cachify::prepare(pipe, 8, cachify::make_policy(pipe, "fbcache:threshold=100+guidance"));
     auto options = apple(GuidanceMode::automatic);
     options.scheduler = "heun";

@@ -250,7 +250,7 @@ TEST(Steps, EveryCountGivesFiniteSamples) {
     }
 }
 
-TEST(Sampler, RunsDoNotDisturbEachOther) {
+TEST(Sampler, ThreadsDoNotDisturbEachOther) {
     for (const auto& entry : schedulers()) {
         const auto scheduler = make_scheduler(entry.name, json::object(), "s.json");
         const Tensor alone = run(*scheduler, 6);

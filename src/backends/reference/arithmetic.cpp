@@ -3,9 +3,11 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <span>
 #include <vector>
 
 #include "backends/reference/kernels.h"
+#include "backends/reference/lanes.h"
 
 namespace reprise::backends::reference {
 
@@ -79,15 +81,26 @@ std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& res
     return strides;
 }
 
-/// Softmax of `count` numbers, `stride` apart.
-void softmax_line(const float* from, float* to, std::int64_t count, std::int64_t stride) {
+/// std::exp, without the long way that it goes to zero.
+double exponential(double x) {
+    constexpr double kLeast = -746;  // below it the result rounds to zero
+    return x < kLeast ? 0 : std::exp(x);
+}
+
+/// Softmax of numbers that are `stride` apart, as many as `powers` has room for.
+void softmax_line(const float* from, float* to, std::int64_t stride, std::span<double> powers) {
+    const auto count = static_cast<std::int64_t>(powers.size());
     double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t i = 0; i < count; ++i)
         largest = std::max(largest, static_cast<double>(from[i * stride]));
     double sum = 0;
-    for (std::int64_t i = 0; i < count; ++i) sum += std::exp(from[i * stride] - largest);
+    for (double& power : powers) {
+        power = exponential(*from - largest);
+        sum += power;
+        from += stride;
+    }
     for (std::int64_t i = 0; i < count; ++i)
-        to[i * stride] = static_cast<float>(std::exp(from[i * stride] - largest) / sum);
+        to[i * stride] = static_cast<float>(powers[static_cast<std::size_t>(i)] / sum);
 }
 
 struct Moments {
@@ -134,7 +147,10 @@ void binary(const Call& call) {
             b += index[d] * strides_b[d];
         }
         call.out()[i] = static_cast<float>(evaluate(function, call.in(0)[a], call.in(1)[b]));
-        for (std::size_t d = shape.size(); d-- > 0 && ++index[d] == shape[d];) index[d] = 0;
+        for (std::size_t d = shape.size(); d-- > 0;) {
+            if (++index[d] < shape[d]) break;
+            index[d] = 0;
+        }
     }
 }
 
@@ -199,10 +215,11 @@ void rms_norm(const Call& call) {
 
 void softmax(const Call& call) {
     const Axis axis(call.node.shape, call.node.attrs<graph::AxisAttrs>().axis);
+    std::vector<double> powers(static_cast<std::size_t>(axis.size));
     for (std::int64_t o = 0; o < axis.outer; ++o)
         for (std::int64_t n = 0; n < axis.inner; ++n) {
             const std::int64_t begin = o * axis.size * axis.inner + n;
-            softmax_line(call.in(0) + begin, call.out() + begin, axis.size, axis.inner);
+            softmax_line(call.in(0) + begin, call.out() + begin, axis.inner, powers);
         }
 }
 
@@ -214,33 +231,49 @@ void attention(const Call& call) {
     const auto bias_strides =
         call.has(3) ? broadcast_strides(call.shape(3), {batch, heads, queries, keys}) : Shape(4, 0);
 
-    std::vector<float> scores(static_cast<std::size_t>(keys));
-    std::vector<double> sums(static_cast<std::size_t>(value_width));
+    const auto in_lanes = [](std::int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; };
+    const auto sized = [](std::int64_t count) { return static_cast<std::size_t>(count); };
+    std::vector<float> scores(sized(keys));
+    std::vector<double> powers(sized(keys));
+    std::vector<double> k(sized(in_lanes(keys) * key_width));    // of one head: keys side by side
+    std::vector<double> v(sized(in_lanes(value_width) * keys));  // and values
     for (std::int64_t b = 0; b < batch; ++b)
-        for (std::int64_t h = 0; h < heads; ++h)
+        for (std::int64_t h = 0; h < heads; ++h) {
+            const std::int64_t k_stride = heads * key_width, v_stride = heads * value_width;
+            const float* head_k = call.in(1) + b * keys * k_stride + h * key_width;
+            const float* head_v = call.in(2) + b * keys * v_stride + h * value_width;
+            for (std::int64_t j = 0; j < keys; j += kLanes)
+                interleave({head_k + j * k_stride, std::min(kLanes, keys - j), key_width, k_stride, 1},
+                           k.data() + j * key_width);
+            for (std::int64_t d = 0; d < value_width; d += kLanes)
+                interleave({head_v + d, std::min(kLanes, value_width - d), keys, 1, v_stride},
+                           v.data() + d * keys);
             for (std::int64_t i = 0; i < queries; ++i) {
                 const std::int64_t seen = attrs.causal ? std::min(i + 1, keys) : keys;
                 const float* q = call.in(0) + ((b * queries + i) * heads + h) * key_width;
-                for (std::int64_t j = 0; j < seen; ++j) {
-                    const float* k = call.in(1) + ((b * keys + j) * heads + h) * key_width;
-                    double score = 0;
-                    for (std::int64_t d = 0; d < key_width; ++d) score += static_cast<double>(q[d]) * k[d];
-                    score *= attrs.scale;
-                    if (call.has(3))
-                        score += call.in(3)[b * bias_strides[0] + h * bias_strides[1] + i * bias_strides[2] +
-                                            j * bias_strides[3]];
-                    scores[static_cast<std::size_t>(j)] = static_cast<float>(score);
+                for (std::int64_t first = 0; first < seen; first += kLanes) {
+                    Lanes products;
+                    for (std::int64_t d = 0; d < key_width; ++d)
+                        products.add(q[d], k.data() + first * key_width + d * kLanes);
+                    for (std::int64_t j = first; j < std::min(seen, first + kLanes); ++j) {
+                        double score = products.sum[j - first] * attrs.scale;
+                        if (call.has(3))
+                            score += call.in(3)[b * bias_strides[0] + h * bias_strides[1] +
+                                                i * bias_strides[2] + j * bias_strides[3]];
+                        scores[sized(j)] = static_cast<float>(score);
+                    }
                 }
-                softmax_line(scores.data(), scores.data(), seen, 1);
-                std::fill(sums.begin(), sums.end(), 0.0);
-                for (std::int64_t j = 0; j < seen; ++j) {
-                    const double score = scores[static_cast<std::size_t>(j)];
-                    const float* value = call.in(2) + ((b * keys + j) * heads + h) * value_width;
-                    for (double& sum : sums) sum += score * *value++;
-                }
+                softmax_line(scores.data(), scores.data(), 1, std::span(powers).first(sized(seen)));
                 float* out = call.out() + ((b * queries + i) * heads + h) * value_width;
-                for (const double sum : sums) *out++ = static_cast<float>(sum);
+                for (std::int64_t first = 0; first < value_width; first += kLanes) {
+                    Lanes sums;
+                    for (std::int64_t j = 0; j < seen; ++j)
+                        sums.add(scores[sized(j)], v.data() + first * keys + j * kLanes);
+                    for (std::int64_t d = first; d < std::min(value_width, first + kLanes); ++d)
+                        out[d] = static_cast<float>(sums.sum[d - first]);
+                }
             }
+        }
 }
 
 }  // namespace reprise::backends::reference

@@ -3,32 +3,35 @@
 #include <vector>
 
 #include "backends/reference/kernels.h"
+#include "backends/reference/lanes.h"
 
 namespace reprise::backends::reference {
+
+namespace {
+
+Lanes biases(const Call& call, std::int64_t first, std::int64_t lanes) {
+    Lanes sums;
+    if (call.has(2)) std::copy_n(call.in(2) + first, lanes, sums.sum);
+    return sums;
+}
+
+}  // namespace
 
 void linear(const Call& call) {
     const std::int64_t outputs = call.shape(1)[0], inputs = call.shape(1)[1];
     const std::int64_t rows = element_count(call.node.shape) / outputs;
-    // Several outputs at once, whose sums do not wait for each other.
-    constexpr std::int64_t kOutputs = 8;
-    for (std::int64_t r = 0; r < rows; ++r)
-        for (std::int64_t first = 0; first < outputs; first += kOutputs) {
-            const std::int64_t count = std::min(kOutputs, outputs - first);
+    std::vector<double> weights(static_cast<std::size_t>(inputs * kLanes));
+    for (std::int64_t first = 0; first < outputs; first += kLanes) {
+        const std::int64_t lanes = std::min(kLanes, outputs - first);
+        interleave({call.in(1) + first * inputs, lanes, inputs, inputs, 1}, weights.data());
+        for (std::int64_t r = 0; r < rows; ++r) {
             const float* x = call.in(0) + r * inputs;
-            const float* weight = call.in(1) + first * inputs;
-            double sums[kOutputs] = {};
-            if (call.has(2)) std::copy_n(call.in(2) + first, count, sums);
-            if (count == kOutputs)
-                for (std::int64_t i = 0; i < inputs; ++i)
-                    for (std::int64_t o = 0; o < kOutputs; ++o)
-                        sums[o] += static_cast<double>(x[i]) * weight[o * inputs + i];
-            else
-                for (std::int64_t o = 0; o < count; ++o)
-                    for (std::int64_t i = 0; i < inputs; ++i)
-                        sums[o] += static_cast<double>(x[i]) * weight[o * inputs + i];
-            float* out = call.out() + r * outputs + first;
-            for (std::int64_t o = 0; o < count; ++o) out[o] = static_cast<float>(sums[o]);
+            Lanes sums = biases(call, first, lanes);
+            for (std::int64_t i = 0; i < inputs; ++i) sums.add(x[i], weights.data() + i * kLanes);
+            for (std::int64_t lane = 0; lane < lanes; ++lane)
+                call.out()[r * outputs + first + lane] = static_cast<float>(sums.sum[lane]);
         }
+    }
 }
 
 namespace {
@@ -40,13 +43,12 @@ struct Extent {
     std::int64_t source(std::int64_t position, std::int64_t tap) const {
         return position * stride + tap - padding;
     }
-    /// The outputs [begin, end) for which a tap lies inside the input.
-    std::int64_t begin(std::int64_t tap) const {
-        return std::min(out, std::max<std::int64_t>(0, (padding - tap + stride - 1) / stride));
+    /// The taps [first_tap, end_tap) that lie inside the input.
+    std::int64_t first_tap(std::int64_t position) const {
+        return std::min(kernel, std::max<std::int64_t>(0, padding - position * stride));
     }
-    std::int64_t end(std::int64_t tap) const {
-        const std::int64_t room = in - 1 + padding - tap;
-        return room < 0 ? 0 : std::min(out, room / stride + 1);
+    std::int64_t end_tap(std::int64_t position) const {
+        return std::max<std::int64_t>(0, std::min(kernel, in + padding - position * stride));
     }
 };
 
@@ -66,28 +68,37 @@ void convolution(const Call& call) {
     const std::int64_t outputs = weight[0], inputs = weight[1];
     const std::int64_t plane_in = depth.in * height.in * width.in;
     const std::int64_t plane_out = depth.out * height.out * width.out;
-    std::vector<double> sums(static_cast<std::size_t>(plane_out));
-    for (std::int64_t bo = 0; bo < batch * outputs; ++bo) {
-        const std::int64_t b = bo / outputs, o = bo % outputs;
-        const std::int64_t first = o / (outputs / attrs.groups) * inputs;
-        std::fill(sums.begin(), sums.end(), call.has(2) ? static_cast<double>(call.in(2)[o]) : 0.0);
-        const float* tap = call.in(1) + o * inputs * depth.kernel * height.kernel * width.kernel;
-        for (std::int64_t i = 0; i < inputs; ++i) {
-            const float* x = call.in(0) + (b * channels + first + i) * plane_in;
-            for (std::int64_t kd = 0; kd < depth.kernel; ++kd)
-                for (std::int64_t kh = 0; kh < height.kernel; ++kh)
-                    for (std::int64_t kw = 0; kw < width.kernel; ++kw, ++tap)
-                        for (std::int64_t d = depth.begin(kd); d < depth.end(kd); ++d)
-                            for (std::int64_t h = height.begin(kh); h < height.end(kh); ++h) {
-                                const float* row =
-                                    x + (depth.source(d, kd) * height.in + height.source(h, kh)) * width.in;
-                                double* sum = sums.data() + (d * height.out + h) * width.out;
-                                for (std::int64_t w = width.begin(kw); w < width.end(kw); ++w)
-                                    sum[w] += static_cast<double>(*tap) * row[width.source(w, kw)];
-                            }
+    const std::int64_t taps = inputs * depth.kernel * height.kernel * width.kernel;
+    const std::int64_t group = outputs / attrs.groups;
+    std::vector<double> weights(static_cast<std::size_t>(taps * kLanes));
+
+    const auto at = [&](const float* image, Lanes& sums, std::int64_t d, std::int64_t h, std::int64_t w) {
+        for (std::int64_t i = 0; i < inputs; ++i)
+            for (std::int64_t kd = depth.first_tap(d); kd < depth.end_tap(d); ++kd)
+                for (std::int64_t kh = height.first_tap(h); kh < height.end_tap(h); ++kh) {
+                    const float* row = image + i * plane_in +
+                                       (depth.source(d, kd) * height.in + height.source(h, kh)) * width.in;
+                    const std::int64_t tap = ((i * depth.kernel + kd) * height.kernel + kh) * width.kernel;
+                    for (std::int64_t kw = width.first_tap(w); kw < width.end_tap(w); ++kw)
+                        sums.add(row[width.source(w, kw)], weights.data() + (tap + kw) * kLanes);
+                }
+    };
+    for (std::int64_t first = 0, lanes = 0; first < outputs; first += lanes) {
+        lanes = std::min(kLanes, group - first % group);
+        interleave({call.in(1) + first * taps, lanes, taps, taps, 1}, weights.data());
+        const Lanes bias = biases(call, first, lanes);
+        for (std::int64_t b = 0; b < batch; ++b) {
+            const float* image = call.in(0) + (b * channels + first / group * inputs) * plane_in;
+            float* out = call.out() + (b * outputs + first) * plane_out;
+            for (std::int64_t d = 0; d < depth.out; ++d)
+                for (std::int64_t h = 0; h < height.out; ++h)
+                    for (std::int64_t w = 0; w < width.out; ++w, ++out) {
+                        Lanes sums = bias;
+                        at(image, sums, d, h, w);
+                        for (std::int64_t lane = 0; lane < lanes; ++lane)
+                            out[lane * plane_out] = static_cast<float>(sums.sum[lane]);
+                    }
         }
-        for (std::int64_t p = 0; p < plane_out; ++p)
-            call.out()[bo * plane_out + p] = static_cast<float>(sums[static_cast<std::size_t>(p)]);
     }
 }
 
