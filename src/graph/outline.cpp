@@ -262,7 +262,7 @@ std::vector<Outline::Part> within_skip(const Outline& outline, const Skip& skip)
     if (skip.from >= 0) add(skip.from, skip.after, count(skip.from));
     for (int u = skip.from + 1; u < skip.to; ++u) {
         const bool joined = std::any_of(outline.skips.begin(), outline.skips.end(), [&](const Skip& other) {
-            return other.from == u && other.to == skip.to;
+            return other.from == u && other.to == skip.to && lies_within(other, skip);
         });
         if (joined && count(u) > 0)
             add(u, 0, count(u));

@@ -66,7 +66,8 @@ std::vector<std::string> names_of(const Outline& outline);
 std::vector<Outline::Skip> nested_skips(const Outline& outline);
 
 /// What runs between the two ends of a skip. Units are named as a whole. But of the one where it begins, the
-/// one where it ends, and those that also give a skip to the latter, the parts are named (if they have any).
+/// one where it ends, and those from which a skip within it ends in the latter, the parts are named (if they
+/// have any).
 std::vector<Outline::Part> within_skip(const Outline& outline, const Outline::Skip& skip);
 
 /// How many units the stack of the last unit has.
