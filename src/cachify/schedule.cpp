@@ -3,11 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "cachify/combination.h"
-#include "cachify/policies.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {

@@ -46,7 +46,7 @@ inline constexpr std::string_view kSd3Default =
 struct DenoiserFacts {
     std::string_view class_name;  ///< in diffusers
 
-    /// Of the configuration above for a model of this class.
+    /// The configuration for a published model of this class, and what takes its place at other depths.
     struct Published {
         std::string_view config;
         std::size_t depth;  ///< of that model's last stack
@@ -54,7 +54,8 @@ struct DenoiserFacts {
         /// runs, and the steps at which the blocks before are reused.
         double runs;
         std::string_view steps;
-        std::string_view as_written = {};  ///< where it means something else
+        std::string_view as_written =
+            {};  ///< the original's example, where it means something else; or empty
     } published;
 
     /// Whether the conditional half of guidance can go on alone; else it is the unconditional one.
