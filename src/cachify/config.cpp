@@ -89,22 +89,6 @@ DType kept_in_from(std::string_view name) {
     usage_error("kept_in is '{}'; expected f16 or bf16", printable(name));
 }
 
-const Config SDXL_DEFAULT_CONFIG = {
-    {ModuleFilter::negation("*up_blocks.2*"), "step % 2 != 0"},
-};
-const Config PIXART_DEFAULT_CONFIG = {
-    {ModuleFilter::negation(ModuleFilter::regex(R"(transformer_blocks\.(2[1-7])$)")), "step % 3 != 0"},
-};
-const Config PIXART_ORIGINAL_EXAMPLE_CONFIG = {
-    {ModuleFilter::negation(ModuleFilter::regex(R"(transformer_blocks\.(2[1-7])\.)")), "step % 3 != 0"},
-};
-const Config SVD_DEFAULT_CONFIG = {
-    {ModuleFilter::negation("*up_blocks.3*"), "step % 2 != 0"},
-};
-const Config SD3_DEFAULT_CONFIG = {
-    {ModuleFilter::negation(ModuleFilter::regex(R"(transformer_blocks\.(1[6-9]|2[0-3])$)")), "step % 2 != 0"},
-};
-
 namespace {
 
 constexpr std::string_view kKeys[] = {

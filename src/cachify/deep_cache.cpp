@@ -3,7 +3,6 @@
 #include <complex>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <set>
 #include <string>
 
@@ -18,44 +17,15 @@ namespace {
 const std::vector<ModuleKind> kPathKinds = {ModuleKind::block, ModuleKind::resnet, ModuleKind::transformer,
                                             ModuleKind::sampler};
 
-/// What the up blocks hand over a skip to, from the outside in: the number of layers of each, or 1 where its
-/// layers share one skip (K blocks, which list no resnets).
-std::vector<int> layers_from_the_outside(const graph::Graph& graph) {
-    std::vector<int> layers;
-    for (int k = count_modules(graph, "up_blocks"); k-- > 0;)
-        layers.push_back(std::max(1, count_modules(graph, fmt::format("up_blocks.{}.resnets", k))));
-    return layers;
-}
-
-/// The modules of a UNet that a path of this depth leaves out.
-std::vector<std::string> beyond_the_path(const graph::Graph& graph, int branch) {
-    const auto layers = layers_from_the_outside(graph);
-    const auto ups = static_cast<int>(layers.size());
-    int block = 0;
-    int layer = branch;  // within the block
-    while (layer >= layers[static_cast<std::size_t>(block)])
-        layer -= layers[static_cast<std::size_t>(block++)];
-
+/// What a path leaves out, as one entry.
+Entry left_out(const std::vector<graph::Outline::Part>& parts, const StepFunction& steps) {
     std::vector<std::string> names;
-    const auto add = [&](const std::string& name) {
-        if (graph.find_module(name) >= 0) names.push_back(name);
-    };
-    add("mid_block");
-    for (int k = block + 1; k < std::max(ups, count_modules(graph, "down_blocks")); ++k) {
-        add(fmt::format("down_blocks.{}", k));
-        if (k < ups) add(fmt::format("up_blocks.{}", ups - 1 - k));
+    std::vector<ModuleKind> kinds = kPathKinds;
+    for (const auto& [name, kind] : parts) {
+        names.push_back(name);
+        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
     }
-    const std::string down = fmt::format("down_blocks.{}", block);
-    const std::string up = fmt::format("up_blocks.{}", ups - 1 - block);
-    add(down + ".downsamplers.0");
-    if (count_modules(graph, up + ".resnets") == 0) return names;  // its one skip comes after all layers
-    for (const char* part : {"resnets", "attentions"}) {
-        for (int j = layer; j < count_modules(graph, fmt::format("{}.{}", down, part)); ++j)
-            add(fmt::format("{}.{}.{}", down, part, j));
-        for (int j = 0; j < layers[static_cast<std::size_t>(block)] - 1 - layer; ++j)
-            add(fmt::format("{}.{}.{}", up, part, j));
-    }
-    return names;
+    return of_names(names, steps, kinds);
 }
 
 void check(const DeepCacheOptions& options) {
@@ -116,29 +86,28 @@ std::vector<int> non_uniform_full_steps(int num_steps, const DeepCacheOptions& o
         wanted, num_steps, options.center, options.power);
 }
 
-int count_paths(const graph::Graph& graph) {
+int count_paths(const graph::Outline& outline) {
     // Without skips a path is some blocks at each end, of which some have to be left between.
-    if (const auto blocks = blocks_in_a_row(graph); !blocks.empty())
-        return std::max(0, static_cast<int>(blocks.size()) - 1) / 2;
-    const auto layers = layers_from_the_outside(graph);
-    int paths = std::accumulate(layers.begin(), layers.end(), 0);
-    while (paths > 0 && beyond_the_path(graph, paths - 1).empty()) --paths;  // those leave nothing out
-    return paths;
+    if (outline.in_a_row()) return std::max(0, static_cast<int>(outline.units.size()) - 1) / 2;
+    return static_cast<int>(nested_skips(outline).size());
 }
 
 Config deep_cache(const PolicyContext& context, const DeepCacheOptions& options) {
-    const int paths = count_paths(context.graph);
+    const graph::Outline outline = outline_of(context);
+    const int paths = count_paths(outline);
     if (paths == 0)
         usage_error(
-            "deepcache: this denoiser has no blocks to leave out: expected up blocks, or three blocks or "
-            "more "
-            "in a row");
+            "deepcache: this denoiser has no blocks to leave out: expected blocks joined by skips, or three "
+            "blocks or more in a row");
     if (options.branch < 0 || options.branch >= paths)
         usage_error("deepcache: branch is {}; expected 0 to {} on this denoiser", options.branch, paths - 1);
     const StepFunction steps = steps_of(options);
     if (options.interval == 1) return {};
-    const auto blocks = blocks_in_a_row(context.graph);
-    if (blocks.empty()) return {of_names(beyond_the_path(context.graph, options.branch), steps, kPathKinds)};
+    if (!outline.in_a_row()) {
+        const auto skips = nested_skips(outline);
+        return {left_out(within_skip(outline, skips[static_cast<std::size_t>(options.branch)]), steps)};
+    }
+    const auto blocks = names_of(outline);
     const int outer = options.branch + 1;
     return {of_names({blocks.begin() + outer, blocks.end() - outer}, steps, {ModuleKind::block},
                      {Store::Rule::delta})};

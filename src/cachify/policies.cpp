@@ -121,9 +121,9 @@ Config make_deep_cache(const PolicyContext& context, const PolicyValues& values)
                                 values.real("center"), values.real("power")});
 }
 Config make_t_gate(const PolicyContext& context, const PolicyValues& values) {
+    const models::DenoiserFacts* facts = models::facts_of(context.denoiser_class);
     return t_gate({values.whole("gate", 1), values.whole("warm_up", 0), values.whole("interval", 1),
-                   values.whole("interval_after_gate", 1),
-                   context.denoiser_class == "UNetSpatioTemporalConditionModel"});
+                   values.whole("interval_after_gate", 1), facts != nullptr && facts->conditional_alone});
 }
 Config make_attention_broadcast(const PolicyContext& context, const PolicyValues& values) {
     return attention_broadcast(context,
@@ -197,52 +197,20 @@ Config make_auto(const PolicyContext& context, const PolicyValues& values) {
     return auto_config(context, values.real("speedup"));
 }
 
-/// For people who want no parameters: by the denoiser's class, from the nearest to the full result to the
-/// fastest, what was ahead of fewer steps by most on the bundled model among the policies that need no
-/// profile, with what was then measured on 32 other pairs (docs/policies.md);
-/// the second row for videos is of 8 stills, and that model's rows are older than EasyCache's rule of the
-/// last step.
-constexpr struct {
-    std::string_view denoiser_class;
-    std::array<Preset, 4> presets;
-} kPresets[] = {
-    {"UNet2DConditionModel",
-     {{{"taylorseer:interval=2", 1.83, 5.1, 0.7, false},
-       {"deepcache:interval=3,branch=0", 2.49, 1.4, 0.6, false},
-       {"deepcache:interval=4,branch=0", 3.28, 0.4, 0.8, false},
-       {"deepcache:interval=5,branch=0", 3.98, 0.8, 0.7, false}}}},
-    {"PixArtTransformer2DModel",
-     {{{"fbcache:threshold=0.05", 1.46, 17.7, 2.0, true},
-       {"fbcache:threshold=0.07", 1.88, 5.8, 1.4, true},
-       {"fbcache:threshold=0.1", 2.29, 9.7, 1.0, true},
-       {"fbcache:threshold=0.2", 2.96, 9.4, 0.8, true}}}},
-    {"SD3Transformer2DModel",
-     {{{"easycache:threshold=0.15", 1.33, 0.7, 1.1, true},
-       {"easycache:threshold=0.2", 1.49, -0.1, 1.3, true},
-       {"easycache:threshold=0.3", 1.83, -2.2, 1.1, true},
-       {"easycache:threshold=0.4", 1.99, -0.5, 1.6, true}}}},
-    {"UNetSpatioTemporalConditionModel",
-     {{{"easycache:threshold=0.15", 1.53, 21.6, 0.8, true},
-       {"easycache:threshold=0.2", 1.7, 9.6, 0.8, true},
-       {"easycache:threshold=0.3", 2.10, 4.0, 0.8, true},
-       {"easycache:threshold=0.6", 3.29, 0.9, 0.5, true}}}},
-};
-
+/// For people who want no parameters: those of the denoiser's class (docs/policies.md), or of the first.
 template <std::size_t kLevel>
 Config make_preset(const PolicyContext& context, const PolicyValues& /*values*/) {
     auto presets = presets_of(context.denoiser_class);
-    if (presets.empty()) presets = kPresets[0].presets;
+    if (presets.empty()) presets = models::denoiser_facts().front().presets;
     return make_policy(context, presets[kLevel].policy);
 }
 
 Config make_default(const PolicyContext& context, const PolicyValues& /*values*/) {
-    return default_config(context.denoiser_class, context.graph);
+    return default_config(context);
 }
 
-Config make_pixart_original(const PolicyContext& context, const PolicyValues& /*values*/) {
-    if (context.denoiser_class != "PixArtTransformer2DModel")
-        usage_error("pixart-original is for PixArt; this model's denoiser is a {}", context.denoiser_class);
-    return PIXART_ORIGINAL_EXAMPLE_CONFIG;
+Config make_original_example(const PolicyContext& context, const PolicyValues& /*values*/) {
+    return original_example(context);
 }
 
 constexpr auto kPolicies = std::to_array<NamedPolicy>({
@@ -257,7 +225,7 @@ constexpr auto kPolicies = std::to_array<NamedPolicy>({
     {"pixart-original",
      "NVIDIA Model Optimizer, cache_diffusion, as its example is written",
      {},
-     make_pixart_original},
+     make_original_example},
     {"deepcache", "arXiv 2312.00858", kDeepCache, make_deep_cache},
     {"blockcache", "arXiv 2312.03209", kBlockCaching, make_block_caching},
     {"tgate", "arXiv 2404.02747", kTGate, make_t_gate},
@@ -384,12 +352,6 @@ int PolicyValues::whole(std::string_view name, int least) const {
     if (value != std::floor(value) || value < least || value > 1e6)
         usage_error("{}: {} is {}; expected a whole number of at least {}", policy_, name, value, least);
     return static_cast<int>(value);
-}
-
-std::span<const Preset> presets_of(std::string_view denoiser_class) {
-    const auto* found =
-        std::ranges::find(kPresets, denoiser_class, [](const auto& each) { return each.denoiser_class; });
-    return found == std::end(kPresets) ? std::span<const Preset>{} : found->presets;
 }
 
 std::span<const PolicyParameter> common_parameters() {

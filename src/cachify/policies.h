@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "graph/outline.h"
+#include "models/facts.h"
 #include "reprise/message.h"
 #include "reprise/policies.h"
 #include "reprise/profile.h"
@@ -57,29 +59,24 @@ inline constexpr int kFewSteps = 8;
 /// is none.
 Config auto_config(const PolicyContext& context, double speedup);
 
-/// A policy without parameters for a class of denoiser, and what was measured of it (docs/policies.md).
-struct Preset {
-    std::string_view policy;
-    double speedup;           ///< of the denoiser's steps
-    double gain, gain_error;  ///< dB over fewer steps in the same time, with its standard error
-    bool decides_while_running;
-    /// Whether it is ahead of fewer steps by more than twice the error.
-    constexpr bool is_ahead() const { return gain > 2 * gain_error; }
-};
+using models::Preset;
 /// The presets of a class of denoiser, from the nearest to the full result to the fastest; empty where none
 /// were measured.
 std::span<const Preset> presets_of(std::string_view denoiser_class);
 
-/// How many modules "<prefix>.0", "<prefix>.1", ... there are.
-int count_modules(const graph::Graph& graph, std::string_view prefix);
-/// The names of blocks that follow one another, each called by its number in a list ("blocks.0", "blocks.1",
-/// ...), lists in the order in which they run. Empty for a UNet, whose down and up blocks are joined by
-/// skips.
-std::vector<std::string> blocks_in_a_row(const graph::Graph& graph);
-/// Whether its blocks follow one another, as a transformer's do; else they are a UNet's.
-bool is_transformer(const graph::Graph& graph);
-/// How many paths DeepCache has there: the values of its branch.
-int count_paths(const graph::Graph& graph);
+/// The default configuration of a denoiser: the published ones at their depths, for others what facts say
+/// (all but the last block of a UNet, the last quarter of PixArt, the last third of SD3). Error (usage) for a
+/// class without one.
+Config default_config(const PolicyContext& context);
+/// The original's example as it is written, where that means something else. Error (usage) for a class of
+/// which that is not known.
+Config original_example(const PolicyContext& context);
+
+/// The denoiser's outline.
+graph::Outline outline_of(const PolicyContext& context);
+/// How many paths DeepCache has there: the values of its branch. With skips the depth of their nesting, else
+/// so many blocks at each end that some are left between.
+int count_paths(const graph::Outline& outline);
 
 /// A parameter of a policy on the command line.
 struct PolicyParameter {

@@ -12,14 +12,6 @@ namespace reprise::cachify {
 
 namespace {
 
-/// The denoiser's blocks in the order in which they run.
-std::vector<std::string> blocks_of(const graph::Graph& graph) {
-    std::vector<std::string> names;
-    for (const auto& module : graph.modules)
-        if (module.kind == ModuleKind::block && !module.outputs.empty()) names.push_back(module.name);
-    return names;
-}
-
 StepFunction allowed(const RunningOptions& options) {
     return options.mask.empty() ? StepFunction("step > 0") : StepFunction::mask(options.mask);
 }
@@ -52,11 +44,10 @@ Entry whole_denoiser(const RunningOptions& options, Decision decision) {
             false,      std::move(decision)};
 }
 
-/// All blocks of a transformer as one; of a UNet the whole denoiser.
-Entry all_blocks(const graph::Graph& graph, const RunningOptions& options, Decision decision) {
-    if (!is_transformer(graph)) return whole_denoiser(options, std::move(decision));
-    Entry entry =
-        of_names(blocks_in_a_row(graph), allowed(options), {ModuleKind::block}, {Store::Rule::delta});
+/// All blocks as one where they follow one another; else the whole denoiser.
+Entry all_blocks(const graph::Outline& outline, const RunningOptions& options, Decision decision) {
+    if (!outline.in_a_row()) return whole_denoiser(options, std::move(decision));
+    Entry entry = of_names(names_of(outline), allowed(options), {ModuleKind::block}, {Store::Rule::delta});
     entry.as_one = true;
     entry.decide = std::move(decision);
     return entry;
@@ -69,11 +60,12 @@ Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOption
     check(name, options.running);
     if (options.order < 0 || options.order > 2)
         usage_error("{}: order is {}; expected 0, 1 or 2", name, options.order);
-    const auto blocks = blocks_of(context.graph);
+    const graph::Outline outline = outline_of(context);
+    const auto blocks = names_of(outline);
     const auto count = static_cast<int>(blocks.size());
-    const bool transformer = is_transformer(context.graph);
-    // A UNet's last block gives the result: without it a reused step would not see its latents.
-    const int last = transformer ? options.last : std::max(1, options.last);
+    const bool in_a_row = outline.in_a_row();
+    // With skips the last block gives the result: without it a reused step would not see its latents.
+    const int last = in_a_row ? options.last : std::max(1, options.last);
     if (options.first < 1 || options.last < 0 || last >= count || options.first >= count - last)
         usage_error(
             "{}: first is {} and last {}; this denoiser has {} blocks, expected at least 1 and 0, and one "
@@ -83,11 +75,11 @@ Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOption
     decision.first = blocks.front();
     decision.last = blocks[static_cast<std::size_t>(options.first) - 1];
     const std::vector<std::string> between(blocks.begin() + options.first, blocks.end() - last);
-    Store store = {transformer ? Store::Rule::delta : Store::Rule::output};
+    Store store = {in_a_row ? Store::Rule::delta : Store::Rule::output};
     if (options.order > 0)
-        store = {transformer ? Store::Rule::delta_forecast : Store::Rule::forecast, options.order};
+        store = {in_a_row ? Store::Rule::delta_forecast : Store::Rule::forecast, options.order};
     Entry entry = of_names(between, allowed(options.running), {ModuleKind::block}, store);
-    entry.as_one = transformer;
+    entry.as_one = in_a_row;
     entry.decide = std::move(decision);
     return {std::move(entry)};
 }
@@ -112,9 +104,10 @@ Config mag_cache(const PolicyContext& context, const Profile& profile, const Mag
         usage_error("magcache: retention is {}; expected a share of the steps below 1", options.retention);
     Decision decision = decision_of(Decision::Probe::table, options.running);
     decision.accumulate = true;
-    decision.table = is_transformer(context.graph) ? profile.block_ratios : profile.denoiser_ratios;
+    const graph::Outline outline = outline_of(context);
+    decision.table = outline.in_a_row() ? profile.block_ratios : profile.denoiser_ratios;
     if (decision.table.empty()) usage_error("magcache: the profile has no magnitude ratios; calibrate again");
-    Entry entry = all_blocks(context.graph, options.running, std::move(decision));
+    Entry entry = all_blocks(outline, options.running, std::move(decision));
     if (options.retention > 0 && options.running.mask.empty())
         entry.select_cache_step_func = fmt::format("1000 * step + 500 > {} * num_steps and step > 0",
                                                    std::lround(1000 * options.retention));
@@ -129,7 +122,7 @@ Config tea_cache(const PolicyContext& context, const Profile& profile, const Tea
     decision.accumulate = true;
     decision.polynomial = profile.polynomial;
     decision.cool_down = 1;  // its last step is never reused
-    return {all_blocks(context.graph, options.running, std::move(decision))};
+    return {all_blocks(outline_of(context), options.running, std::move(decision))};
 }
 
 Config replay(Config config, const std::vector<std::vector<int>>& decisions) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "cachify/combination.h"
 #include "cachify/policies.h"
@@ -383,63 +382,6 @@ Schedule make_schedule_of_modes(const Graph& graph, const std::vector<Config>& m
         scheduler.commit(static_cast<int>(m));
     }
     return scheduler.take();
-}
-
-int count_modules(const Graph& graph, std::string_view prefix) {
-    int count = 0;
-    while (graph.find_module(fmt::format("{}.{}", prefix, count)) >= 0) ++count;
-    return count;
-}
-
-std::vector<std::string> blocks_in_a_row(const Graph& graph) {
-    if (count_modules(graph, "up_blocks") > 0) return {};
-    std::vector<std::string> names;
-    std::map<std::string, std::size_t, std::less<>> lengths;  // of the lists found so far
-    for (const Module& module : graph.modules) {
-        const auto dot = module.name.rfind('.');
-        if (module.kind != ModuleKind::block || dot == std::string::npos) continue;
-        auto& length = lengths[module.name.substr(0, dot)];
-        if (module.name.substr(dot + 1) != std::to_string(length)) continue;
-        names.push_back(module.name);
-        ++length;
-    }
-    return names;
-}
-
-bool is_transformer(const Graph& graph) {
-    return !blocks_in_a_row(graph).empty();
-}
-
-namespace {
-
-Config unet_default(const Graph& graph, const Config& published, int published_up_blocks) {
-    const int up_blocks = count_modules(graph, "up_blocks");
-    if (up_blocks == published_up_blocks || up_blocks == 0) return published;
-    return {{ModuleFilter::negation(fmt::format("*up_blocks.{}*", up_blocks - 1)), "step % 2 != 0"}};
-}
-
-Config transformer_default(const Graph& graph, const Config& published, int published_depth, double kept,
-                           const char* steps) {
-    const int depth = count_modules(graph, "transformer_blocks");
-    if (depth == published_depth || depth == 0) return published;
-    const int last_reused = std::max(1, depth - std::max(1, static_cast<int>(std::lround(depth * kept))));
-    std::vector<int> reused(static_cast<std::size_t>(last_reused));
-    std::iota(reused.begin(), reused.end(), 0);
-    return {
-        {ModuleFilter::regex(fmt::format(R"(^transformer_blocks\.({})$)", fmt::join(reused, "|"))), steps}};
-}
-
-}  // namespace
-
-Config default_config(std::string_view denoiser_class, const Graph& graph) {
-    if (denoiser_class == "UNet2DConditionModel") return unet_default(graph, SDXL_DEFAULT_CONFIG, 3);
-    if (denoiser_class == "UNetSpatioTemporalConditionModel")
-        return unet_default(graph, SVD_DEFAULT_CONFIG, 4);
-    if (denoiser_class == "PixArtTransformer2DModel")
-        return transformer_default(graph, PIXART_DEFAULT_CONFIG, 28, 1.0 / 4, "step % 3 != 0");
-    if (denoiser_class == "SD3Transformer2DModel")
-        return transformer_default(graph, SD3_DEFAULT_CONFIG, 24, 1.0 / 3, "step % 2 != 0");
-    usage_error("there is no default cache configuration for a {}; give one", denoiser_class);
 }
 
 }  // namespace reprise::cachify

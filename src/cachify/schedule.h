@@ -88,9 +88,4 @@ std::string advice_after(const Schedule& schedule, const std::vector<std::vector
 Schedule make_schedule_of_modes(const graph::Graph& graph, const std::vector<Config>& modes, int num_steps,
                                 int num_branches);
 
-/// The default configuration of a denoiser, by its class and its blocks: the published ones at their depths;
-/// for others all but the last up block (UNets), the last quarter (PixArt) or the last third (SD3). Error
-/// (usage) for a class without one.
-Config default_config(std::string_view denoiser_class, const graph::Graph& graph);
-
 }  // namespace reprise::cachify

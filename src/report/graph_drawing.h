@@ -56,11 +56,13 @@ struct GraphDrawing {
     std::string title, subtitle;
     std::vector<Block> blocks;  ///< in the order in which they run
     std::vector<Link> links;
+    /// Links of a full step from one block to another that is not the next.
+    std::vector<Link> skips;
     std::vector<Panel> panels;
 };
 
-/// A drawing (SVG): kinds of step side by side. Blocks named `down_blocks.N`, `mid_block` and `up_blocks.N`
-/// stand in a U, others in a column.
+/// A drawing (SVG): kinds of step side by side. Where every skip begins before any ends the blocks stand in a
+/// U: those where skips begin on its left, those where they end on its right. Else they stand in a column.
 std::string graph_drawing(const GraphDrawing& drawing);
 
 }  // namespace reprise::report

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace reprise::report {
 
@@ -18,16 +19,29 @@ bool has_units(const GraphDrawing& drawing) {
                        [](const auto& block) { return !block.units.empty(); });
 }
 
-GraphLayout u_of(const GraphDrawing& drawing) {
+/// The sides of a U: blocks up to `left` are on one, blocks from `right` on on the other.
+struct Sides {
+    int left = -1, right = 0;
+};
+
+/// Nothing where the blocks form no U.
+std::optional<Sides> sides_of(const GraphDrawing& drawing) {
+    if (drawing.skips.empty()) return {};
+    Sides sides{-1, static_cast<int>(drawing.blocks.size())};
+    for (const auto& [from, to] : drawing.skips) {
+        sides.left = std::max(sides.left, from);
+        sides.right = std::min(sides.right, to);
+    }
+    return sides.left < sides.right ? std::optional(sides) : std::nullopt;
+}
+
+GraphLayout u_of(const GraphDrawing& drawing, const Sides& sides) {
     GraphLayout layout;
     const double width = has_units(drawing) ? 196 : 164, between = 104, gap = 36;
     std::vector<std::size_t> downs, ups, bottom;
     for (std::size_t b = 0; b < drawing.blocks.size(); ++b) {
-        const auto& name = drawing.blocks[b].name;
-        (name.starts_with("down_blocks.") ? downs
-         : name.starts_with("up_blocks.") ? ups
-                                          : bottom)
-            .push_back(b);
+        const auto place = static_cast<int>(b);
+        (place <= sides.left ? downs : place >= sides.right ? ups : bottom).push_back(b);
     }
     const std::size_t levels = std::max(downs.size(), ups.size());
     std::vector<double> heights(levels + 1, 0);
@@ -106,9 +120,8 @@ double units_height(const GraphDrawing::Block& block) {
 }
 
 GraphLayout layout_of(const GraphDrawing& drawing) {
-    const bool u = std::any_of(drawing.blocks.begin(), drawing.blocks.end(),
-                               [](const auto& block) { return block.name.starts_with("up_blocks."); });
-    return u ? u_of(drawing) : column_of(drawing);
+    const auto sides = sides_of(drawing);
+    return sides ? u_of(drawing, *sides) : column_of(drawing);
 }
 
 Route route(const GraphLayout& layout, GraphDrawing::Link link) {

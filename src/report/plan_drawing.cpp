@@ -43,7 +43,11 @@ class Reader {
         const auto collect = [&](const Flow& flow) {
             for (const auto& [link, origins] : flow) links.insert(link);
         };
-        collect(map_.flow_at(-1));
+        const Flow full = map_.flow_at(-1);
+        collect(full);
+        for (const auto& [link, origins] : full)
+            if (link.first >= 0 && link.second > link.first + 1)
+                drawing.skips.push_back({link.first, link.second});
         for (std::size_t x = 0; x < plan_.analysis.executions.size(); ++x) {
             const bool probe = plan_.analysis.sequence[x].mode == cachify::Execution::kProbe;
             flows.push_back(probe ? Flow{} : map_.flow_at(static_cast<std::ptrdiff_t>(x)));

@@ -23,22 +23,30 @@ namespace {
 constexpr const char* kAfterTheFirst = "step > 0";
 
 /// Depths of paths, as DeepCache's branches.
-std::vector<int> branches(const graph::Graph& graph) {
+std::vector<int> branches(const graph::Outline& outline) {
     std::vector<int> result;
     const auto add = [&](int branch, int end) {
         if (branch >= 0 && branch < end && std::find(result.begin(), result.end(), branch) == result.end())
             result.push_back(branch);
     };
-    const int paths = cachify::count_paths(graph);
-    if (cachify::is_transformer(graph)) {  // so many blocks run at each end
-        const auto depth = static_cast<int>(cachify::blocks_in_a_row(graph).size());
+    const int paths = cachify::count_paths(outline);
+    if (outline.in_a_row()) {  // so many blocks run at each end
+        const auto depth = static_cast<int>(outline.units.size());
         for (const int outer : {1, depth / 8, depth / 4}) add(outer - 1, paths);
         return result;
     }
-    const int ups = cachify::count_modules(graph, "up_blocks");
-    const int layers = cachify::count_modules(graph, fmt::format("up_blocks.{}.resnets", ups - 1));
+    // The outermost, the innermost into the block where it ends, and as many further in.
+    const auto skips = nested_skips(outline);
+    const auto layers = static_cast<int>(std::count_if(
+        skips.begin(), skips.end(), [&](const auto& skip) { return skip.to == skips.front().to; }));
     for (const int branch : {0, layers - 1, 2 * layers - 1}) add(branch, paths);
     return result;
+}
+
+/// The names of blocks that follow one another; none where skips join them.
+std::vector<std::string> row_of(const cachify::PolicyContext& context) {
+    const graph::Outline outline = cachify::outline_of(context);
+    return outline.in_a_row() ? names_of(outline) : std::vector<std::string>{};
 }
 
 Entry whole(const Store& store) {
@@ -50,8 +58,7 @@ Entry unconditional(const Store& store) {
 }
 
 /// Those of the blocks in a row that have these places.
-Entry blocks(const graph::Graph& graph, const std::vector<int>& indices, const Store& store) {
-    const auto row = cachify::blocks_in_a_row(graph);
+Entry blocks(const std::vector<std::string>& row, const std::vector<int>& indices, const Store& store) {
     std::vector<std::string> names;
     for (const int index : indices) names.push_back(row.at(static_cast<std::size_t>(index)));
     return cachify::of_names(names, kAfterTheFirst, {ModuleKind::block}, store);
@@ -67,34 +74,34 @@ bool stands_alone(const Entry& entry) {
 
 std::vector<Rung> single_blocks(const cachify::PolicyContext& context, const Store& store) {
     std::vector<Rung> rungs;
-    const auto depth = static_cast<int>(cachify::blocks_in_a_row(context.graph).size());
-    for (int block = 0; block < depth; ++block)
-        rungs.push_back(
-            {fmt::format("all but block {}", block), {blocks(context.graph, {block}, store)}, false});
+    const auto row = row_of(context);
+    for (int block = 0; block < static_cast<int>(row.size()); ++block)
+        rungs.push_back({fmt::format("all but block {}", block), {blocks(row, {block}, store)}, false});
     return rungs;
 }
 
 std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Choices& choices, bool guidance) {
     std::vector<Rung> ladder = {{"full", {}, false}};
     std::vector<Rung> paths;
-    for (const int branch : branches(context.graph)) {
+    const graph::Outline outline = cachify::outline_of(context);
+    for (const int branch : branches(outline)) {
         cachify::DeepCacheOptions options;
         options.branch = branch;
         Config config = cachify::deep_cache(context, options);
         for (Entry& entry : config) {
             entry.select_cache_step_func = kAfterTheFirst;
             entry.store = choices.path;
-            entry.as_one = cachify::is_transformer(context.graph);
+            entry.as_one = outline.in_a_row();
         }
         paths.push_back({fmt::format("path {}", branch), std::move(config), false});
     }
+    const auto row = row_of(context);
     const std::size_t depth = choices.order.size();
     for (const std::size_t running : {depth / 8, depth / 4, depth / 2}) {
         if (running == 0) continue;
         const std::vector<int> reused(choices.order.begin(),
                                       choices.order.end() - static_cast<std::ptrdiff_t>(running));
-        paths.push_back(
-            {fmt::format("sparse {}", running), {blocks(context.graph, reused, choices.path)}, false});
+        paths.push_back({fmt::format("sparse {}", running), {blocks(row, reused, choices.path)}, false});
     }
     ladder.push_back({"whole", {whole(choices.whole)}, false});
     for (const Rung& path : paths) {
@@ -108,7 +115,7 @@ std::vector<Rung> make_ladder(const cachify::PolicyContext& context, const Choic
 }
 
 std::vector<Store> path_stores(const cachify::PolicyContext& context) {
-    if (cachify::is_transformer(context.graph)) return {{Rule::delta}, {Rule::delta_forecast, 1}};
+    if (cachify::outline_of(context).in_a_row()) return {{Rule::delta}, {Rule::delta_forecast, 1}};
     return {{Rule::output}, {Rule::forecast, 1}};
 }
 
@@ -129,7 +136,7 @@ std::string to_string(const Choices& choices) {
 }
 
 bool parse_choices(std::string_view text, const cachify::PolicyContext& context, Choices& choices) {
-    const auto depth = cachify::blocks_in_a_row(context.graph).size();
+    const auto depth = row_of(context).size();
     std::vector<int> order;
     constexpr std::string_view kBlocks = ", blocks ";
     if (const auto at = text.find(kBlocks); at != std::string_view::npos) {

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "cachify/policies.h"
 #include "cachify/schedule.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
@@ -47,14 +48,14 @@ TEST(Schedule, DefaultOfSdxlIsAllButTheLastUpBlockAtOddSteps) {
     const std::vector<std::string> expected(kUnet.begin(), kUnet.end() - 1);
     EXPECT_EQ(reused(graph, SDXL_DEFAULT_CONFIG, 1), expected);
     EXPECT_TRUE(reused(graph, SDXL_DEFAULT_CONFIG, 2).empty());
-    EXPECT_EQ(reused(graph, default_config("UNet2DConditionModel", graph), 19), expected);
+    EXPECT_EQ(reused(graph, default_config({"UNet2DConditionModel", graph}), 19), expected);
 }
 
 TEST(Schedule, DefaultFollowsTheStructureAtOtherDepths) {
     auto deeper = kUnet;
     deeper.emplace_back("up_blocks.3");
     const auto graph = chain(deeper);
-    EXPECT_EQ(reused(graph, default_config("UNet2DConditionModel", graph)), kUnet);
+    EXPECT_EQ(reused(graph, default_config({"UNet2DConditionModel", graph})), kUnet);
 
     const auto transformer = [](int depth) {
         std::vector<std::string> blocks;
@@ -63,7 +64,7 @@ TEST(Schedule, DefaultFollowsTheStructureAtOtherDepths) {
     };
     const auto count = [&](const char* name, int depth) {
         const auto made = transformer(depth);
-        const Config config = default_config(name, made);
+        const Config config = default_config({name, made});
         EXPECT_NO_THROW(to_json(config));
         return reused(made, config).size();
     };
@@ -71,7 +72,7 @@ TEST(Schedule, DefaultFollowsTheStructureAtOtherDepths) {
     EXPECT_EQ(count("PixArtTransformer2DModel", 8), 6U);
     EXPECT_EQ(count("SD3Transformer2DModel", 24), 16U);
     EXPECT_EQ(count("SD3Transformer2DModel", 38), 25U);
-    EXPECT_THAT(error_of([&] { default_config("AnotherModel", graph); }), HasSubstr("AnotherModel"));
+    EXPECT_THAT(error_of([&] { default_config({"AnotherModel", graph}); }), HasSubstr("AnotherModel"));
 }
 
 TEST(Schedule, TheLaterEntryWins) {

@@ -11,6 +11,7 @@
 #include "cachify/plan.h"
 #include "cachify/policies.h"
 #include "cachify/schedule.h"
+#include "cachify/strange.h"
 #include "cachify/support.h"
 #include "cachify/units.h"
 #include "files/atomic_file.h"
@@ -24,11 +25,13 @@ using testing::graph_of;
 using ::testing::HasSubstr;
 using testing::ModuleList;
 using testing::stack;
+using testing::strange_denoiser;
+using testing::transformer;
 using testing::unet;
 
 struct Form {
     std::string name, denoiser_class;
-    ModuleList modules;
+    graph::Graph graph;
     friend std::ostream& operator<<(std::ostream& out, const Form& form) { return out << form.name; }
 };
 
@@ -41,21 +44,22 @@ std::vector<Form> forms() {
     const ModuleList attention = {{"a.attn1", ModuleKind::self_attention},
                                   {"a.attn2", ModuleKind::cross_attention}};
     return {
-        {"nothing", "NewTransformer2DModel", {}},
-        {"no blocks", "NewTransformer2DModel", attention},
-        {"one block", "PixArtTransformer2DModel", stack("transformer_blocks", 1)},
-        {"two blocks", "SD3Transformer2DModel", stack("transformer_blocks", 2)},
-        {"three blocks", "PixArtTransformer2DModel", stack("transformer_blocks", 3) + attention},
-        {"Wan", "WanTransformer3DModel", stack("blocks", 10) + attention},
+        {"nothing", "NewTransformer2DModel", graph_of({})},
+        {"no blocks", "NewTransformer2DModel", graph_of(attention)},
+        {"one block", "PixArtTransformer2DModel", transformer(1)},
+        {"two blocks", "SD3Transformer2DModel", transformer(2)},
+        {"three blocks", "PixArtTransformer2DModel", graph_of(stack("transformer_blocks", 3) + attention)},
+        {"Wan", "WanTransformer3DModel", graph_of(stack("blocks", 10) + attention)},
         {"FLUX", "FluxTransformer2DModel",
-         stack("transformer_blocks", 4) + stack("single_transformer_blocks", 6)},
-        {"odd names", "NewTransformer2DModel", stack("a(b*[c", 5)},
-        {"UNet", "UNet2DConditionModel", unet({2, 2, 2}) + attention},
+         graph_of(stack("transformer_blocks", 4) + stack("single_transformer_blocks", 6))},
+        {"odd names", "NewTransformer2DModel", graph_of(stack("a(b*[c", 5))},
+        {"UNet", "UNet2DConditionModel", unet({2, 2, 2}, true, attention)},
         {"uneven UNet", "UNet2DConditionModel", unet({1, 3, 2})},
         {"shallow UNet", "UNet2DConditionModel", unet({1})},
         {"K blocks", "UNet2DConditionModel", unet({0, 0}, false)},
         {"one K block", "UNet2DConditionModel", unet({0}, false)},
-        {"video UNet", "UNetSpatioTemporalConditionModel", unet({2, 2, 2, 2}) + attention},
+        {"video UNet", "UNetSpatioTemporalConditionModel", unet({2, 2, 2, 2}, true, attention)},
+        {"strange", "StrangeModel", strange_denoiser()},
     };
 }
 
@@ -102,13 +106,14 @@ void expect_planned_or_refused(const graph::Graph& graph, const Config& config, 
 
 class PolicyExtremes : public ::testing::TestWithParam<Form> {
   protected:
-    PolicyExtremes() : graph_(graph_of(GetParam().modules)), context_{GetParam().denoiser_class, graph_} {
+    PolicyExtremes() : graph_(GetParam().graph), context_{GetParam().denoiser_class, graph_} {
         Profile profile;
         profile.model.class_name = GetParam().denoiser_class;
         profile.run.num_inference_steps = 4;
         profile.run.seeds = {0};
-        for (const auto& [name, kind] : GetParam().modules)
-            profile.modules.push_back({name, kind, true, {0, 0.1, 0.3, 0.1}});
+        for (const auto& module : graph_.modules)
+            if (!module.outputs.empty())
+                profile.modules.push_back({module.name, module.kind, true, {0, 0.1, 0.3, 0.1}});
         profile.block_ratios = profile.denoiser_ratios = {1, 1.1, 0.9, 1};
         profile.polynomial = {2, 0};
         profile_ = (std::filesystem::path(::testing::TempDir()) / ("extremes-" + GetParam().name + ".json"))
@@ -236,7 +241,7 @@ TEST_P(PolicyExtremes, OptionsAtTheEndsOfInt) {
     for (const double value : {-HUGE_VAL, HUGE_VAL, std::nan("")})
         for (const bool unet : {false, true})
             EXPECT_THAT(error_of([&] { easy_cache({{value}, unet}); }), HasSubstr("threshold is "));
-    const auto graph = testing::transformer(4);
+    const auto graph = transformer(4);
     EXPECT_THAT(error_of([&] {
                     deep_cache({"", graph}, {.branch = std::numeric_limits<int>::max()});
                 }),

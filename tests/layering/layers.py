@@ -61,6 +61,25 @@ FOREIGN_TO_BACKENDS = re.compile(
 TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+, *\w+)\)(.*?)^}", re.MULTILINE | re.DOTALL)
 STARTS_THREADS = re.compile(r"std::(?:jthread|thread|async)\b(?!::)")
 
+# What a model is says its graph: names of denoisers' classes and of their blocks stand in few places. Comments may
+# have them as examples.
+NAMES_OF_MODELS = re.compile(
+    r"(?:down|up)_blocks|mid_block|transformer_blocks"
+    r"|\b(?:UNet2DConditionModel|UNetSpatioTemporalConditionModel"
+    r"|(?:PixArt|SD3|Flux|QwenImage|Sana|CogVideoX|LTXVideo|Wan|DiT)?Transformer[23]DModel)\b"
+)
+NAMES_STAND_IN = (
+    "src/models/",  # each in its model's file, the registry, the facts, the names of weights
+    "src/nn/",  # the layers that name themselves
+    "src/pipelines/registry.cpp",  # which classes a pipeline's part may have
+    "src/core/module_kind.cpp",  # kinds of diffusers' classes, of which a layer is called as a denoiser
+    "apps/reprise/generate.cpp",  # an example in the help
+)
+# Text and raw text, which stay, and comments, which do not count.
+TEXT_OR_COMMENT = re.compile(
+    r'R"\((?:.*?)\)"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'|//[^\n]*|/\*.*?\*/', re.DOTALL
+)
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -81,6 +100,11 @@ def violations(root: Path):
                 wrong = check_include(name, found[1] == '"', found[2])
                 if wrong:
                     yield f"{name}:{text.count(chr(10), 0, found.start(2)) + 1}: {wrong}"
+            if not name.startswith(NAMES_STAND_IN):
+                for number, line in enumerate(without_comments(text).splitlines(), 1):
+                    found = NAMES_OF_MODELS.search(line)
+                    if found:
+                        yield f"{name}:{number}: a model is named: {found[0]!r}; ask its outline or its facts"
             if name.startswith("src/backends/"):
                 for number, line in enumerate(text.splitlines(), 1):
                     found = FOREIGN_TO_BACKENDS.search(line)
@@ -94,6 +118,15 @@ def violations(root: Path):
             if STARTS_THREADS.search(found[2]) and "Threads" not in found[1]:
                 line = text.count("\n", 0, found.start()) + 1
                 yield f"{path.relative_to(root).as_posix()}:{line}: starts threads without 'Threads' in its name"
+
+
+def without_comments(text: str) -> str:
+    """The text with as many lines."""
+
+    def kept(found: re.Match) -> str:
+        return "\n" * found[0].count("\n") if found[0].startswith("/") else found[0]
+
+    return TEXT_OR_COMMENT.sub(kept, text)
 
 
 def check_include(name: str, is_quoted: bool, header: str) -> str | None:

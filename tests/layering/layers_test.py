@@ -81,6 +81,30 @@ class LayersTest(unittest.TestCase):
         self.assertEqual(violations_of("src/backends/a.cpp", "// aggregates, propagates\n"), [])
         self.assertEqual(violations_of("src/models/a.cpp", "int sdxl;\n"), [])
 
+    def test_refuses_names_of_models(self):
+        for line in (
+            'auto n = "down_blocks.0"; // first',
+            'call("^transformer_blocks");',
+            'is("UNet2DConditionModel");',
+            'R"(// mid_block)";',
+            "int up_blocks;",
+        ):
+            for name in ("src/cachify/a.cpp", "src/tune/a.h", "apps/reprise/a.cpp", "include/reprise/a.h"):
+                with self.subTest(name=name, line=line):
+                    lines = violations_of(name, f"/* one\n two */\n{line}\n")
+                    self.assertEqual(len(lines), 1)
+                    self.assertTrue(lines[0].startswith(f"{name}:3: a model is named: "), lines[0])
+            self.assertEqual(violations_of("src/models/a.cpp", line), [])
+        for line in ("// down_blocks", "/* mid_block,\n up_blocks */", "int blocks; // of \"up_blocks\""):
+            self.assertEqual(violations_of("src/cachify/a.cpp", line), [])
+
+    def test_allows_names_only_where_they_stand(self):
+        root = Path(layers.__file__).resolve().parents[2]
+        for place in layers.NAMES_STAND_IN:
+            files = sorted((root / place).rglob("*.cpp")) if place.endswith("/") else [root / place]
+            texts = (layers.without_comments(path.read_text(encoding="utf-8")) for path in files)
+            self.assertTrue(any(layers.NAMES_OF_MODELS.search(text) for text in texts), place)
+
     def test_lists_every_public_header(self):
         headers = Path(layers.__file__).resolve().parents[2] / "include" / "reprise"
         self.assertEqual(set(layers.PUBLIC_OWNER), {path.name for path in headers.iterdir()})

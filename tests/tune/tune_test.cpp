@@ -50,7 +50,8 @@ struct Bench {
     /// The blocks backwards.
     std::vector<int> order() const {
         std::vector<int> blocks;
-        for (int block = cachify::count_modules(graph, "transformer_blocks"); block-- > 0;)
+        const auto outline = cachify::outline_of(context);
+        for (auto block = static_cast<int>(outline.in_a_row() ? outline.units.size() : 0); block-- > 0;)
             blocks.push_back(block);
         return blocks;
     }
@@ -76,7 +77,7 @@ TEST(PipelineRunner, RunsASchedulesConfiguration) {
         const int whole = bench.mode("whole"), path = bench.mode("path 0"), half = bench.mode("half");
         const int both = bench.mode("path 0, half");
         // of a transformer: blocks by themselves beside a path that reuses them as one
-        const bool transformer = cachify::is_transformer(bench.graph);
+        const bool transformer = cachify::outline_of(bench.context).in_a_row();
         const int sparse = transformer ? bench.mode("sparse 1") : path;
         const int sparse_half = transformer ? bench.mode("sparse 1, half") : both;
         const Tensor full = bench.pipe(apple()).latents;
