@@ -59,10 +59,8 @@ sanitized_build() {
 
 # threads_build WORD: with ThreadSanitizer, the test sources that have this word in them.
 threads_build() {
-    local folders
     configure_sanitized build/threads thread -DREPRISE_TESTS_WITH="$1"
-    mapfile -t folders < <(grep -lE "$1" tests/*/*_test.cpp | cut -d/ -f2 | sort -u)
-    build build/threads "${folders[@]/#/test_}"
+    build build/threads test_programs
     export TSAN_OPTIONS=second_deadlock_stack=1
 }
 

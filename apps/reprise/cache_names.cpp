@@ -1,5 +1,6 @@
 #include "cache_names.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
@@ -46,7 +47,7 @@ std::vector<std::string> forms_of(const std::string& name) {
     std::string form = short_cache_name(name);
     std::vector<std::string> forms = {form};
     for (path = path.parent_path(); path.has_filename(); path = path.parent_path())
-        forms.push_back(form = path.filename().string() + "/" + form);
+        forms.push_back(form = fmt::format("{}/{}", path.filename().string(), form));
     forms.push_back(name);
     return forms;
 }

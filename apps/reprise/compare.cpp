@@ -16,8 +16,6 @@ namespace reprise::app {
 
 namespace {
 
-namespace fs = std::filesystem;
-
 struct Options {
     ModelOptions model;
     PromptOptions prompts;
@@ -66,11 +64,12 @@ std::vector<report::Contestant> contestants_of(const Options& o, Context& contex
             usage_error("--cache off: compare needs a configuration to compare with the full run");
         std::string chosen;
         auto config = cache_config(o.caches[i], session.pipe.implementation(), options,
-                                   [&](const std::string& line) { chosen = line; });
-        if (!chosen.empty() && config->empty())
+                                   [&](const std::string& line) { chosen = line; })
+                          .value_or(cachify::Config{});
+        if (!chosen.empty() && config.empty())
             usage_error("--cache {}: {}; compare needs something that is reused", o.caches[i], chosen);
         if (!chosen.empty()) context.terminal.note("cache " + chosen);
-        contestants.push_back({names[i], std::move(*config)});
+        contestants.push_back({names[i], std::move(config)});
     }
     return contestants;
 }

@@ -19,6 +19,13 @@
 
 namespace reprise::backends {
 
+/// How a caller waits for what is made. `progress` hears on the caller's thread how many of how many there
+/// are.
+struct Waiting {
+    std::stop_token stop = {};
+    std::function<void(std::size_t done, std::size_t all)> progress = {};
+};
+
 /// Makes what is compiled, and keeps it for the next call that needs it, within limits. Thread-safe.
 ///
 /// A compilation belongs to the store, not to the caller who asks for it first. All who need it wait for the
@@ -54,11 +61,6 @@ class Store {
     };
     Held held() const;
 
-    /// How a caller waits. `progress` hears on the caller's thread how many of how many there are.
-    struct Waiting {
-        std::stop_token stop = {};
-        std::function<void(std::size_t done, std::size_t all)> progress = {};
-    };
     /// Something to be made. `make` runs on a thread of the store's, perhaps after the caller has left: it
     /// owns what it needs.
     template <class T>
