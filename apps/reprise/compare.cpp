@@ -63,9 +63,10 @@ std::vector<report::Contestant> contestants_of(const Options& o, Context& contex
         if (o.caches[i] == "off")
             usage_error("--cache off: compare needs a configuration to compare with the full run");
         std::string chosen;
-        auto config = cache_config(o.caches[i], session.pipe.implementation(), options,
-                                   [&](const std::string& line) { chosen = line; })
-                          .value_or(cachify::Config{});
+        auto config =
+            cache_config(o.caches[i], session.pipe.implementation(), options, [&](const std::string& line) {
+                chosen = line;
+            }).value_or(cachify::Config{});
         if (!chosen.empty() && config.empty())
             usage_error("--cache {}: {}; compare needs something that is reused", o.caches[i], chosen);
         if (!chosen.empty()) context.terminal.note("cache " + chosen);

@@ -378,14 +378,12 @@ def to_pil(image: _core.Image) -> PIL.Image.Image:
     """A copy in Pillow's own layout."""
     import PIL.Image
 
-
     return PIL.Image.frombytes("RGB", (image.width, image.height), image.array)
 
 
 def to_native(image: ImageLike, name: str = "image") -> _core.Image:
     """A picture of Pillow's, an array (height, width, 3) of uint8, or a file. Transparent pixels are laid over white."""
     import PIL.Image
-
 
     if isinstance(image, (list, tuple)) and len(image) == 1:  # as diffusers takes them
         (image,) = image
@@ -417,7 +415,6 @@ def pictures(images: Sequence[ImageLike], name: str) -> list[_core.Image]:
 def _rgb_of(image: PIL.Image.Image, name: str) -> bytes:
     """The pixels of a picture of any mode: what they are where it was read from a file by the library."""
     import PIL.Image
-
 
     try:
         if image.mode.startswith("I;16"):
