@@ -455,7 +455,6 @@ static void test_attached(void) {
     CHECK(reprise_attach_tensor(call, "latents", &other, &error));
     CHECK(reprise_generate(call, &error) == NULL);
     expect_error(&error, REPRISE_ERROR_USAGE, "(2, 3)");
-    reprise_result_free(result);
     reprise_result_free(from_latents);
     reprise_call_free(call);
 
@@ -463,6 +462,7 @@ static void test_attached(void) {
     CHECK(reprise_attach_tensor(call, "prompt_embeds", &other, &error));
     CHECK(reprise_generate(call, &error) == NULL);
     expect_error(&error, REPRISE_ERROR_USAGE, "prompt_embeds");
+    reprise_result_free(result); /* whose latents were attached until here */
     reprise_call_free(call);
     reprise_pipeline_free(pipeline);
 }
