@@ -57,7 +57,8 @@ void Session::watch(Context& context, GenerateOptions& options) {
 
 GenerateOutput Session::run(Context& context, GenerateOptions options, std::string title) {
     watch(context, options);
-    context.terminal.begin_run(expected_reuse(options.reuse, *options.num_inference_steps), std::move(title));
+    context.terminal.begin_run(expected_reuse(options.reuse, options.num_inference_steps.value_or(1)),
+                               std::move(title));
     try {
         auto output = pipe(options);
         context.terminal.end();

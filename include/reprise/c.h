@@ -36,6 +36,7 @@ const char* reprise_version(void);
 
 /* ---- errors ---- */
 
+/* NOLINTBEGIN(modernize-use-using): this is C */
 typedef struct reprise_error reprise_error;
 
 typedef enum reprise_error_kind {
@@ -152,6 +153,8 @@ const char* reprise_result_report(const reprise_result* result);
 
 /* Writes a picture to a .png or a lossless .webp. The file is complete or does not exist. */
 bool reprise_image_save(const reprise_image* image, const char* path, reprise_error** error);
+
+/* NOLINTEND(modernize-use-using) */
 
 #ifdef __cplusplus
 }

@@ -162,7 +162,7 @@ void Store::make_room(std::uint64_t owner, const Footprint& wanted) {
             "the process has {} memory mappings, and the {:.0f} more of another compiled graph come too near "
             "to the {} that the system allows (vm.max_map_count): use fewer sizes and configurations in one "
             "process",
-            *now, wanted.mappings, machine::most_mappings().value());
+            *now, wanted.mappings, machine::most_mappings().value_or(0));
 }
 
 std::optional<double> Store::available(double wanted) {
@@ -207,8 +207,10 @@ std::vector<Store::Item> Store::get(std::uint64_t owner, const std::vector<std::
     {
         const std::scoped_lock lock(mutex_);
         call = ++calls_[owner];
-        for (std::size_t i = 0; i < keys.size(); ++i)
-            if ((entries[i] = find(owner, keys[i]))) use(entries[i], call);
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            entries[i] = find(owner, keys[i]);
+            if (entries[i]) use(entries[i], call);
+        }
     }
     std::vector<Handle> wanted;
     Footprint footprint;
@@ -287,7 +289,9 @@ void Store::wait(const std::vector<Handle>& entries, const Waiting& waiting) {
 void Store::leave(const std::vector<Handle>& entries) {
     const std::scoped_lock lock(mutex_);
     for (const Handle& entry : entries) {
-        if (!entry || entry->waiting == 0 || --entry->waiting > 0 || !entry->make) continue;
+        if (!entry || entry->waiting == 0) continue;
+        --entry->waiting;
+        if (entry->waiting > 0 || !entry->make) continue;
         std::erase(queue_, entry);
         std::erase(entries_, entry);
     }

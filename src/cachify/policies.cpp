@@ -287,7 +287,8 @@ Entry of_names(const std::vector<std::string>& names, const StepFunction& steps,
             text += c;
         }
     }
-    return {ModuleFilter::regex(fmt::format("^({})$", fmt::join(escaped, "|"))), steps, kinds, store};
+    return {ModuleFilter::regex(fmt::format("^({})$", fmt::join(escaped, "|"))), steps, kinds,
+            std::move(store)};
 }
 
 PolicyValues::PolicyValues(std::string policy, std::span<const PolicyParameter> parameters,

@@ -74,7 +74,7 @@ void read_object(Owner& owner, std::span<const Row<Owner>> rows, const Json& obj
         usage_error("{}: {} is {}, expected an object", kOrigin, where.empty() ? "the JSON" : where,
                     printable(text_of(object)));
     for (const auto& [key, value] : object.items()) {
-        const std::string name = where.empty() ? key : where + "." + key;
+        const std::string name = where.empty() ? key : fmt::format("{}.{}", where, key);
         const auto found = std::find_if(rows.begin(), rows.end(), [&](const Row<Owner>& each) {
             return each.name == name || each.name.starts_with(name + ".");
         });

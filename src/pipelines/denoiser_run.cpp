@@ -50,8 +50,8 @@ void check_fits(std::size_t pictures, double bytes_of_one, std::size_t there) {
 /// The same by what the plan says: each has slots of its own.
 void check_memory(const cachify::Plan& plan, std::size_t pictures) {
     if (pictures < 2) return;
-    double one = static_cast<double>(plan.program.kept_bytes() + plan.program.prologue_bytes() +
-                                     plan.program.scratch_bytes());
+    auto one = static_cast<double>(plan.program.kept_bytes() + plan.program.prologue_bytes() +
+                                   plan.program.scratch_bytes());
     for (const graph::NodeId id : plan.extended.graph.inputs) {
         const auto& input = plan.extended.graph[id];
         one += static_cast<double>(element_count(input.shape)) * static_cast<double>(size_of(input.type));

@@ -223,6 +223,7 @@ GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const
     Ingredients start = ingredients(options);
     report.text_seconds = seconds_since(begin);
     output.latents = denoise(start, watch, report);
+    denoiser().release_beyond(load_options().memory_limit);
     if (start.options.decode) {
         phase(start.options, "decode");
         begin = Clock::now();
@@ -366,7 +367,6 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, const Watch* watch, RunRep
     if (run.reuse())
         if (const auto advice = cachify::advice_after(run.plan().schedule, report.decisions); !advice.empty())
             request.caller.warn(advice);
-    denoiser().release_beyond(load_options().memory_limit);
     return latents;
 }
 

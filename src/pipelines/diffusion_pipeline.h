@@ -120,7 +120,7 @@ class DiffusionPipeline {
   private:
     /// Checks what every pipeline is asked.
     static void check_common(const GenerateOptions& options);
-    /// The final latents, finite, with the report of how they were made. Frees a large denoiser.
+    /// The final latents, finite, with the report of how they were made.
     Tensor denoise(Ingredients& start, const Watch* watch, RunReport& report) const;
     void keep_report(const RunReport& report);
 

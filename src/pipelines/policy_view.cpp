@@ -21,7 +21,8 @@ PolicyView::PolicyView(const DiffusionPipeline& pipe, const GenerateOptions& opt
         const auto scheduler = pipe.scheduler(asked);
         run.scheduler = scheduler->name();
         context_.adds_noise = scheduler->stochastic();
-    } catch (const Error&) {
+    } catch (const Error&) {  // then policies do without what it would have said
+        context_.run.scheduler.clear();
     }
 }
 

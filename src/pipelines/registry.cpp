@@ -191,7 +191,7 @@ void check_parts(const ModelFolder& folder, const PipelineClass& kind, const Loa
     for (const auto& [name, component] : folder.components()) {
         if (!component) continue;
         const auto part = std::find_if(kind.parts.begin(), kind.parts.end(),
-                                       [&name = name](const Part& entry) { return entry.name == name; });
+                                       [&own = name](const Part& entry) { return entry.name == own; });
         if (part == kind.parts.end()) {
             spdlog::info("{}: component {} ({}) is not used", folder.path().string(), name,
                          printable(component->class_name));
@@ -220,7 +220,7 @@ void check_variant(const ModelFolder& folder, const PipelineClass& kind, const s
         const bool has = component && has_variant(folder.path() / name, variant);
         found |= has;
         const bool is_read = std::any_of(kind.parts.begin(), kind.parts.end(),
-                                         [&name = name](const Part& part) { return part.name == name; });
+                                         [&own = name](const Part& part) { return part.name == own; });
         if (!has && component && is_model(name) && is_read) without.push_back(name);
     }
     if (!found)

@@ -43,8 +43,9 @@ struct Hooked {
     std::shared_ptr<HookedBackend> backend = std::make_shared<HookedBackend>();
     std::unique_ptr<pipelines::DiffusionPipeline> pipe;
 
-    Hooked() {
+    explicit Hooked(std::optional<std::int64_t> memory_limit = {}) {
         LoadOptions options;
+        options.memory_limit = memory_limit;
         options.precision = DType::f32;
         options.vae_precision = DType::f32;
         pipe = pipelines::open_pipeline(std::filesystem::path(REPRISE_FIXTURES) / "pipelines" / "tiny-sdxl",
@@ -307,6 +308,19 @@ TEST(Calls, PlansAndPiecesAreKeptByWhatTheyAre) {
     options.reuse = kAlternate;
     EXPECT_TRUE(same_bits((*hooked.pipe)(options).latents, first.latents));
     EXPECT_EQ(compiled, with_full);
+}
+
+TEST(Calls, ALoopCompilesOnceWhereMemoryAllows) {
+    const auto compiled_by_second_call = [](std::optional<std::int64_t> memory_limit) {
+        Hooked hooked(memory_limit);
+        (*hooked.pipe)(call("red apple"));
+        std::atomic<int> compiled = 0;
+        hooked.backend->set_compiling([&](const graph::Graph&) { ++compiled; });
+        (*hooked.pipe)(call("a dog"));
+        return compiled.load();
+    };
+    EXPECT_EQ(compiled_by_second_call(std::nullopt), 0);
+    EXPECT_GT(compiled_by_second_call(0), 2);  // text encoders and the denoiser
 }
 
 /// Two residuals that are decided by are two probes: pieces with one cut must not be mixed up.

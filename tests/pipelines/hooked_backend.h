@@ -36,8 +36,11 @@ class HookedBackend final : public backends::Backend {
     void check_precision(std::string_view device, DType precision) const override {
         inner_->check_precision(device, precision);
     }
+    /// A byte more than the reference's, which holds nothing in f32.
     backends::Footprint footprint(const graph::Graph& graph) const override {
-        return inner_->footprint(graph);
+        backends::Footprint result = inner_->footprint(graph);
+        result.bytes += 1;
+        return result;
     }
     std::unique_ptr<backends::Executable> compile(const graph::Graph& graph,
                                                   const backends::CompileOptions& options) const override {
