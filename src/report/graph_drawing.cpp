@@ -83,13 +83,15 @@ std::string units(const Box& box, double y, const GraphDrawing::Block& block,
                           "class=\"soft\" font-size=\"10\"");
         y += kUnitsLabel;
         const auto& all = state.units[u];
-        for (std::size_t i = 0; i < all.size(); ++i)
-            body += svg::rect({box.x + 10 + static_cast<double>(i % kUnitsInRow) * (kUnitSide + kUnitGap),
-                               y + static_cast<double>(i / kUnitsInRow) * (kUnitSide + kUnitGap),
-                               kUnitSide - 1, kUnitSide - 1},
-                              fmt::format("class=\"{}{}\" style=\"stroke-width: 1.2; stroke-dasharray: {}\"",
-                                          class_of(all[i]), all[i] == State::computed ? " solid" : "",
-                                          all[i] == State::unneeded ? "1 1.5" : "none"));
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const std::size_t row = i / kUnitsInRow, column = i % kUnitsInRow;
+            body += svg::rect(
+                {box.x + 10 + static_cast<double>(column) * (kUnitSide + kUnitGap),
+                 y + static_cast<double>(row) * (kUnitSide + kUnitGap), kUnitSide - 1, kUnitSide - 1},
+                fmt::format("class=\"{}{}\" style=\"stroke-width: 1.2; stroke-dasharray: {}\"",
+                            class_of(all[i]), all[i] == State::computed ? " solid" : "",
+                            all[i] == State::unneeded ? "1 1.5" : "none"));
+        }
         y += std::ceil(static_cast<double>(all.size()) / kUnitsInRow) * (kUnitSide + kUnitGap);
     }
     return body;
