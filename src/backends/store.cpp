@@ -203,6 +203,7 @@ std::vector<Store::Item> Store::get(std::uint64_t owner, const std::vector<std::
                                     const std::function<Untyped(std::size_t)>& order,
                                     const Waiting& waiting) {
     std::vector<Handle> entries(keys.size());
+    const Leaving leaving{*this, entries};
     std::uint64_t call = 0;
     {
         const std::scoped_lock lock(mutex_);
@@ -214,20 +215,15 @@ std::vector<Store::Item> Store::get(std::uint64_t owner, const std::vector<std::
     }
     std::vector<Handle> wanted;
     Footprint footprint;
-    try {
-        for (std::size_t i = 0; i < keys.size(); ++i) {
-            if (entries[i]) continue;
-            Untyped made = order(i);
-            footprint += made.footprint;
-            wanted.push_back(std::make_shared<Entry>(
-                Entry{owner, keys[i], made.footprint, call, std::move(made.make), {}, {}, 0}));
-            entries[i] = wanted.back();
-        }
-        if (!wanted.empty()) make_room(owner, footprint);
-    } catch (...) {
-        leave(entries);
-        throw;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (entries[i]) continue;
+        Untyped made = order(i);
+        footprint += made.footprint;
+        wanted.push_back(std::make_shared<Entry>(
+            Entry{owner, keys[i], made.footprint, call, std::move(made.make), {}, {}, 0}));
+        entries[i] = wanted.back();
     }
+    if (!wanted.empty()) make_room(owner, footprint);
     {
         const std::scoped_lock lock(mutex_);
         for (Handle& entry : entries) {
@@ -243,19 +239,16 @@ std::vector<Store::Item> Store::get(std::uint64_t owner, const std::vector<std::
     }
     begin_work();
     wait(entries, waiting);
+    const std::scoped_lock lock(mutex_);
     std::vector<Item> items;
-    {
-        const std::scoped_lock lock(mutex_);
-        for (const Handle& entry : entries)
-            if (!entry->error) items.push_back(entry->item);
-    }
-    leave(entries);
-    for (const Handle& entry : entries)
+    for (const Handle& entry : entries) {
         if (entry->error) std::rethrow_exception(entry->error);
+        items.push_back(entry->item);
+    }
     return items;
 }
 
-/// Returns when all are over. Error (cancelled), after leaving, when a stop is asked for.
+/// Returns when all are over. Error (cancelled) when a stop is asked for.
 void Store::wait(const std::vector<Handle>& entries, const Waiting& waiting) {
     const auto over = [&] {
         return static_cast<std::size_t>(std::count_if(entries.begin(), entries.end(),
@@ -264,20 +257,11 @@ void Store::wait(const std::vector<Handle>& entries, const Waiting& waiting) {
     std::unique_lock lock(mutex_);
     std::optional<std::size_t> said;
     for (std::size_t done = over(); done < entries.size(); done = over()) {
-        if (waiting.stop.stop_requested()) {
-            lock.unlock();
-            leave(entries);
-            throw Error(ErrorKind::cancelled, "stopped while compiling");
-        }
+        if (waiting.stop.stop_requested()) throw Error(ErrorKind::cancelled, "stopped while compiling");
         if (waiting.progress && said != done) {
             said = done;
             lock.unlock();
-            try {
-                waiting.progress(done, entries.size());
-            } catch (...) {
-                leave(entries);
-                throw;
-            }
+            waiting.progress(done, entries.size());
             lock.lock();
             continue;
         }

@@ -152,6 +152,12 @@ class Store {
     std::vector<Handle> take_idle();
     void wait(const std::vector<Handle>& entries, const Waiting& waiting);
     void leave(const std::vector<Handle>& entries);
+    /// Leaves however a call ends.
+    struct Leaving {
+        Store& store;
+        const std::vector<Handle>& entries;
+        ~Leaving() { store.leave(entries); }
+    };
     void begin_work();
     void work();
     void drain();

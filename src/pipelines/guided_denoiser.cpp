@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
-#include <optional>
 
 #include "reprise/error.h"
 
@@ -17,7 +16,6 @@ namespace {
 using backends::Compiled;
 using models::DenoiserShape;
 
-constexpr std::size_t kMostGraphs = 8;
 /// Compiling a model with more weights twice costs more than the better way of guidance can win back.
 constexpr double kTimedBytes = 3e8;
 
@@ -80,23 +78,13 @@ graph::Graph GuidedDenoiser::structure(const RunShape& shape) const {
 }
 
 std::shared_ptr<const graph::Graph> GuidedDenoiser::graph(const DenoiserShape& shape) const {
-    const auto find = [&]() -> std::shared_ptr<const graph::Graph> {
-        const auto known = std::find_if(graphs_.begin(), graphs_.end(),
-                                        [&](const BuiltGraph& built) { return built.shape == shape; });
-        if (known == graphs_.end()) return nullptr;
-        std::rotate(known, known + 1, graphs_.end());
-        return graphs_.back().graph;
-    };
-    {
-        const std::scoped_lock lock(mutex_);
-        if (auto known = find()) return known;
-    }
-    auto built = std::make_shared<const graph::Graph>(
-        denoiser_->build(shape, engine_.options.precision, weights_.get()));
-    const std::scoped_lock lock(mutex_);
-    if (auto known = find()) return known;  // another call was faster
-    if (graphs_.size() == kMostGraphs) graphs_.erase(graphs_.begin());
-    return graphs_.emplace_back(BuiltGraph{shape, std::move(built)}).graph;
+    return graphs_
+        .get([&](const BuiltGraph& built) { return built.shape == shape; },
+             [&] {
+                 return BuiltGraph{shape, std::make_shared<const graph::Graph>(denoiser_->build(
+                                              shape, engine_.options.precision, weights_.get()))};
+             })
+        .graph;
 }
 
 std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(RunRequest request) const {
@@ -145,20 +133,12 @@ GuidanceMode GuidedDenoiser::resolve(const RunRequest& request) const {
     RunRequest split = request;
     split.shape.mode = GuidanceMode::split;
     const DenoiserShape shape = split.shape.of_graph();
-    const auto find = [&]() -> std::optional<GuidanceMode> {
-        for (const Timing& timing : timings_)
-            if (timing.shape == shape) return timing.mode;
-        return std::nullopt;
-    };
-    {
-        const std::scoped_lock lock(mutex_);
-        if (const auto known = find()) return *known;
-    }
-    const GuidanceMode mode = timed(split);
-    const std::scoped_lock lock(mutex_);
-    if (const auto known = find()) return *known;  // another call's timing holds
-    timings_.push_back({shape, mode});
-    return mode;
+    return timings_
+        .get([&](const Timing& timing) { return timing.shape == shape; },
+             [&] {
+                 return Timing{shape, timed(split)};
+             })
+        .mode;
 }
 
 /// The faster way of guidance; for large models two passes, untimed. What only the slower one needs is freed.

@@ -1,13 +1,15 @@
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "backends/engine.h"
 #include "backends/store.h"
+#include "core/recent.h"
 #include "models/denoiser.h"
 #include "pipelines/denoiser_run.h"
 #include "pipelines/run_plan.h"
@@ -65,9 +67,8 @@ class GuidedDenoiser {
         models::DenoiserShape shape;
         GuidanceMode mode;
     };
-    mutable std::mutex mutex_;                ///< guards what follows
-    mutable std::vector<BuiltGraph> graphs_;  ///< the one used last at the end
-    mutable std::vector<Timing> timings_;
+    mutable Recent<BuiltGraph> graphs_{8};
+    mutable Recent<Timing> timings_{std::numeric_limits<std::size_t>::max()};
 };
 
 }  // namespace reprise::pipelines

@@ -47,13 +47,18 @@ Config for_pipeline(const Pipeline& pipe, const Make& make, const GenerateOption
     return make(pipelines::PolicyView(pipe.implementation(), heard).context());
 }
 
-/// Replaces what is prepared by the same, run in full or not.
-void set_in_full(Pipeline& pipe, bool in_full, const char* what) {
+/// Replaces what is prepared by the same, run in full or not. Whether anything is prepared.
+bool set_in_full(Pipeline& pipe, bool in_full) {
     const auto before = pipe.implementation().default_reuse();
-    if (!before) usage_error("{} needs a pipeline that was prepared: call cachify::prepare first", what);
+    if (!before) return false;
     auto after = std::make_shared<Reuse>(*before);
     after->in_full = in_full;
     pipe.implementation().set_default_reuse(std::move(after));
+    return true;
+}
+
+[[noreturn]] void refuse_unprepared(const char* what) {
+    usage_error("{} needs a pipeline that was prepared: call cachify::prepare first", what);
 }
 
 void prepare_for(pipelines::DiffusionPipeline& pipe, GenerateOptions run,
@@ -122,10 +127,10 @@ void prepare(Pipeline& pipe, int num_inference_steps) {
 }
 
 void enable(Pipeline& pipe) {
-    set_in_full(pipe, false, "enable");
+    if (!set_in_full(pipe, false)) refuse_unprepared("enable");
 }
 void disable(Pipeline& pipe) {
-    set_in_full(pipe, true, "disable");
+    if (!set_in_full(pipe, true)) refuse_unprepared("disable");
 }
 void unprepare(Pipeline& pipe) {
     pipe.implementation().set_default_reuse(nullptr);
@@ -138,7 +143,7 @@ infer::infer(Pipeline& pipe) : pipe_(pipe) {
     enable(pipe_);
 }
 infer::~infer() {
-    if (pipe_.implementation().default_reuse()) disable(pipe_);
+    set_in_full(pipe_, true);  // it may be unprepared by now
     reset_status(pipe_);
 }
 

@@ -120,28 +120,16 @@ std::shared_ptr<const cachify::Plan> RunPlans::plan(const graph::Graph& graph, c
     const Scheduled made = scheduled(graph, request);
     const models::DenoiserShape shape = request.shape.of_graph();
     const std::vector<int> steps = steps_of(request.evaluations);
-    const auto find = [&]() -> std::shared_ptr<const cachify::Plan> {
-        const auto known = std::find_if(known_.begin(), known_.end(), [&](const Known& each) {
-            return each.shape == shape && each.steps == steps && is_of(*each.plan, made);
-        });
-        if (known == known_.end()) return nullptr;
-        std::rotate(known, known + 1, known_.end());
-        return known_.back().plan;
-    };
-    std::shared_ptr<const cachify::Plan> plan;
-    {
-        const std::scoped_lock lock(mutex_);
-        plan = find();
-    }
-    if (!plan) {
-        auto fresh = planned(made, request);
-        const std::scoped_lock lock(mutex_);
-        plan = find();  // another call may have been faster
-        if (!plan) {
-            if (known_.size() == kMost) known_.erase(known_.begin());
-            plan = known_.emplace_back(Known{shape, steps, std::move(fresh)}).plan;
-        }
-    }
+    const auto plan =
+        known_
+            .get(
+                [&](const Known& each) {
+                    return each.shape == shape && each.steps == steps && is_of(*each.plan, made);
+                },
+                [&] {
+                    return Known{shape, steps, planned(made, request)};
+                })
+            .plan;
     advise(made, *plan, request);
     return plan;
 }

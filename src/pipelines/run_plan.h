@@ -1,11 +1,10 @@
 #pragma once
 
-#include <cstddef>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "cachify/plan.h"
+#include "core/recent.h"
 #include "pipelines/run_request.h"
 
 namespace reprise::pipelines {
@@ -18,15 +17,12 @@ class RunPlans {
     std::shared_ptr<const cachify::Plan> plan(const graph::Graph& graph, const RunRequest& request);
 
   private:
-    static constexpr std::size_t kMost = 32;
     struct Known {
         models::DenoiserShape shape;
         std::vector<int> steps;  ///< of the evaluations
         std::shared_ptr<const cachify::Plan> plan;
     };
-
-    std::mutex mutex_;
-    std::vector<Known> known_;  ///< the one used last at the end
+    Recent<Known> known_{32};
 };
 
 /// The same without keeping it.
