@@ -25,14 +25,14 @@ struct Conditioning {
     Tensor attention_mask;         ///< (B, tokens) f32 of 1 and 0: the tokens that may be attended to
     Tensor text_embeds;            ///< (B, P) f32, pooled
     /// (B, traits().time_ids) f32. Stable Diffusion XL (6): original size, crop's corner, target size, each
-    /// (height, width). PixArt (3): size, then height / width. Stable Video Diffusion: frame rate - 1, motion
-    /// bucket, noise augmentation.
+    /// (height, width). Its refiner (5): original size, crop's corner, aesthetic score. PixArt (3): size,
+    /// then height / width. Stable Video Diffusion: frame rate - 1, motion bucket, noise augmentation.
     Tensor time_ids;
     Tensor image_latents;  ///< (B, F, C, H, W) f32, laid beside the sample's channels
 };
 
-/// How many ids a picture's size and crop are, and its size and ratio.
-inline constexpr std::int64_t kSizeAndCropIds = 6, kSizeAndRatioIds = 3;
+/// How many ids a picture's size and crop are, its crop and score, and its size and ratio.
+inline constexpr std::int64_t kSizeAndCropIds = 6, kCropAndScoreIds = 5, kSizeAndRatioIds = 3;
 
 /// The sizes that a pipeline has to know. Zero where the model takes no such input.
 struct DenoiserTraits {

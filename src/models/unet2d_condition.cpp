@@ -35,7 +35,7 @@ class UNet2DCondition final : public Denoiser {
         traits.text_width = config_.text_width;
         if (config_.text_time) {
             traits.pooled_width = config_.text_time->pooled_width;
-            traits.time_ids = kSizeAndCropIds;
+            traits.time_ids = config_.text_time->num_ids;
         }
         return traits;
     }
@@ -79,8 +79,7 @@ graph::Graph build_unet2d_condition(const UNet2DConditionConfig& config, const D
     if (config.text_time) {
         const auto& added = *config.text_time;
         const Value pooled = b.real_input("text_embeds", {shape.batch, added.pooled_width});
-        const Value ids =
-            b.real_input("time_ids_embedding", {shape.batch, kSizeAndCropIds * added.ids.width});
+        const Value ids = b.real_input("time_ids_embedding", {shape.batch, added.num_ids * added.ids.width});
         time = time + nn::timestep_embedding(b, "add_embedding", b.concat({pooled, ids}, 1),
                                              {config.time_embedding.width, graph::Unary::silu, {}});
     }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,25 +13,34 @@
 #include "core/generator.h"
 #include "files/model_folder.h"
 #include "pipelines/guided_denoiser.h"
+#include "pipelines/stages.h"
 #include "reprise/pipeline.h"
 #include "reprise/profile.h"
 #include "schedulers/scheduler.h"
 
 namespace reprise::pipelines {
 
+/// One of a pipeline's denoisers.
+struct NamedDenoiser {
+    std::string name;  ///< the component's: "unet", "transformer", "transformer_2"
+    std::unique_ptr<GuidedDenoiser> denoiser;
+    /// It runs at timesteps of at least this that none before it has; the last one at all others.
+    double down_to = 0;
+};
+
 /// What a pipeline folder has beside its pictures' options: made once, by the registry.
 struct PipelineParts {
     ModelFolder folder;
     LoadOptions options;
     Engine engine;
-    std::unique_ptr<GuidedDenoiser> denoiser;
+    std::vector<NamedDenoiser> denoisers;  ///< at least one, of the noisiest evaluations first
     double default_guidance_scale = 5;
     int default_steps = 50;
     std::int64_t default_text_tokens = 77;
     bool structure_only = false;  ///< nothing will run
 };
 
-/// What all pipelines have: a denoiser with guidance and reuse, a scheduler, and the loop over its steps.
+/// What all pipelines have: denoisers with guidance and reuse, a scheduler, and the loop over its steps.
 /// Thread-safe: what differs between calls is in their options.
 class DiffusionPipeline {
   public:
@@ -46,7 +56,14 @@ class DiffusionPipeline {
     /// what cannot be run.
     struct Outlook {
         RunShape shape;
-        std::vector<Evaluation> evaluations;
+        std::vector<Evaluation> evaluations;  ///< the sampler's
+        std::vector<Stage> stages;            ///< what is made of them, and by which denoisers
+
+        EvaluationRange range() const { return {stages.front().range.first, stages.back().range.end}; }
+        /// Of the sampler, that are made wholly or in part.
+        int num_steps() const {
+            return evaluations[range().end - 1].step - evaluations[range().first].step + 1;
+        }
     };
     Outlook outlook(const GenerateOptions& options) const;
     /// The denoiser's shape in such a call; `options` has its defaults. Usage error for sizes that it cannot
@@ -54,10 +71,11 @@ class DiffusionPipeline {
     virtual RunShape shape(const GenerateOptions& options) const = 0;
     /// A shape that the denoiser can have, whatever a call asks for: its modules are the same in all.
     RunShape any_shape() const;
-    /// The denoiser's structure at such a shape, made once.
-    const graph::Graph& structure() const;
-    /// What such a call asks of the denoiser: as `ahead` says, with what the options reuse.
-    RunRequest request(const GenerateOptions& options, const Outlook& ahead) const;
+    /// A denoiser's structure at such a shape, made once.
+    const graph::Graph& structure(std::size_t which = 0) const;
+    /// What such a call asks of a stage's denoiser, which counts its own evaluations and steps from 0: as
+    /// `ahead` says, with what the options reuse.
+    RunRequest request(const GenerateOptions& options, const Outlook& ahead, std::size_t stage = 0) const;
 
     /// What calls reuse that do not say: `cachify::prepare`'s, or null. A call reads it once.
     std::shared_ptr<const Reuse> default_reuse() const;
@@ -78,10 +96,14 @@ class DiffusionPipeline {
         GenerateOptions options;  ///< with defaults
         Outlook ahead;
         std::vector<Branches> pictures;
-        Tensor noise;         ///< standard normal
+        Tensor noise;         ///< standard normal; undefined where it starts from latents
         Generator generator;  ///< of what noise is drawn further on
         Guide guide;
         std::unique_ptr<Scheduler> scheduler;
+        Tensor latents = {};  ///< what it starts from, at the noise level of its first evaluation; or none
+
+        /// A copy of those, or of the noise as the sampler's first latents.
+        Tensor first_latents(const Sampler& sampler) const;
     };
     /// Encodes what the options ask for.
     virtual Ingredients ingredients(const GenerateOptions& options) const = 0;
@@ -96,11 +118,12 @@ class DiffusionPipeline {
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
 
     const ModelFolder& folder() const { return parts_.folder; }
-    const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
+    std::span<const NamedDenoiser> denoisers() const { return parts_.denoisers; }
+    const GuidedDenoiser& denoiser(std::size_t which = 0) const { return *parts_.denoisers[which].denoiser; }
     const Engine& engine() const { return parts_.engine; }
     const LoadOptions& load_options() const { return parts_.options; }
-    /// What files that were found for this denoiser are told apart by.
-    cachify::DenoiserIdentity identity() const;
+    /// What files that were found for a denoiser are told apart by.
+    cachify::DenoiserIdentity identity(std::size_t which = 0) const;
     RunReport last_report() const;
     void forget_report();
 
@@ -110,6 +133,8 @@ class DiffusionPipeline {
     Engine vae_engine() const;
     /// Usage error for options that this pipeline cannot honour.
     virtual void check(const GenerateOptions& options) const = 0;
+    /// The latents that the options start from, checked, with a row for each of these pictures.
+    static Tensor started(const GenerateOptions& options, const Shape& shape);
     /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
     Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
 
@@ -120,15 +145,22 @@ class DiffusionPipeline {
   private:
     /// Checks what every pipeline is asked.
     static void check_common(const GenerateOptions& options);
+    void check_part(const GenerateOptions& options) const;
+    std::vector<Stage> stages(const std::vector<Evaluation>& evaluations, const DenoisingPart& part) const;
+    /// Whether calls may be of a part of the way from noise to picture.
+    virtual bool makes_parts() const { return false; }
     /// The final latents, finite, with the report of how they were made.
     Tensor denoise(Ingredients& start, const Watch* watch, RunReport& report) const;
     void keep_report(const RunReport& report);
 
     PipelineParts parts_;
-    mutable std::once_flag structure_made_, identity_made_;
-    mutable graph::Graph structure_;
-    mutable cachify::DenoiserIdentity identity_;
-    mutable std::mutex mutex_;  ///< guards what follows
+    struct MadeOnce {
+        std::once_flag structure_made, identity_made;
+        graph::Graph structure;
+        cachify::DenoiserIdentity identity;
+    };
+    mutable std::vector<MadeOnce> made_;  ///< by denoiser
+    mutable std::mutex mutex_;            ///< guards what follows
     std::shared_ptr<const Reuse> default_reuse_;
     mutable std::set<std::string> logged_;
     RunReport last_report_;
