@@ -47,7 +47,7 @@ _reprise() {{
         --vae-precision) COMPREPLY=($(compgen -W "auto f32 bf16 f16" -- "$current")); return ;;
         --guidance-mode) COMPREPLY=($(compgen -W "auto batched split" -- "$current")); return ;;
         --count) COMPREPLY=($(compgen -W "steps evaluations" -- "$current")); return ;;
-        --model) COMPREPLY=($(compgen -d -- "$current")); return ;;
+        --model|--refiner) COMPREPLY=($(compgen -d -- "$current")); return ;;
         --out|--prompts-file|--latents-in|--latents-out) COMPREPLY=($(compgen -f -- "$current")); return ;;
     esac
     case "${{COMP_WORDS[1]}}" in

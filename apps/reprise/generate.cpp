@@ -20,11 +20,14 @@ struct Options {
     CacheOptions cache;
     OutputOptions output;
     std::string out = "reprise-{seed}.png", latents_in, latents_out;
+    std::string refiner;
+    std::optional<double> denoising_end;
 };
 
 /// What every picture of a run has in common, and what it needs to be made again.
 struct Settings {
     std::string model, cache, size, scheduler, steps, guidance, precision;
+    std::string refiner, denoising_end;  ///< empty without one
     const Options& options;
 };
 
@@ -46,6 +49,8 @@ ImageText picture_text(const Settings& settings, const std::string& prompt, std:
     add("size", settings.size);
     add("cache", settings.cache);
     add("model", settings.model);
+    if (!settings.refiner.empty()) add("refiner", settings.refiner);
+    if (!settings.denoising_end.empty()) add("denoising_end", settings.denoising_end);
     add("precision", settings.precision);
     add("software", "reprise " REPRISE_VERSION);
     // One text in the form that other programs look for.
@@ -69,8 +74,25 @@ void report(Context& context, const GenerateOutput& output, double load_seconds)
                                       human_seconds(run.decode_seconds)));
 }
 
+/// What is left of the call after the base: the refiner's part, from the base's latents.
+GenerateOptions refined(const GenerateOptions& base, const GenerateOutput& made) {
+    GenerateOptions options = base;
+    options.start_latents = made.latents;
+    options.denoising_start = base.denoising_end;
+    options.denoising_end.reset();
+    options.latents = {};
+    options.prompt_2.reset();  // it has one text encoder
+    options.negative_prompt_2.reset();
+    options.decode = true;
+    return options;
+}
+
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
+    if (!o.refiner.empty() && !o.denoising_end)
+        usage_error("--refiner is given without --denoising-end; expected both, such as --denoising-end 0.8");
+    if (!o.refiner.empty() && !o.prompts.embeddings.empty())
+        usage_error("--refiner is given with --embeddings, which are the base's alone; expected prompts");
     const MemoryWatch memory;
     GenerateOptions options = o.sampling.generate_options();
     const auto prompts = o.prompts.apply_to(options);
@@ -85,21 +107,38 @@ void run(Context& context, const Options& o) {
 
     ModelOptions model = o.model;
     model.text_encoders = !options.embeddings;
-    Session session(context, model);
-    options = session.pipe.implementation().with_defaults(options);
+    std::optional<Session> session(std::in_place, context, model);
+    options = session->pipe.implementation().with_defaults(options);
     options.latents = latents_in;
-    session.pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
-    session.choose_reuse(context, o.cache, options);
-    const GenerateOutput output = session.run(context, options);
+    options.denoising_end = o.denoising_end;
+    options.decode = o.refiner.empty();
+    session->pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
+    session->choose_reuse(context, o.cache, options);
+    GenerateOutput output = session->run(context, options, o.refiner.empty() ? "" : "base");
+    double load_seconds = session->load_seconds;
+    const std::string pipeline = session->pipe.class_name();
+    const std::string cache = cache_text(o.cache, session->config);
+    if (!o.refiner.empty()) {
+        report(context, output, load_seconds);
+        session.reset();  // large models fit in memory one at a time
+        model.model = o.refiner;
+        session.emplace(context, model);
+        load_seconds += session->load_seconds;
+        GenerateOptions rest = refined(options, output);
+        session->choose_reuse(context, o.cache, rest);
+        output = session->run(context, rest, "refiner");
+    }
 
     const Image& first = output.images.front();
     const Settings settings = {model_name(o.model),
-                               cache_text(o.cache, session.config),
+                               cache,
                                fmt::format("{}x{}", first.width(), first.height()),
                                output.report.scheduler,
                                std::to_string(*options.num_inference_steps),
                                fmt::format("{}", *options.guidance_scale),
                                output.report.precision,
+                               o.refiner.empty() ? "" : model_name(model),
+                               o.denoising_end ? fmt::format("{}", *o.denoising_end) : "",
                                o};
     Outputs files;
     for (std::size_t i = 0; i < count; ++i)
@@ -109,16 +148,16 @@ void run(Context& context, const Options& o) {
     if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
     files.commit();
 
-    report(context, output, session.load_seconds);
+    report(context, output, load_seconds);
     if (!o.output.json) {
         print(lines(files.names()));
         return;
     }
     auto json = report::to_json(output.report);
-    json["seconds"]["load"] = session.load_seconds;
+    json["seconds"]["load"] = load_seconds;
     json["memory"] = to_json(memory);
     json["settings"] = {{"model", o.model.model},
-                        {"pipeline", session.pipe.class_name()},
+                        {"pipeline", pipeline},
                         {"prompts", prompts},
                         {"images_per_prompt", o.prompts.images},
                         {"seed", o.sampling.seed},
@@ -131,6 +170,8 @@ void run(Context& context, const Options& o) {
                         {"device", o.model.device},
                         {"threads", o.model.threads},
                         {"version", REPRISE_VERSION}};
+    if (o.denoising_end) json["settings"]["denoising_end"] = *o.denoising_end;
+    if (!o.refiner.empty()) json["settings"]["refiner"] = o.refiner;
     json["files"] = files.names();
     print(json_text(json));
 }
@@ -159,6 +200,16 @@ void add_generate(CLI::App& app, Context& context) {
     command->add_option("--latents-out", options->latents_out, "Writes the final latents, in the same form")
         ->group("Output")
         ->type_name("FILE");
+    command
+        ->add_option("--refiner", options->refiner,
+                     "Folder of Stable Diffusion XL's refiner, which goes on where the model ends")
+        ->group("Sampling")
+        ->type_name("FOLDER");
+    command
+        ->add_option("--denoising-end", options->denoising_end,
+                     "Share of the way from noise to picture after which the model ends, such as 0.8")
+        ->group("Sampling")
+        ->type_name("SHARE");
     add_output_options(*command, options->output);
     command->footer(
         "\nExamples:\n"

@@ -65,6 +65,11 @@ std::vector<std::string> honoured_options(const Pipeline& pipe) {
     if (takes(pipe, options)) names.emplace_back("image");
     names.emplace_back("latents");
     options = accepted;
+    options.width = options.height = 0;
+    options.start_latents =
+        Tensor(DType::f32, {1, pipe.implementation().denoiser().model().traits().in_channels, kSide, kSide});
+    if (takes(pipe, options)) names.emplace_back("start_latents");
+    options = accepted;
     options.embeddings = embeddings;
     if (!takes(pipe, options)) return names;
     for (const auto& each : pipelines::named_embeddings())

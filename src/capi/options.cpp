@@ -90,6 +90,11 @@ constexpr auto kCallOptions = std::to_array<Row<GenerateOptions>>({
     option<&Options::target_size>("target_size", R"({"target_size": [64, 64]})"),
     option<&Options::scheduler>("scheduler"),
     option<&Options::guidance_mode>("guidance_mode"),
+    option<&Options::denoising_start>("denoising_start", R"({"denoising_start": 0.5})"),
+    option<&Options::denoising_end>("denoising_end", R"({"denoising_end": 0.5})"),
+    option<&Options::aesthetic_score>("aesthetic_score", R"({"aesthetic_score": 5})"),
+    option<&Options::negative_aesthetic_score>("negative_aesthetic_score",
+                                               R"({"negative_aesthetic_score": 2})"),
     option<&Options::decode>("decode"),
     video<&AnimateOptions::num_frames>("video.num_frames", R"({"video": {"num_frames": 2}})"),
     video<&AnimateOptions::fps>("video.fps", R"({"video": {"fps": 8}})"),
@@ -135,13 +140,20 @@ void read(DType& member, const Json& object, const std::string& key) {
 
 void read(Reuse& member, const Json& object, const std::string& key) {
     const Json& value = object.at(key);
-    if (!value.is_string() && !value.is_array())
-        usage_error("{}: \"{}\" is {}, expected a policy, \"off\", or a configuration as a list", kOrigin,
-                    key, printable(text_of(value)));
-    if (value.is_string())
+    if (value.is_string()) {
         member = value.get<std::string>();
-    else
+    } else if (value.is_array()) {
         member = cachify::parse_config(text_of(value), "the option \"reuse\"");
+    } else if (value.is_object() && value.size() == 1 && value.contains("of") && value["of"].is_object()) {
+        member = Reuse();
+        for (const auto& [denoiser, own] : value["of"].items())
+            read(member.of[denoiser], value["of"], denoiser);
+    } else {
+        usage_error(
+            "{}: \"{}\" is {}, expected a policy, \"off\", a configuration as a list, or these by denoiser: "
+            "{{\"of\": {{\"unet\": ...}}}}",
+            kOrigin, key, printable(text_of(value)));
+    }
 }
 
 void read(std::vector<PromptTexts>& member, const Json& object, const std::string& key) {
@@ -178,7 +190,11 @@ void attach(GenerateOptions& options, std::string_view name, Tensor tensor) {
         options.latents = std::move(tensor);
         return;
     }
-    std::string expected = "latents";
+    if (name == "start_latents") {
+        options.start_latents = std::move(tensor);
+        return;
+    }
+    std::string expected = "latents, start_latents";
     for (const auto& each : pipelines::named_embeddings()) {
         if (name == each.name) {
             if (!options.embeddings) options.embeddings.emplace();
