@@ -99,7 +99,10 @@ void DenoiserRun::add_picture(const Branches& branches, const RunRequest& reques
     auto& generation = generations_.emplace_back(executor_, reuse_, stop_);
     memories_.emplace_back(plan().schedule);
     const auto& decision = plan().schedule.decision;
-    if (reuse_ && decision) deciders_.emplace_back(*decision, plan().schedule.num_steps, deciders_.size());
+    if (reuse_ && decision) {
+        deciders_.emplace_back(*decision, plan().schedule.num_steps, deciders_.size());
+        measures_.emplace_back();
+    }
     auto& bound = bound_.emplace_back();
     const RunShape& shape = request.shape;
     Shape sample = {shape.of_graph().batch, denoiser_->traits().in_channels, shape.height, shape.width};
@@ -132,7 +135,10 @@ int DenoiserRun::decided(std::size_t picture, int step, const std::vector<Tensor
     Tensor looked_at = probe.empty() ? Tensor{} : probe.front();
     // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
     if (looked_at.defined() && is_two_in_one(picture)) looked_at = looked_at.rows(0, looked_at.dim(0) / 2);
-    return deciders_[picture].reuses(step, allowed, looked_at, own, branch) ? 1 : 0;
+    cachify::HostMeasure& seen = measures_[picture];
+    if (looked_at.defined()) seen.show(cachify::Seen::probe, looked_at);
+    seen.show(cachify::Seen::sample, own);
+    return deciders_[picture].reuses(step, allowed, seen, branch) ? 1 : 0;
 }
 
 /// Whether both halves of guidance are one batch.
@@ -181,7 +187,10 @@ std::vector<Tensor> DenoiserRun::predictions_of(std::size_t picture, const Tenso
         predictions = {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
     else if (reuse_)
         memories_[picture].complete(predictions, static_cast<int>(next_), decision, *mode);
-    if (!deciders_.empty() && begins) deciders_[picture].gave(predictions.front());
+    if (!deciders_.empty() && begins) {
+        measures_[picture].show(cachify::Seen::prediction, predictions.front());
+        deciders_[picture].gave(measures_[picture]);
+    }
     return predictions;
 }
 
@@ -201,6 +210,7 @@ void DenoiserRun::restart() {
         memories_[p] = cachify::BranchMemory(plan().schedule);
         if (deciders_.empty()) continue;
         deciders_[p] = cachify::Decider(*plan().schedule.decision, plan().schedule.num_steps, p);
+        measures_[p] = {};
     }
 }
 
