@@ -196,6 +196,11 @@ void describe(const DenoiserRun& run, std::size_t evaluations, RunReport& report
 
 namespace {
 
+HeldCode held_code() {
+    const auto held = backends::Store::of_process().held();
+    return {held.count, held.footprint.bytes, held.footprint.mappings, held.in_use.bytes};
+}
+
 std::string prediction_of(std::size_t halves, std::size_t half) {
     if (halves == 1) return "the denoiser's prediction";
     return fmt::format("the denoiser's {} prediction", half == 0 ? "unconditional" : "conditional");
@@ -234,6 +239,7 @@ GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const
         }
         report.decode_seconds = seconds_since(begin);
     }
+    report.held = held_code();
     report.messages = messages.all();
     keep_report(report);
     return output;
