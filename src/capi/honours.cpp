@@ -20,15 +20,16 @@ bool takes(const Pipeline& pipe, const GenerateOptions& options) {
 }
 
 /// Embeddings of one prompt, of the tensors that the denoiser takes.
-PromptEmbeddings some_embeddings(const models::DenoiserTraits& traits) {
+PromptEmbeddings some_embeddings(const models::Denoiser& denoiser) {
     PromptEmbeddings result;
     const auto tensor = [](Shape shape) { return Tensor(DType::f32, std::move(shape)); };
     constexpr std::int64_t kTokens = 1;
-    result.prompt_embeds = tensor({1, kTokens, traits.text_width});
+    result.prompt_embeds = tensor({1, kTokens, denoiser.width_of(models::kText)});
     result.negative_prompt_embeds = result.prompt_embeds;
-    if (traits.pooled_width > 0) result.pooled_prompt_embeds = tensor({1, traits.pooled_width});
+    if (const auto width = denoiser.width_of(models::kPooledText); width > 0)
+        result.pooled_prompt_embeds = tensor({1, width});
     result.negative_pooled_prompt_embeds = result.pooled_prompt_embeds;
-    if (traits.takes_mask) result.prompt_attention_mask = tensor({1, kTokens});
+    if (denoiser.takes(models::kTextMask)) result.prompt_attention_mask = tensor({1, kTokens});
     result.negative_prompt_attention_mask = result.prompt_attention_mask;
     return result;
 }
@@ -50,7 +51,7 @@ void check_options(const Pipeline& pipe, const GenerateOptions& options) {
 }
 
 std::vector<std::string> honoured_options(const Pipeline& pipe) {
-    const auto embeddings = some_embeddings(pipe.implementation().denoiser().model().traits());
+    const auto embeddings = some_embeddings(pipe.implementation().denoiser().model());
     const GenerateOptions accepted = accepted_options(pipe, embeddings);
     std::vector<std::string> names;
     for (const auto& [name, json] : option_probes()) {

@@ -59,6 +59,7 @@ class Reader {
             } else if (module.kind == ModuleKind::block) {
                 unit_of_[m] = static_cast<int>(outline_.units.size());
                 outline_.units.push_back({module.name, stack_of(module.name), module.kind});
+                outline_.units.back().part = module.part;
                 modules_.push_back(static_cast<ModuleId>(m));
             }
         }
@@ -82,9 +83,12 @@ class Reader {
 
     /// Of every value outside of units where it comes from, and what units read from outside.
     void find_origins() {
-        std::set<NodeId> taken;
+        std::map<NodeId, std::string> taken;  // and by which part; by the denoiser's own if by that
         for (const ModuleId id : modules_)
-            taken.insert(graph_.modules[index(id)].inputs.begin(), graph_.modules[index(id)].inputs.end());
+            for (const NodeId input : graph_.modules[index(id)].inputs) {
+                auto& part = taken.try_emplace(input, graph_.modules[index(id)].part).first->second;
+                if (graph_.modules[index(id)].part.empty()) part.clear();
+            }
         for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
             const auto id = static_cast<NodeId>(n);
             const int unit = unit_of(id);
@@ -96,7 +100,7 @@ class Reader {
             }
             if (unit == kOutside && origins_[n].empty() && taken.contains(id)) {
                 origins_[n] = {{kOutside, id}};
-                begun_[id] = begin_stream({kOutside, id});
+                begun_[id] = begin_stream({kOutside, id}, taken.at(id));
             }
             if (unit == kOutside || graph_.nodes[n].op == Op::constant) continue;
             const auto& outputs = module(unit).outputs;
@@ -106,25 +110,36 @@ class Reader {
         }
     }
 
-    int begin_stream(Origin origin) {
-        newest_.push_back(origin);
+    int begin_stream(Origin origin, const std::string& part) {
+        newest_.emplace_back(origin, part);
         return static_cast<int>(newest_.size()) - 1;
     }
 
-    /// The stream whose newest value that is; -1 for none.
-    int stream_at(Origin origin) const {
-        const auto found = std::find(newest_.begin(), newest_.end(), origin);
+    /// The part's stream whose newest value that is; -1 for none.
+    int stream_at(Origin origin, const std::string& part) const {
+        const auto found = std::find(newest_.begin(), newest_.end(), std::pair(origin, part));
         return found == newest_.end() ? -1 : static_cast<int>(found - newest_.begin());
     }
 
     /// The stream that a unit takes with this value. What joins several, or is older than the newest of its
     /// stream, begins another.
     int stream_of(NodeId value, int unit) {
-        const auto& origins = origins_[index(value)];
+        const auto origins = own_origins(value, unit);
         const bool own = unit_of(value) == unit;
         if (!own && origins.size() == 1)
-            if (const int stream = stream_at(*origins.begin()); stream >= 0) return stream;
-        return begin_stream({unit, kInner});
+            if (const int stream = stream_at(*origins.begin(), module(unit).part); stream >= 0) return stream;
+        return begin_stream({unit, kInner}, module(unit).part);
+    }
+
+    /// The origins of a value that are not of other parts than the unit's, if there are some: what another
+    /// part adds to a stream does not end it.
+    std::set<Origin> own_origins(NodeId value, int unit) const {
+        const auto& all = origins_[index(value)];
+        std::set<Origin> own = all;
+        std::erase_if(own, [&](const Origin& origin) {
+            return origin.first != kOutside && module(origin.first).part != module(unit).part;
+        });
+        return own.empty() ? all : own;
     }
 
     bool is_taken_after(int unit, Origin origin) const {
@@ -153,9 +168,9 @@ class Reader {
             int stream = -1;
             if (transforms && continued.insert(streams.at(own.inputs[o])).second) {
                 stream = streams.at(own.inputs[o]);
-                newest_[index(stream)] = origin;
+                newest_[index(stream)].first = origin;
             } else if (is_taken_after(u, origin)) {
-                stream = begin_stream(origin);
+                stream = begin_stream(origin, own.part);
             }
             unit.gives.push_back(stream);
         }
@@ -165,7 +180,7 @@ class Reader {
         std::set<Origin> known;
         for (const auto& [value, reader] : reads_[index(u)])
             for (const Origin& origin : origins_[index(value)]) {
-                if (stream_at(origin) >= 0 || !known.insert(origin).second) continue;
+                if (stream_at(origin, module(u).part) >= 0 || !known.insert(origin).second) continue;
                 outline_.skips.push_back(skip(origin, value, u, reader));
             }
     }
@@ -191,7 +206,7 @@ class Reader {
     std::vector<std::set<Origin>> origins_;  ///< by node
     std::vector<std::vector<Read>> reads_;   ///< by unit, in order
     std::map<NodeId, int> begun_;            ///< by node outside of units: the stream that begins there
-    std::vector<Origin> newest_;             ///< by stream
+    std::vector<std::pair<Origin, std::string>> newest_;  ///< by stream, and whose stream it is
 };
 
 using Place = std::pair<int, int>;
@@ -212,6 +227,22 @@ bool lies_within(const Skip& inner, const Skip& outer) {
 
 Outline outline_of(const Graph& graph) {
     return Reader(graph).read();
+}
+
+Outline of_part(const Outline& outline, std::string_view part) {
+    Outline result;
+    std::vector<int> places;  // by unit; -1: left out
+    for (const auto& unit : outline.units) {
+        places.push_back(unit.part == part ? static_cast<int>(result.units.size()) : -1);
+        if (unit.part == part) result.units.push_back(unit);
+    }
+    for (Skip skip : outline.skips) {
+        const bool begins_outside = skip.from == kOutside;
+        if (!begins_outside) skip.from = places[index(skip.from)];
+        skip.to = places[index(skip.to)];
+        if (skip.to >= 0 && (begins_outside || skip.from >= 0)) result.skips.push_back(skip);
+    }
+    return result;
 }
 
 std::string stack_of(const std::string& module_name) {

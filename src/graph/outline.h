@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
@@ -32,6 +33,7 @@ struct Outline {
         /// can be added to it.
         std::vector<bool> residual = {};
         std::vector<Part> parts = {};  ///< in the order in which they run
+        std::string part = {};         ///< the network that it belongs to, as Module::part
     };
 
     /// A value that a later unit reads and that is no stream as it then is.
@@ -54,6 +56,9 @@ struct Outline {
 
 /// The outline of a graph. Modules of kind block are units where no other block is around them.
 Outline outline_of(const Graph& graph);
+
+/// What is left of an outline without the units of other parts, and the skips that begin or end in them.
+Outline of_part(const Outline& outline, std::string_view part);
 
 /// The name of the list that a module is in: its name without ".N" at the end, or its name.
 std::string stack_of(const std::string& module_name);

@@ -130,7 +130,7 @@ const DenoiserFacts* facts_of(std::string_view class_name) {
 }
 
 Outline outline_of(std::string_view class_name, const Graph& graph) {
-    Outline outline = graph::outline_of(graph);
+    Outline outline = graph::of_part(graph::outline_of(graph), "");
     const DenoiserFacts* facts = facts_of(class_name);
     if (!graph.nodes.empty() || facts == nullptr || facts->unet == nullptr) return outline;
     return ListedUNet(outline, *facts->unet).read();

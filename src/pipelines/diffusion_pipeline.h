@@ -110,8 +110,10 @@ class DiffusionPipeline {
     Engine vae_engine() const;
     /// Usage error for options that this pipeline cannot honour.
     virtual void check(const GenerateOptions& options) const = 0;
-    /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
-    Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
+    /// Standard normal noise for the latents of so many pictures: that which the options bring, checked, or
+    /// the generator's.
+    Tensor noise(const GenerateOptions& options, const RunShape& shape, std::int64_t count,
+                 Generator& generator) const;
 
     static void phase(const GenerateOptions& options, std::string_view name) {
         if (options.on_phase) options.on_phase(name);
