@@ -25,13 +25,13 @@ class Reader {
     explicit Reader(const Graph& graph)
         : graph_(graph),
           unit_of_(graph.modules.size(), kOutside),
-          part_of_(graph.modules.size(), -1),
+          layer_of_(graph.modules.size(), -1),
           origins_(graph.nodes.size()) {}
 
     Outline read() {
         find_units();
         if (graph_.nodes.empty()) return std::move(outline_);  // a list of modules alone
-        find_ends_of_parts();
+        find_ends_of_layers();
         find_origins();
         for (std::size_t u = 0; u < outline_.units.size(); ++u) follow_streams(static_cast<int>(u));
         return std::move(outline_);
@@ -50,12 +50,12 @@ class Reader {
             const Module& module = graph_.modules[m];
             const auto above = index(module.parent);
             unit_of_[m] = unit_of_[above];
-            part_of_[m] = part_of_[above];
-            if (module.outputs.empty() || part_of_[m] >= 0) continue;
+            layer_of_[m] = layer_of_[above];
+            if (module.outputs.empty() || layer_of_[m] >= 0) continue;
             if (unit_of_[m] >= 0) {
-                auto& parts = outline_.units[index(unit_of_[m])].parts;
-                part_of_[m] = static_cast<int>(parts.size());
-                parts.push_back({module.name, module.kind});
+                auto& layers = outline_.units[index(unit_of_[m])].layers;
+                layer_of_[m] = static_cast<int>(layers.size());
+                layers.push_back({module.name, module.kind});
             } else if (module.kind == ModuleKind::block) {
                 unit_of_[m] = static_cast<int>(outline_.units.size());
                 outline_.units.push_back({module.name, stack_of(module.name), module.kind});
@@ -66,16 +66,16 @@ class Reader {
         reads_.resize(modules_.size());
     }
 
-    void find_ends_of_parts() {
-        for (const auto& unit : outline_.units) ends_.emplace_back(unit.parts.size(), NodeId{-1});
+    void find_ends_of_layers() {
+        for (const auto& unit : outline_.units) ends_.emplace_back(unit.layers.size(), NodeId{-1});
         for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
             const auto m = index(graph_.nodes[n].module);
-            if (part_of_[m] >= 0) ends_[index(unit_of_[m])][index(part_of_[m])] = static_cast<NodeId>(n);
+            if (layer_of_[m] >= 0) ends_[index(unit_of_[m])][index(layer_of_[m])] = static_cast<NodeId>(n);
         }
     }
 
-    /// How many of a unit's parts end before that node, or with it.
-    int parts_until(int unit, NodeId id) const {
+    /// How many of a unit's layers end before that node, or with it.
+    int layers_until(int unit, NodeId id) const {
         const auto& ends = ends_[index(unit)];
         return static_cast<int>(
             std::count_if(ends.begin(), ends.end(), [&](NodeId end) { return end <= id; }));
@@ -187,13 +187,13 @@ class Reader {
 
     Skip skip(Origin origin, NodeId value, int to, NodeId reader) const {
         const auto [from, output] = origin;
-        Skip result{from, output, 0, to, parts_until(to, reader - 1)};
+        Skip result{from, output, 0, to, layers_until(to, reader - 1)};
         if (from == kOutside) {
             result.output = begun_.at(output);
         } else {
             const NodeId made =
                 output == kInner ? value : graph_[module(from).outputs[index(output)]].inputs[0];
-            result.after = parts_until(from, made);
+            result.after = layers_until(from, made);
         }
         return result;
     }
@@ -201,8 +201,8 @@ class Reader {
     const Graph& graph_;
     Outline outline_;
     std::vector<ModuleId> modules_;          ///< by unit
-    std::vector<int> unit_of_, part_of_;     ///< by module
-    std::vector<std::vector<NodeId>> ends_;  ///< by unit and part: the last node
+    std::vector<int> unit_of_, layer_of_;    ///< by module
+    std::vector<std::vector<NodeId>> ends_;  ///< by unit and layer: the last node
     std::vector<std::set<Origin>> origins_;  ///< by node
     std::vector<std::vector<Read>> reads_;   ///< by unit, in order
     std::map<NodeId, int> begun_;            ///< by node outside of units: the stream that begins there
@@ -283,13 +283,13 @@ std::vector<Skip> nested_skips(const Outline& outline) {
     return chain;
 }
 
-std::vector<Outline::Part> within_skip(const Outline& outline, const Skip& skip) {
-    std::vector<Outline::Part> result;
+std::vector<Outline::Layer> within_skip(const Outline& outline, const Skip& skip) {
+    std::vector<Outline::Layer> result;
     const auto add = [&](int unit, int first, int last) {
-        const auto& parts = outline.units[index(unit)].parts;
-        result.insert(result.end(), parts.begin() + first, parts.begin() + last);
+        const auto& layers = outline.units[index(unit)].layers;
+        result.insert(result.end(), layers.begin() + first, layers.begin() + last);
     };
-    const auto count = [&](int unit) { return static_cast<int>(outline.units[index(unit)].parts.size()); };
+    const auto count = [&](int unit) { return static_cast<int>(outline.units[index(unit)].layers.size()); };
     if (skip.from >= 0) add(skip.from, skip.after, count(skip.from));
     for (int u = skip.from + 1; u < skip.to; ++u) {
         const bool joined = std::any_of(outline.skips.begin(), outline.skips.end(), [&](const Skip& other) {

@@ -10,7 +10,6 @@
 #include "pipelines/guided_denoiser.h"
 #include "pipelines/hooked_backend.h"
 #include "pipelines/support.h"
-#include "pipelines/text_length.h"
 
 namespace reprise::pipelines {
 namespace {
@@ -119,25 +118,6 @@ TEST(DenoiserInputs, OfEveryModelHaveTheLatentsThatItsTraitsSay) {
         EXPECT_EQ(graph.input(graph.latents_index()).shape, model.traits().latents(shape)) << name;
         EXPECT_EQ(model.traits().place_of(models::Axis::pictures), 0);
     }
-}
-
-TEST(TextLength, IsFixedAMultipleOrABucket) {
-    const auto fixed = TextLength::fixed(77);
-    EXPECT_EQ(fixed.of(3), 77);
-    EXPECT_EQ(fixed.of(300), 77);
-    const auto multiple = TextLength::multiple_of(16, 120);
-    EXPECT_EQ(multiple.of(0), 16);
-    EXPECT_EQ(multiple.of(16), 16);
-    EXPECT_EQ(multiple.of(17), 32);
-    EXPECT_EQ(multiple.of(119), 120);  // the most is no multiple
-    EXPECT_EQ(multiple.of(1000), 120);
-    const auto masked = TextLength::masked({32, 64, 256});
-    EXPECT_EQ(masked.most, 256);
-    EXPECT_EQ(masked.of(1), 32);
-    EXPECT_EQ(masked.of(33), 64);
-    EXPECT_EQ(masked.of(257), 256);
-    EXPECT_THROW(TextLength::masked({64, 64}), Error);
-    EXPECT_THROW(TextLength::masked({}), Error);
 }
 
 TEST(Frames, LieWhereTheDenoiserSays) {
