@@ -15,6 +15,8 @@ A configuration is a list of dicts. Of several that match a module the last hold
 - `kept_in`: "f16" or "bf16": what is kept takes half the bytes of a denoiser that runs in f32.
 - `as_one`: whether the modules, which follow one another, are reused as one: what they add together is kept.
 - `decide`: what decides while running, at the steps above; the policies that do so fill it in.
+- `part`: of which network beside the denoiser's own the modules are, a name or an fnmatch pattern ("control.0", "control.*");
+  the filter sees the names that they have there. The denoiser's own modules where it is not given.
 
 Functions are called when a plan is made, not while it runs.
 """
@@ -53,6 +55,7 @@ class Entry(_Required, total=False):
     kept_in: Literal["f16", "bf16"]
     as_one: bool
     decide: dict[str, Any]
+    part: str
 
 
 Config = list[Entry]

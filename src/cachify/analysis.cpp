@@ -206,7 +206,7 @@ class Analyser {
                     result_.prologue[n] = true;
                     break;
                 case Role::varying:
-                    if (graph_.nodes[n].shape.size() >= 4) execution.reads_latents = true;
+                    if (graph_.nodes[n].attrs<graph::InputAttrs>().latents) execution.reads_latents = true;
                     break;
                 case Role::choice:
                 case Role::made: {

@@ -44,7 +44,7 @@ Schedule without_reuse(const Schedule& schedule) {
 Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request) {
     Plan plan;
     plan.schedule = schedule;
-    plan.extended = extend(graph, schedule, request.varying_inputs, request.variants);
+    plan.extended = extend(graph, schedule, request.variants);
     const Schedule full = without_reuse(schedule);
     std::array<Analysis, 2> analyses = {
         analyse(plan.extended, schedule,

@@ -84,7 +84,7 @@ Value ModuleScope::returns(Value output) {
 }
 
 Builder::Builder(std::string graph_name, DType precision, const WeightSource* weights)
-    : precision_(precision), weights_(weights) {
+    : precision_(precision), sources_{{"", {weights}}} {
     graph_.name = std::move(graph_name);
     graph_.modules.emplace_back();
     graph_.modules[0].invocations = 1;
@@ -95,14 +95,27 @@ ModuleScope Builder::module(std::string_view path, ModuleKind kind) {
     ModuleId id = graph_.find_module(name);
     if (id < 0) {
         id = static_cast<ModuleId>(graph_.modules.size());
-        graph_.modules.push_back({name, kind, current_, {}, {}, 0});
+        graph_.modules.push_back({name, kind, current_, {}, {}, 0, current().part});
     }
     ++graph_.modules[static_cast<std::size_t>(id)].invocations;
     return {*this, id};
 }
 
+ModuleScope Builder::part(const std::string& name, const WeightSource* weights) {
+    if (current_ != 0) failure("{}: part '{}' begins inside of '{}'", graph_.name, name, full_name(""));
+    sources_.try_emplace(name, Source{weights});
+    if (graph_.find_module(name) < 0)
+        graph_.modules.push_back({name, ModuleKind::other, current_, {}, {}, 0, name});
+    return module(name);
+}
+
 std::string Builder::full_name(std::string_view name) const {
-    return joined(graph_.modules[static_cast<std::size_t>(current_)].name, name);
+    return joined(current().name, name);
+}
+
+std::string_view Builder::name_in_source(std::string_view full_name) const {
+    const std::string& part = current().part;
+    return part.empty() ? full_name : full_name.substr(part.size() + 1);
 }
 
 Value Builder::add(Op op, std::initializer_list<Value> inputs, Attributes attributes) {
@@ -126,14 +139,23 @@ Value Builder::add(Op op, const std::vector<Value>& inputs, Attributes attribute
 }
 
 Value Builder::input(std::string name, Shape shape, DType type) {
-    const Value value =
-        add(Op::input, std::vector<Value>{}, InputAttrs{std::move(name), type, std::move(shape)});
+    return input(InputAttrs{std::move(name), type, std::move(shape)});
+}
+
+Value Builder::input(InputAttrs declared) {
+    const Value value = add(Op::input, std::vector<Value>{}, std::move(declared));
     graph_.inputs.push_back(value.id());
     return value;
 }
 
 Value Builder::real_input(std::string name, Shape shape) {
     return convert(input(std::move(name), std::move(shape), DType::f32), precision_);
+}
+
+std::map<std::string, Value, std::less<>> Builder::real_inputs(const std::vector<InputAttrs>& declared) {
+    std::map<std::string, Value, std::less<>> result;
+    for (const InputAttrs& each : declared) result.emplace(each.name, convert(input(each), precision_));
+    return result;
 }
 
 void Builder::output(std::string name, Value value) {
@@ -150,20 +172,21 @@ Value Builder::weight(std::string_view name, Shape shape) {
         return value;
     }
     Tensor tensor;
-    if (weights_ != nullptr) {
-        auto found = weights_->find(key);
+    if (const WeightSource* weights = source().weights; weights != nullptr) {
+        const std::string_view own = name_in_source(key);
+        auto found = weights->find(own);
         if (!found)
             usage_error(
                 "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
-                weights_->description(), key, to_string(shape));
+                weights->description(), own, to_string(shape));
         if (without_trailing_ones(found->shape(), shape.size()) != shape)
-            usage_error("{}: weight '{}' has shape {}, but config.json asks for {}", weights_->description(),
-                        key, to_string(found->shape()), to_string(shape));
+            usage_error("{}: weight '{}' has shape {}, but config.json asks for {}", weights->description(),
+                        own, to_string(found->shape()), to_string(shape));
         if (!is_floating(found->type()))
-            usage_error("{}: weight '{}' holds {}, expected a floating type", weights_->description(), key,
+            usage_error("{}: weight '{}' holds {}, expected a floating type", weights->description(), own,
                         name_of(found->type()));
         tensor = found->to(precision_).reshaped(shape);
-        used_.insert(key);
+        source().used.emplace(own);
     }
     const Value value = add(Op::constant, std::vector<Value>{},
                             ConstantAttrs{key, std::move(tensor), precision_, std::move(shape)});
@@ -172,7 +195,8 @@ Value Builder::weight(std::string_view name, Shape shape) {
 }
 
 bool Builder::has_weight(std::string_view name) const {
-    return weights_ != nullptr && weights_->find(full_name(name)).has_value();
+    const WeightSource* weights = sources_.at(current().part).weights;
+    return weights != nullptr && weights->find(name_in_source(full_name(name))).has_value();
 }
 
 Value Builder::constant(std::string name, Tensor value) {
@@ -313,16 +337,19 @@ Value Builder::gather(Value table, Value ids) {
     return add(Op::gather, {table, ids}, {});
 }
 
+void Builder::warn_of_left_over(const Source& source, const std::vector<std::string>& ignored) {
+    if (source.weights == nullptr) return;
+    std::vector<std::string> left_over;
+    for (const auto& name : source.weights->names())
+        if (!source.used.contains(name) && !excused(name, ignored)) left_over.push_back(name);
+    if (!left_over.empty() && source.weights->is_first_look())
+        spdlog::warn("{}: {} weight{} left over that config.json does not account for, such as '{}'",
+                     source.weights->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
+                     left_over.front());
+}
+
 Graph Builder::finish(const std::vector<std::string>& ignored) {
-    if (weights_ != nullptr) {
-        std::vector<std::string> left_over;
-        for (const auto& name : weights_->names())
-            if (used_.find(name) == used_.end() && !excused(name, ignored)) left_over.push_back(name);
-        if (!left_over.empty() && weights_->is_first_look())
-            spdlog::warn("{}: {} weight{} left over that config.json does not account for, such as '{}'",
-                         weights_->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
-                         left_over.front());
-    }
+    for (const auto& [part, source] : sources_) warn_of_left_over(source, ignored);
     Graph result = std::move(graph_);
     graph_ = {};
     return result;

@@ -1,6 +1,7 @@
 #include "pipelines/diffusion_pipeline.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -136,13 +137,29 @@ void DiffusionPipeline::refuse_unhonoured(const GenerateOptions& options) const 
                                [this](options::About about) { return honours(about); });
 }
 
-Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& shape,
+namespace {
+
+std::vector<std::string_view> names_of(const std::vector<models::Axis>& axes) {
+    const bool has_frames = std::find(axes.begin(), axes.end(), models::Axis::frames) != axes.end();
+    std::vector<std::string_view> names;
+    for (const models::Axis axis : axes) {
+        constexpr std::string_view kNames[] = {"pictures", "frames", "channels", "height", "width"};
+        const bool videos = has_frames && axis == models::Axis::pictures;
+        names.push_back(videos ? "videos" : kNames[static_cast<std::size_t>(axis)]);
+    }
+    return names;
+}
+
+}  // namespace
+
+Tensor DiffusionPipeline::noise(const GenerateOptions& options, const RunShape& run, std::int64_t count,
                                 Generator& generator) const {
+    const models::DenoiserTraits traits = denoiser().model().traits();
+    const Shape shape = traits.latents({count, run.height, run.width, run.text_tokens, run.frames});
     if (!options.latents.defined()) return generator.randn(shape);
     if (options.latents.shape() != shape)
-        usage_error("the latents given have shape {}, expected {} ({}, height and width in latents)",
-                    to_string(options.latents.shape()), to_string(shape),
-                    shape.size() == 5 ? "videos, frames, channels" : "pictures, channels");
+        usage_error("the latents given have shape {}, expected {} ({})", to_string(options.latents.shape()),
+                    to_string(shape), fmt::join(names_of(traits.axes), ", "));
     if (!is_floating(options.latents.type()))
         usage_error("the latents given hold {}, expected f32", name_of(options.latents.type()));
     if (!is_finite(options.latents)) usage_error("the latents given have values that are not finite");

@@ -115,8 +115,10 @@ class DiffusionPipeline {
     void refuse_unhonoured(const GenerateOptions& options) const;
     /// Usage error for values of options that this pipeline cannot have.
     virtual void check(const GenerateOptions& /*options*/) const {}
-    /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
-    Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
+    /// Standard normal noise for the latents of so many pictures: that which the options bring, checked, or
+    /// the generator's.
+    Tensor noise(const GenerateOptions& options, const RunShape& shape, std::int64_t count,
+                 Generator& generator) const;
 
     static void phase(const GenerateOptions& options, std::string_view name) {
         if (options.on_phase) options.on_phase(name);

@@ -63,8 +63,8 @@ void Sd3Conditioner::check(const GenerateOptions& options) const {
     for (const ClipEncoder& encoder : encoders_) encoder.check_clip_skip(options.clip_skip.value_or(0));
 }
 
-std::int64_t Sd3Conditioner::tokens(const GenerateOptions& options) const {
-    return encoders_.front().tokens() + t5_tokens(options);
+TextLength Sd3Conditioner::text_length(const GenerateOptions& options) const {
+    return TextLength::fixed(encoders_.front().tokens() + t5_tokens(options));
 }
 
 std::int64_t Sd3Conditioner::pooled_width() const {
@@ -95,9 +95,9 @@ std::vector<Conditioning> Sd3Conditioner::encode(const GenerateOptions& options,
         const auto encoded =
             pipelines::encode(encoders_, {texts.first, texts.second}, texts.clip_skip, caller);
         Conditioning& half = result.emplace_back();
-        half.text_embeds = beside(encoded[0].pooled, encoded[1].pooled);
-        half.encoder_hidden_states = Tensor(DType::f32, {1, tokens(options), width_});
-        put_rows(beside(encoded[0].hidden_states, encoded[1].hidden_states), 0, half.encoder_hidden_states);
+        half[models::kPooledText] = beside(encoded[0].pooled, encoded[1].pooled);
+        Tensor& text = half[models::kText] = Tensor(DType::f32, {1, text_length(options).most, width_});
+        put_rows(beside(encoded[0].hidden_states, encoded[1].hidden_states), 0, text);
     }
     if (t5_) add_t5(halves, t5_tokens(options), caller, result);
     return result;
@@ -110,7 +110,7 @@ void Sd3Conditioner::add_t5(const std::vector<Texts>& halves, std::int64_t token
     for (const Texts& half : halves) texts.push_back(half.third);
     const auto encoded = (*t5_)(texts, {.tokens = tokens, .masked = false}, caller);
     for (std::size_t i = 0; i < encoded.size(); ++i)
-        put_rows(encoded[i].hidden_states, encoders_.front().tokens(), result[i].encoder_hidden_states);
+        put_rows(encoded[i].hidden_states, encoders_.front().tokens(), result[i].at(models::kText));
 }
 
 }  // namespace reprise::pipelines

@@ -53,10 +53,9 @@ Conditioning TextConditioner::encode_texts(const std::vector<std::string>& texts
                                            const Caller& caller) const {
     Conditioning result;
     for (const ClipEncoder::Encoded& encoded : pipelines::encode(encoders_, texts, clip_skip, caller)) {
-        result.encoder_hidden_states = result.encoder_hidden_states.defined()
-                                           ? beside(result.encoder_hidden_states, encoded.hidden_states)
-                                           : encoded.hidden_states;
-        if (encoded.pooled.defined()) result.text_embeds = encoded.pooled;
+        Tensor& text = result[models::kText];
+        text = text.defined() ? beside(text, encoded.hidden_states) : encoded.hidden_states;
+        if (encoded.pooled.defined()) result[models::kPooledText] = encoded.pooled;
     }
     return result;
 }
@@ -80,9 +79,8 @@ std::vector<Conditioning> TextConditioner::encode(const GenerateOptions& options
     if (guidance) {
         Conditioning unconditional;
         if (!options.negative_prompt && force_zeros_) {
-            unconditional.encoder_hidden_states =
-                Tensor(DType::f32, conditional.encoder_hidden_states.shape());
-            unconditional.text_embeds = Tensor(DType::f32, conditional.text_embeds.shape());
+            for (const auto& [name, tensor] : conditional)
+                unconditional[name] = Tensor(DType::f32, tensor.shape());
         } else {
             const std::string negative = options.negative_prompt.value_or("");
             unconditional =

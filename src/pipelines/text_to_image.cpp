@@ -13,14 +13,15 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
       conditioner_(std::move(conditioner)),
       binning_(binning),
       decoder_(folder(), vae_engine(), load_options().variant) {
-    const models::DenoiserTraits traits = denoiser().model().traits();
+    const models::Denoiser& model = denoiser().model();
+    const models::DenoiserTraits traits = model.traits();
     const std::string where = folder().path().string();
     if (traits.in_channels != decoder_.config().latent_channels || traits.out_channels != traits.in_channels)
         usage_error(
             "{}: its denoiser takes {} channels and gives {}, its autoencoder has {}; inpainting and other "
             "variants are not supported yet",
             where, traits.in_channels, traits.out_channels, decoder_.config().latent_channels);
-    if (folder().class_name() == "StableDiffusionXLPipeline" && traits.pooled_width == 0)
+    if (folder().class_name() == "StableDiffusionXLPipeline" && !model.takes(models::kPooledText))
         usage_error(
             "{}: \"addition_embed_type\" is null or missing, expected \"text_time\", as this pipeline needs",
             folder().config("unet").file);
@@ -28,12 +29,13 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
         usage_error("{}: \"out_channels\" is null, expected a number, as this pipeline compares it",
                     folder().config("transformer").file);
     if (!conditioner_) return;
-    if (traits.text_width != conditioner_->text_width())
-        usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where,
-                    traits.text_width, conditioner_->text_width());
-    if (traits.pooled_width > 0 && traits.pooled_width != conditioner_->pooled_width())
+    const std::int64_t text = model.width_of(models::kText), pooled = model.width_of(models::kPooledText);
+    if (text != conditioner_->text_width())
+        usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where, text,
+                    conditioner_->text_width());
+    if (pooled > 0 && pooled != conditioner_->pooled_width())
         usage_error("{}: its denoiser expects a pooled text of width {}, its text encoder gives {}", where,
-                    traits.pooled_width, conditioner_->pooled_width());
+                    pooled, conditioner_->pooled_width());
 }
 
 PictureSize TextToImage::asked_size(const GenerateOptions& options) const {
@@ -110,7 +112,7 @@ void TextToImage::check_texts(const GenerateOptions& options) const {
         usage_error("prompt_texts has {} entries for {} prompts; expected one for each",
                     options.prompt_texts.size(), options.prompts.size());
     if (options.embeddings) {
-        check_embeddings(*options.embeddings, denoiser().model().traits(), *options.guidance_scale > 1);
+        check_embeddings(*options.embeddings, denoiser().model(), *options.guidance_scale > 1);
         check_no_texts(options);
     } else if (conditioner_) {
         conditioner_->check(options);
@@ -145,7 +147,7 @@ RunShape TextToImage::shape(const GenerateOptions& options) const {
     shape.height = size.height / decoder_.config().scale();
     shape.width = size.width / decoder_.config().scale();
     shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
-                        : conditioner_     ? conditioner_->tokens(options)
+                        : conditioner_     ? conditioner_->text_length(options).most
                                            : default_text_tokens();
     shape.guidance = *options.guidance_scale > 1;
     shape.mode = options.guidance_mode;
@@ -179,7 +181,8 @@ std::vector<Branches> TextToImage::conditioning(const GenerateOptions& options, 
     const Tensor ids = size_ids(options, drawn_size(options), denoiser().model().traits().time_ids);
     std::vector<Branches> pictures;
     for (auto& halves : texts(options, guidance)) {
-        for (models::Conditioning& half : halves) half.time_ids = ids;
+        for (models::Conditioning& half : halves)
+            if (ids.defined()) half[models::kTimeIds] = ids;
         pictures.insert(pictures.end(), static_cast<std::size_t>(options.num_images_per_prompt), halves);
     }
     return pictures;
@@ -190,10 +193,8 @@ TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) 
     const Outlook ahead = outlook(options);
     const auto prompts = options.embeddings ? options.embeddings->prompt_embeds.dim(0)
                                             : static_cast<std::int64_t>(all_prompts(options).size());
-    const Shape shape = {prompts * options.num_images_per_prompt, denoiser().model().traits().in_channels,
-                         ahead.shape.height, ahead.shape.width};
     Generator generator(options.seed);
-    Tensor start = noise(options, shape, generator);
+    Tensor start = noise(options, ahead.shape, prompts * options.num_images_per_prompt, generator);
     return {options,
             ahead,
             conditioning(options, ahead.shape.guidance),
