@@ -38,7 +38,7 @@ class DenoiserRun {
     /// Says in which mode a picture's steps are run from now on, where the plan has several.
     void choose(std::function<int(std::size_t picture, int step)> mode) { choose_ = std::move(mode); }
 
-    const cachify::Plan& plan() const { return executor_->plan(); }
+    const cachify::Plan& plan() const { return workspace_->plan(); }
     GuidanceMode mode() const { return mode_; }
     bool reuse() const { return reuse_; }
     std::vector<std::string> complaints() const;
@@ -55,16 +55,18 @@ class DenoiserRun {
 
   private:
     void add_picture(const Branches& branches, const RunRequest& request);
-    std::vector<Tensor> predictions_of(std::size_t picture, const Tensor& own);
+    struct Asked;
+    Asked ask(std::size_t picture, const Tensor& own);
+    std::vector<Tensor> predictions_of(std::size_t picture, Asked asked);
     bool is_two_in_one(std::size_t picture) const;
     std::optional<int> mode_without_probe(std::size_t picture, int step, const Tensor& own);
-    int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own,
+    int decided(std::size_t picture, int step, const std::vector<backends::Value>& probe, const Tensor& own,
                 std::size_t branch);
     void account(std::size_t picture, std::size_t execution);
     void note_reused(std::string_view name);
 
     const models::Denoiser* denoiser_;
-    std::shared_ptr<const cachify::Executor> executor_;
+    std::shared_ptr<cachify::Workspace> workspace_;  ///< of all pictures
     std::vector<Evaluation> evaluations_;
     GuidanceMode mode_;
     bool reuse_;
