@@ -16,12 +16,14 @@ std::shared_ptr<const backends::Compiled> CompiledGraphs::get(const std::string&
     const auto order = [&] {
         auto built = std::make_shared<const Built>(build());
         const auto footprint = engine.backend->footprint(built->graph);
-        return backends::Store::Order<Compiled>{footprint, [built = std::move(built), engine] {
+        return backends::Store::Order<Compiled>{footprint,
+                                                [built = std::move(built), engine] {
                                                     auto compiled = std::make_shared<const Compiled>(
                                                         built->graph, engine);
                                                     if (built->weights) built->weights->release_pages();
                                                     return compiled;
-                                                }};
+                                                },
+                                                engine.traits().compiles_at_once};
     };
     return store_.get<Compiled>(key, order, {caller.stop, {}});
 }

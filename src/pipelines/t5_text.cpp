@@ -39,13 +39,14 @@ std::vector<models::T5Part> divided(const models::T5EncoderConfig& config, DType
 }  // namespace
 
 T5Text::T5Text(const ModelFolder& folder, const std::string& suffix, Engine engine,
-               const LoadOptions& options, std::int64_t part_bytes)
+               const LoadOptions& options, std::optional<std::int64_t> part_bytes)
     : engine_(without_f16(std::move(engine))),
       variant_(options.variant),
       folder_(path_of(folder, "text_encoder" + suffix)),
       config_(models::T5EncoderConfig::from(folder.config("text_encoder" + suffix))),
       tokenizer_(T5Tokenizer::load(folder.path("tokenizer" + suffix))),
-      parts_(divided(config_, engine_.options.precision, part_bytes)) {
+      parts_(divided(config_, engine_.options.precision,
+                     part_bytes.value_or(static_cast<std::int64_t>(engine_.traits().part_bytes)))) {
     memory_limit_ = options.memory_limit;
 }
 
