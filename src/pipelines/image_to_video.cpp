@@ -137,16 +137,11 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
     if (options.latents.defined()) noise(options, shape, generator);  // refused before anything runs
     auto videos = conditioning(options, ahead, generator);
     Tensor start = noise(options, shape, generator);
-    return {options,
-            ahead,
-            std::move(videos),
-            std::move(start),
-            std::move(generator),
-            [scales = linspace_f32(options.video.min_guidance_scale, options.video.max_guidance_scale,
-                                   static_cast<int>(frames))](const std::vector<Tensor>& halves) {
-                return guide_frames(halves, scales);
-            },
-            scheduler(options)};
+    return asked_of({options, ahead, std::move(videos), std::move(start), std::move(generator),
+                     [scales = linspace_f32(options.video.min_guidance_scale,
+                                            options.video.max_guidance_scale, static_cast<int>(frames))](
+                         const std::vector<Tensor>& halves) { return guide_frames(halves, scales); },
+                     scheduler(options)});
 }
 
 std::vector<Image> ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) const {

@@ -194,14 +194,11 @@ TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) 
                          ahead.shape.height, ahead.shape.width};
     Generator generator(options.seed);
     Tensor start = noise(options, shape, generator);
-    return {options,
-            ahead,
-            conditioning(options, ahead.shape.guidance),
-            std::move(start),
-            std::move(generator),
-            [scale = *options.guidance_scale, rescale = options.guidance_rescale](
-                const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
-            scheduler(options)};
+    return asked_of({options, ahead, conditioning(options, ahead.shape.guidance), std::move(start),
+                     std::move(generator),
+                     [scale = *options.guidance_scale, rescale = options.guidance_rescale](
+                         const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
+                     scheduler(options)});
 }
 
 std::vector<Image> TextToImage::decode(const Tensor& latents, const GenerateOptions& options) const {
