@@ -188,6 +188,8 @@ std::string to_json(const Config& config);
 void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count = Count::steps);
 /// The same, checked for a call with these options: its sampler, size and number of steps.
 void prepare(Pipeline& pipe, const GenerateOptions& run, Config config, Count count = Count::steps);
+/// The same with the options' own reuse, which may be by denoiser (Reuse::of).
+void prepare(Pipeline& pipe, const GenerateOptions& run);
 /// Prepares with the policy "auto". It takes what was tuned for this model and number of steps. Otherwise it
 /// takes a preset that was measured ahead of fewer steps for this class of denoiser. Otherwise it reuses
 /// nothing. The log says which.

@@ -123,17 +123,22 @@ GenerateOutput Bout::reused_run(const Contestant& contestant, GenerateOptions op
 double Bout::evaluations(int steps) const {
     GenerateOptions options = this->options(0, true);
     options.num_inference_steps = steps;
-    return static_cast<double>(pipe_.outlook(options).evaluations.size());
+    return static_cast<double>(pipe_.outlook(options).range().size());
 }
 
 std::vector<std::string> Bout::reused_by_step(const Contestant& contestant) {
     GenerateOptions options = this->options(0, true);
     options.reuse = Reuse(contestant.config, o_.count);
-    const auto view = view_of(*pipe_.denoiser().plan(pipe_.request(options, pipe_.outlook(options))));
-    std::vector<std::string> names(static_cast<std::size_t>(view.num_steps));
-    for (const auto& execution : view.executions)
-        if (auto& here = names.at(static_cast<std::size_t>(execution.step)); here.empty())
-            here = joined_names(execution.reused);
+    const auto ahead = pipe_.outlook(options);
+    std::vector<std::string> names(static_cast<std::size_t>(ahead.num_steps()));
+    for (std::size_t s = 0; s < ahead.stages.size(); ++s) {
+        const auto& [denoiser, range] = ahead.stages[s];
+        const int first = ahead.evaluations[range.first].step - ahead.evaluations[ahead.range().first].step;
+        const auto view = view_of(*pipe_.denoiser(denoiser).plan(pipe_.request(options, ahead, s)));
+        for (const auto& execution : view.executions)
+            if (auto& here = names.at(static_cast<std::size_t>(first + execution.step)); here.empty())
+                here = joined_names(execution.reused);
+    }
     return names;
 }
 

@@ -31,7 +31,8 @@ using NamedTensors = std::map<std::string, Tensor, std::less<>>;
 ///     attention_mask         (B, tokens) of 1 and 0: the tokens that may be attended to
 ///     text_embeds            (B, P), pooled
 ///     time_ids               (B, traits().time_ids). Stable Diffusion XL (6): original size, crop's corner,
-///                            target size, each (height, width). PixArt (3): size, then height / width.
+///                            target size, each (height, width). Its refiner (5): original size, crop's
+///                            corner, aesthetic score. PixArt (3): size, then height / width.
 ///                            Stable Video Diffusion: frame rate - 1, motion bucket, noise augmentation.
 ///     image_latents          of the latents' shape but for the channels, laid beside those of the sample
 using Conditioning = NamedTensors;
@@ -44,8 +45,8 @@ inline constexpr const char *kText = "encoder_hidden_states", *kTextMask = "atte
 /// What is given under that name. Error (failure) when nothing is.
 const Tensor& given(const Conditioning& conditioning, std::string_view name);
 
-/// How many ids a picture's size and crop are, and its size and ratio.
-inline constexpr std::int64_t kSizeAndCropIds = 6, kSizeAndRatioIds = 3;
+/// How many ids a picture's size and crop are, its crop and score, and its size and ratio.
+inline constexpr std::int64_t kSizeAndCropIds = 6, kCropAndScoreIds = 5, kSizeAndRatioIds = 3;
 
 /// What an axis of latents counts.
 enum class Axis : std::uint8_t { pictures, frames, channels, height, width };

@@ -32,7 +32,7 @@ std::vector<graph::InputAttrs> inputs_of(const UNet2DConditionConfig& config, co
     if (config.text_time) {
         const auto& added = *config.text_time;
         inputs.push_back(fixed_input(kPooledText, {shape.batch, added.pooled_width}));
-        inputs.push_back(fixed_input(kIdsEmbedding, {shape.batch, kSizeAndCropIds * added.ids.width}));
+        inputs.push_back(fixed_input(kIdsEmbedding, {shape.batch, added.num_ids * added.ids.width}));
     }
     return inputs;
 }
@@ -47,7 +47,7 @@ class UNet2DCondition final : public Denoiser {
         traits.out_channels = config_.out_channels;
         traits.sample_height = config_.sample_height;
         traits.sample_width = config_.sample_width;
-        if (config_.text_time) traits.time_ids = kSizeAndCropIds;
+        if (config_.text_time) traits.time_ids = config_.text_time->num_ids;
         return traits;
     }
     std::vector<graph::InputAttrs> inputs(const DenoiserShape& shape) const override {

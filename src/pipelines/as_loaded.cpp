@@ -5,6 +5,8 @@
 #include <charconv>
 #include <string_view>
 
+#include "models/denoiser.h"
+#include "models/unet2d_condition.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 
@@ -13,6 +15,9 @@ namespace reprise::pipelines {
 namespace {
 
 constexpr std::string_view kStableDiffusion = "StableDiffusionPipeline";
+constexpr std::string_view kStableDiffusionXL = "StableDiffusionXLPipeline";
+/// Of Stable Diffusion XL's refiner.
+constexpr std::string_view kStableDiffusionXLImg2Img = "StableDiffusionXLImg2ImgPipeline";
 /// Its code neither scales the noise nor what the denoiser takes, whatever the scheduler.
 constexpr std::string_view kStableDiffusion3 = "StableDiffusion3Pipeline";
 /// The other pipelines' code asks schedulers for a scale of the noise, which this one does not have.
@@ -25,7 +30,8 @@ struct LatentScale {
 };
 constexpr auto kLatentScales = std::to_array<LatentScale>({
     {kStableDiffusion, false, false},
-    {"StableDiffusionXLPipeline", false, true},
+    {kStableDiffusionXL, false, true},
+    {kStableDiffusionXLImg2Img, false, true},
     {kStableDiffusion3, true, false},
     {"PixArtAlphaPipeline", false, false},
     {"PixArtSigmaPipeline", false, false},
@@ -93,11 +99,29 @@ void correct_scheduler(Json& config, bool own) {
 
 }  // namespace
 
+bool is_set(const Config& index, const char* key, bool otherwise) {
+    if (index.json.contains(key) && index.json[key].is_null()) return false;
+    return index.get_or(key, otherwise);
+}
+
+bool is_stable_diffusion_xl(const ModelFolder& folder) {
+    return folder.class_name() == kStableDiffusionXL || folder.class_name() == kStableDiffusionXLImg2Img;
+}
+
+bool takes_aesthetic_score(const ModelFolder& folder) {
+    return folder.class_name() == kStableDiffusionXLImg2Img &&
+           is_set(folder.index(), "requires_aesthetics_score", false);
+}
+
 void lay_over_as_loaded(ModelFolder& folder) {
     const auto scale = std::find_if(kLatentScales.begin(), kLatentScales.end(),
                                     [&](const auto& row) { return row.pipeline == folder.class_name(); });
     if (scale != kLatentScales.end()) lay_over_autoencoder(folder, *scale);
     if (folder.class_name() == kStableDiffusion) correct_sample_size(folder);
+    if (is_stable_diffusion_xl(folder) && folder.has("unet"))
+        folder.lay_over(
+            "unet", {{models::kNumTimeIds,
+                      takes_aesthetic_score(folder) ? models::kCropAndScoreIds : models::kSizeAndCropIds}});
 }
 
 std::unique_ptr<Scheduler> scheduler_as_loaded(const ModelFolder& folder, const std::string& name) {

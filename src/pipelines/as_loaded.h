@@ -11,6 +11,13 @@ namespace reprise::pipelines {
 // What diffusers' pipeline classes make of their parts' configurations when they are loaded: a row here for
 // each in docs/diffusers.md, which tests/parity/loading_live.py holds to diffusers.
 
+/// A switch of model_index.json, where null is off, as None is for Python.
+bool is_set(const Config& index, const char* key, bool otherwise);
+/// Whether the pipeline is one of Stable Diffusion XL's two.
+bool is_stable_diffusion_xl(const ModelFolder& folder);
+/// Whether its UNet is told the picture's aesthetic score, as the refiner's is.
+bool takes_aesthetic_score(const ModelFolder& folder);
+
 /// Lays over a folder's configurations what the constructor of its pipeline's class sets, and what its class
 /// leaves unread.
 void lay_over_as_loaded(ModelFolder& folder);

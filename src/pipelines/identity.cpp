@@ -5,7 +5,6 @@
 #include "core/fingerprint.h"
 #include "files/checkpoint.h"
 #include "models/registry.h"
-#include "pipelines/registry.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -47,16 +46,13 @@ std::string of_weights(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-cachify::DenoiserIdentity denoiser_identity(const ModelFolder& folder, const std::string& variant) {
-    const auto classes = pipeline_classes();
-    const auto found = std::find_if(classes.begin(), classes.end(),
-                                    [&](const auto& entry) { return entry.name == folder.class_name(); });
-    if (found == classes.end()) failure("no pipeline is a {}", folder.class_name());
+cachify::DenoiserIdentity denoiser_identity(const ModelFolder& folder, const std::string& name,
+                                            const std::string& variant) {
     cachify::DenoiserIdentity identity;
-    identity.class_name = models::current_class_name(folder.component(found->denoiser).class_name);
-    identity.config = of_config(folder.config(found->denoiser).json);
+    identity.class_name = models::current_class_name(folder.component(name).class_name);
+    identity.config = of_config(folder.config(name).json);
     try {
-        identity.weights = of_weights(Checkpoint(folder.path(found->denoiser), {variant}));
+        identity.weights = of_weights(Checkpoint(folder.path(name), {variant}));
     } catch (const Error&) {  // plans are made of folders without weights too
         identity.weights.clear();
     }

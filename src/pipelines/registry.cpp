@@ -91,7 +91,7 @@ std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
 }
 
 std::unique_ptr<DiffusionPipeline> pixart(PipelineParts parts) {
-    const auto sample_size = parts.denoiser->model().traits().sample_height;
+    const auto sample_size = parts.denoisers.front().denoiser->model().traits().sample_height;
     const auto bins = AspectBins::find(sample_size, parts.folder.class_name() == "PixArtSigmaPipeline");
     if (!bins)
         spdlog::info(
@@ -108,6 +108,8 @@ std::unique_ptr<DiffusionPipeline> image_to_video(PipelineParts parts) {
 
 constexpr auto kClasses = std::to_array<PipelineClass>({
     {"StableDiffusionXLPipeline", "unet", 5.0, 50, 77, kStableDiffusionXLParts,
+     text_to_image<TextConditioner>},
+    {"StableDiffusionXLImg2ImgPipeline", "unet", 5.0, 50, 77, kStableDiffusionXLParts,
      text_to_image<TextConditioner>},
     {"StableDiffusionPipeline", "unet", 7.5, 50, 77, kStableDiffusionParts, text_to_image<TextConditioner>},
     {"StableDiffusion3Pipeline", "transformer", 7.0, 28, 77 + 256, kStableDiffusion3Parts,
@@ -247,13 +249,16 @@ std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& pa
     lay_over_as_loaded(folder);
     const Engine engine = make_engine(options, std::move(backend));
     const std::string class_name(models::current_class_name(folder.component(kind.denoiser).class_name));
-    auto denoiser = std::make_unique<GuidedDenoiser>(
-        class_name, models::make_denoiser(class_name, folder.config(kind.denoiser)),
-        structure_only ? nullptr
-                       : open_weights(folder.path(kind.denoiser), options.variant, engine.options.precision),
-        engine);
+    std::vector<NamedDenoiser> denoisers;
+    denoisers.push_back({std::string(kind.denoiser),
+                         std::make_unique<GuidedDenoiser>(
+                             class_name, models::make_denoiser(class_name, folder.config(kind.denoiser)),
+                             structure_only ? nullptr
+                                            : open_weights(folder.path(kind.denoiser), options.variant,
+                                                           engine.options.precision),
+                             engine)});
     const CallDefaults defaults = call_defaults(folder, kind);
-    return kind.make({std::move(folder), options, engine, std::move(denoiser), defaults.guidance_scale,
+    return kind.make({std::move(folder), options, engine, std::move(denoisers), defaults.guidance_scale,
                       defaults.num_inference_steps, kind.text_tokens, structure_only});
 }
 

@@ -1,20 +1,11 @@
 #include "pipelines/text_conditioner.h"
 
+#include "pipelines/as_loaded.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
 
 using models::Conditioning;
-
-namespace {
-
-/// A switch of model_index.json, where null is off, as None is for Python.
-bool is_set(const Config& index, const char* key, bool otherwise) {
-    if (index.json.contains(key) && index.json[key].is_null()) return false;
-    return index.get_or(key, otherwise);
-}
-
-}  // namespace
 
 TextConditioner::TextConditioner(const ModelFolder& folder, const Engine& engine,
                                  const LoadOptions& options) {
@@ -22,7 +13,7 @@ TextConditioner::TextConditioner(const ModelFolder& folder, const Engine& engine
         wanted.all_vectors = true;
         encoders_.emplace_back(folder, suffix, wanted, engine, options);
     };
-    if (folder.class_name() != "StableDiffusionXLPipeline") {
+    if (!is_stable_diffusion_xl(folder)) {
         add("", {.hidden_state = 1, .final_norm = true});
         return;
     }

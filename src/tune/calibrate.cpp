@@ -58,7 +58,7 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
     profile.model = implementation.identity();
     const auto ahead = implementation.outlook(generate);
     profile.run = {scheduler,
-                   ahead.evaluations.back().step + 1,
+                   ahead.num_steps(),
                    static_cast<int>(ahead.shape.width),
                    static_cast<int>(ahead.shape.height),
                    *generate.guidance_scale,

@@ -57,7 +57,7 @@ PipelineRunner::PipelineRunner(const pipelines::DiffusionPipeline& pipe,
                 "{} adds noise at every step, which no reuse follows well; tune for another scheduler",
                 pairs_.back().ingredients.scheduler->name());
     }
-    num_steps_ = static_cast<std::size_t>(pairs_.front().ingredients.ahead.evaluations.back().step) + 1;
+    num_steps_ = static_cast<std::size_t>(pairs_.front().ingredients.ahead.num_steps());
 }
 
 void PipelineRunner::use(const std::vector<cachify::Config>& modes, GuidanceMode guidance,
@@ -87,8 +87,9 @@ Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std:
                           const std::function<void(int, double)>& told) {
     auto& [ingredients, known, full, run] = pair;
     const GenerateOptions& options = ingredients.options;
-    const auto sampler = ingredients.scheduler->start(static_cast<int>(num_steps_));
-    const auto& evaluations = sampler->evaluations();
+    const auto sampler = ingredients.scheduler->start(*options.num_inference_steps);
+    const pipelines::EvaluationRange range = ingredients.ahead.range();
+    const auto evaluations = pipelines::own_evaluations(sampler->evaluations(), range);
     run->restart();
     run->choose([&](std::size_t, int step) { return modes[static_cast<std::size_t>(step)]; });
     auto begin = std::chrono::steady_clock::now();
@@ -96,9 +97,9 @@ Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std:
     hooks.predict = [&, &known = known, &run = run, &ingredients = ingredients](std::size_t e,
                                                                                 const Tensor& input) {
         Tensor prediction;
-        if (static_cast<std::size_t>(evaluations[e].step) < from) {
+        if (static_cast<std::size_t>(evaluations[e - range.first].step) < from) {
             run->skip();
-            prediction = known[e];
+            prediction = known[e - range.first];
         } else {
             prediction = ingredients.guide(run->evaluate(input));
         }
@@ -106,14 +107,14 @@ Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std:
         return prediction;
     };
     hooks.after_step = [&](const pipelines::SampledStep& step, Tensor&) {
-        if (told) told(step.step, pipelines::seconds_since(begin));
+        if (told) told(evaluations[step.first - range.first].step, pipelines::seconds_since(begin));
         begin = std::chrono::steady_clock::now();
         StepInfo nothing;
         if (options.callback_on_step_end && !options.callback_on_step_end(nothing))
             throw Error(ErrorKind::cancelled, "stopped while tuning");
         return true;
     };
-    return pipelines::sample(*sampler, pipelines::first_latents(*sampler, ingredients.noise), nullptr, hooks);
+    return pipelines::sample(*sampler, ingredients.first_latents(*sampler), nullptr, hooks, range);
 }
 
 PipelineRunner::Pair& PipelineRunner::with_full(std::size_t index) {

@@ -73,9 +73,9 @@ class Tuner {
         const bool from_pictures = pipe_.denoiser().model().traits().frames > 0;
         pairs_ = make_pairs(o_, base_, from_pictures);
         const auto ahead = pipe_.outlook(pairs_.front());
-        if (ahead.evaluations.back().step + 1 < kLeastSteps)
+        if (ahead.num_steps() < kLeastSteps)
             usage_error("{} steps; tuning needs at least {}, to time full steps beside others",
-                        ahead.evaluations.back().step + 1, kLeastSteps);
+                        ahead.num_steps(), kLeastSteps);
         guidance_ = ahead.shape.guidance;
         graph_ = pipe_.denoiser().structure(ahead.shape);
         small_ = static_cast<double>(parameter_count(graph_, 0)) *
@@ -83,7 +83,7 @@ class Tuner {
                  pipe_.engine().traits().cheap_bytes;
         state_.model = pipe_.identity();
         state_.run = {"",
-                      ahead.evaluations.back().step + 1,
+                      ahead.num_steps(),
                       static_cast<int>(ahead.shape.width),
                       static_cast<int>(ahead.shape.height),
                       *base_.guidance_scale,
