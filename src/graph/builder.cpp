@@ -151,28 +151,65 @@ Value Builder::weight(std::string_view name, Shape shape) {
     }
     Tensor tensor;
     if (weights_ != nullptr) {
-        auto found = weights_->find(key);
-        if (!found)
-            usage_error(
-                "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
-                weights_->description(), key, to_string(shape));
-        if (without_trailing_ones(found->shape(), shape.size()) != shape)
-            usage_error("{}: weight '{}' has shape {}, but config.json asks for {}", weights_->description(),
-                        key, to_string(found->shape()), to_string(shape));
-        if (!is_floating(found->type()))
-            usage_error("{}: weight '{}' holds {}, expected a floating type", weights_->description(), key,
-                        name_of(found->type()));
-        tensor = found->to(precision_).reshaped(shape);
-        used_.insert(key);
+        const Weight found = read(key, shape);
+        if (!found.is_plain())
+            usage_error("{}: weight {} is {}; only linear layers and convolutions can have such a weight",
+                        weights_->description(), quoted(*weights_, key), kind_of(found));
+        tensor = std::get<Tensor>(found.values);
     }
-    const Value value = add(Op::constant, std::vector<Value>{},
-                            ConstantAttrs{key, std::move(tensor), precision_, std::move(shape)});
-    constants_.emplace(key, value.id());
-    return value;
+    return weight_constant(key, std::move(shape), tensor);
 }
 
-bool Builder::has_weight(std::string_view name) const {
-    return weights_ != nullptr && weights_->find(full_name(name)).has_value();
+Weight Builder::read(const std::string& key, const Shape& shape) {
+    auto found = weights_->weight(key);
+    if (!found)
+        usage_error(
+            "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
+            weights_->description(), key, to_string(shape));
+    if (without_trailing_ones(found->shape(), shape.size()) != shape)
+        usage_error("{}: weight {} has shape {}, but config.json asks for {}", weights_->description(),
+                    quoted(*weights_, key), to_string(found->shape()), to_string(shape));
+    if (const auto* plain = std::get_if<Tensor>(&found->values);
+        plain != nullptr && !is_floating(plain->type()))
+        usage_error("{}: weight {} holds {}, expected a floating type", weights_->description(),
+                    quoted(*weights_, key), name_of(plain->type()));
+    used_.insert(key);
+    return std::move(*found);
+}
+
+Value Builder::weight_constant(const std::string& key, Shape shape, const Tensor& value) {
+    ConstantAttrs attrs{key, {}, precision_, std::move(shape)};
+    if (weights_ != nullptr) {
+        attrs.value = value.to(precision_).reshaped(attrs.shape);
+        attrs.source = weights_->identity(key);
+    }
+    const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
+    constants_.emplace(key, constant.id());
+    return constant;
+}
+
+Value Builder::layer_weight(Shape shape, std::vector<LowRank>& low_rank) {
+    const std::string key = full_name("weight");
+    if (weights_ == nullptr) return weight("weight", std::move(shape));
+    Weight found = read(key, shape);
+    low_rank = std::move(found.low_rank);
+    if (constants_.contains(key)) return weight("weight", std::move(shape));  // of another invocation
+    const auto* packed = std::get_if<PackedWeight>(&found.values);
+    return weight_constant(key, std::move(shape),
+                           packed != nullptr ? unpacked(*packed) : std::get<Tensor>(found.values));
+}
+
+/// A matrix of a low-rank pair, as a layer of a weight of this rank has it.
+Value Builder::narrow_weight(std::string_view name, const Tensor& value, std::size_t rank) {
+    const std::string key = full_name(name);
+    if (const auto known = constants_.find(key); known != constants_.end()) return {this, known->second};
+    Shape shape = without_trailing_ones(value.shape(), rank);
+    shape.resize(std::max(rank, shape.size()), 1);
+    ConstantAttrs attrs{key, value.to(precision_).reshaped(shape), precision_, shape};
+    attrs.source = weights_->identity(full_name("weight"));
+    const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
+    constants_.emplace(key, constant.id());
+    return constant;
 }
 
 Value Builder::constant(std::string name, Tensor value) {
@@ -189,16 +226,25 @@ Value Builder::convert(Value x, DType type) {
 
 Value Builder::linear(Value x, std::string_view name, std::int64_t out_features, bool bias) {
     const auto layer = module(name);
-    std::vector<Value> inputs = {x, weight("weight", {out_features, x.dim(-1)})};
+    std::vector<LowRank> low_rank;
+    std::vector<Value> inputs = {x, layer_weight({out_features, x.dim(-1)}, low_rank)};
     if (bias) inputs.push_back(weight("bias", {out_features}));
-    return add(Op::linear, inputs, {});
+    Value y = add(Op::linear, inputs, {});
+    for (std::size_t i = 0; i < low_rank.size(); ++i) {
+        const Value down = narrow_weight(fmt::format("low_rank.{}.down", i), low_rank[i].down, 2);
+        const Value up = narrow_weight(fmt::format("low_rank.{}.up", i), low_rank[i].up, 2);
+        y = y + add(Op::linear, {add(Op::linear, {x, down}, {}), up}, {}) * low_rank[i].strength;
+    }
+    return y;
 }
 
 Value Builder::convolution(Value x, std::string_view name, const Convolution& options) {
     const auto layer = module(name);
     Shape weight_shape = {options.out_channels, x.dim(1)};
     weight_shape.insert(weight_shape.end(), options.kernel.begin(), options.kernel.end());
-    std::vector<Value> inputs = {x, weight("weight", weight_shape)};
+    const std::size_t rank = weight_shape.size();
+    std::vector<LowRank> low_rank;
+    std::vector<Value> inputs = {x, layer_weight(std::move(weight_shape), low_rank)};
     if (options.bias) inputs.push_back(weight("bias", {options.out_channels}));
     ConvolutionAttrs attrs;
     attrs.stride =
@@ -206,7 +252,17 @@ Value Builder::convolution(Value x, std::string_view name, const Convolution& op
     attrs.pad_begin =
         options.padding.empty() ? std::vector<std::int64_t>(options.kernel.size(), 0) : options.padding;
     attrs.pad_end = attrs.pad_begin;
-    return add(Op::convolution, inputs, attrs);
+    Value y = add(Op::convolution, inputs, attrs);
+    ConvolutionAttrs pointwise;
+    pointwise.stride.assign(options.kernel.size(), 1);
+    pointwise.pad_begin = pointwise.pad_end = std::vector<std::int64_t>(options.kernel.size(), 0);
+    for (std::size_t i = 0; i < low_rank.size(); ++i) {
+        const Value down = narrow_weight(fmt::format("low_rank.{}.down", i), low_rank[i].down, rank);
+        const Value up = narrow_weight(fmt::format("low_rank.{}.up", i), low_rank[i].up, rank);
+        const Value narrow = add(Op::convolution, {x, down}, attrs);
+        y = y + add(Op::convolution, {narrow, up}, pointwise) * low_rank[i].strength;
+    }
+    return y;
 }
 
 Value Builder::conv2d(Value x, std::string_view name, std::int64_t out_channels, std::int64_t kernel,
@@ -317,11 +373,13 @@ Graph Builder::finish(const std::vector<std::string>& ignored) {
     if (weights_ != nullptr) {
         std::vector<std::string> left_over;
         for (const auto& name : weights_->names())
-            if (used_.find(name) == used_.end() && !excused(name, ignored)) left_over.push_back(name);
+            if (used_.find(name) == used_.end() && !excused(name, ignored) &&
+                weights_->shape(name) != Shape{})  // scalars are no weights of any model
+                left_over.push_back(name);
         if (!left_over.empty() && weights_->is_first_look())
             spdlog::warn("{}: {} weight{} left over that config.json does not account for, such as '{}'",
                          weights_->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
-                         left_over.front());
+                         weights_->stored_name(left_over.front()));
     }
     Graph result = std::move(graph_);
     graph_ = {};

@@ -51,6 +51,8 @@ struct ConstantAttrs {
     DType type = DType::f32;
     Shape shape;
     bool is_literal = false;  ///< its values are the model's function's, not the checkpoint's
+    std::string source =
+        {};  ///< WeightSource::identity of the weight; empty for a literal or without weights
 };
 struct ConvertAttrs {
     DType type = DType::f32;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 
 namespace reprise::models {
 
@@ -66,8 +65,7 @@ graph::Graph build_unet2d_condition(const UNet2DConditionConfig& config, const D
                                     DType precision, const WeightSource* weights) {
     check_shape("latents", shape.batch, shape.height, shape.width);
     check_shape("text", shape.batch, 1, shape.text_tokens);
-    const auto source = named_weights(weights, "UNet2DConditionModel");
-    Builder b("unet", precision, source.get());
+    Builder b("unet", precision, weights);
 
     Value x = b.real_input("sample", {shape.batch, config.in_channels, shape.height, shape.width});
     Value time = b.real_input("timestep_embedding", {1, config.timestep.width});

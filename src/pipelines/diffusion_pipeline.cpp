@@ -27,13 +27,13 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }
 
 DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {
-    if (!folder().has("scheduler")) return;
-    const Config config = folder().config("scheduler");
+    if (!source()->has("scheduler")) return;
+    const Config config = source()->config("scheduler");
     warn_of_unknown_keys(config.json, config.file);
 }
 
 cachify::DenoiserIdentity DiffusionPipeline::identity() const {
-    std::call_once(identity_made_, [&] { identity_ = denoiser_identity(folder(), load_options().variant); });
+    std::call_once(identity_made_, [&] { identity_ = denoiser_identity(*source()); });
     return identity_;
 }
 
@@ -86,7 +86,7 @@ GenerateOptions DiffusionPipeline::with_defaults(GenerateOptions options) const 
 }
 
 std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& options) const {
-    return scheduler_as_loaded(folder(), options.scheduler);
+    return scheduler_as_loaded(*source(), options.scheduler);
 }
 
 DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/generator.h"
-#include "files/model_folder.h"
+#include "files/model_source.h"
 #include "pipelines/guided_denoiser.h"
 #include "reprise/pipeline.h"
 #include "reprise/profile.h"
@@ -18,9 +18,9 @@
 
 namespace reprise::pipelines {
 
-/// What a pipeline folder has beside its pictures' options: made once, by the registry.
+/// What a pipeline has beside its pictures' options: made once, by the registry.
 struct PipelineParts {
-    ModelFolder folder;
+    std::shared_ptr<const ModelSource> source;  ///< as loaded
     LoadOptions options;
     Engine engine;
     std::unique_ptr<GuidedDenoiser> denoiser;
@@ -95,7 +95,7 @@ class DiffusionPipeline {
     /// The one that the options name, or the folder's. Usage error for one that is not supported.
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
 
-    const ModelFolder& folder() const { return parts_.folder; }
+    const std::shared_ptr<const ModelSource>& source() const { return parts_.source; }
     const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
     const Engine& engine() const { return parts_.engine; }
     const LoadOptions& load_options() const { return parts_.options; }

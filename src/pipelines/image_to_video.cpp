@@ -10,11 +10,11 @@ namespace reprise::pipelines {
 
 ImageToVideo::ImageToVideo(PipelineParts parts)
     : DiffusionPipeline(std::move(parts)),
-      conditioner_(folder(), engine(), vae_engine(), load_options()),
-      decoder_(folder(), vae_engine(), load_options().variant) {
+      conditioner_(source(), engine(), vae_engine(), load_options()),
+      decoder_(source(), vae_engine()) {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const auto latent_channels = conditioner_.vae().pictures.latent_channels;
-    const std::string where = folder().path().string();
+    const std::string where = source()->description();
     if (traits.frames == 0) usage_error("{}: its denoiser does not make videos", where);
     if (traits.in_channels != latent_channels || traits.out_channels != latent_channels ||
         traits.image_channels != latent_channels)

@@ -7,7 +7,7 @@ namespace reprise::pipelines {
 
 PolicyView::PolicyView(const DiffusionPipeline& pipe, const GenerateOptions& options)
     : context_{pipe.denoiser().class_name(), pipe.structure(), [&pipe] { return pipe.identity(); },
-               pipe.folder().path()} {
+               pipe.source()->folder()} {
     context_.on_message = options.on_message;
     const GenerateOptions asked = pipe.with_defaults(options);
     cachify::MeasuredRun& run = context_.run;

@@ -12,21 +12,22 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
     : DiffusionPipeline(std::move(parts)),
       conditioner_(std::move(conditioner)),
       binning_(binning),
-      decoder_(folder(), vae_engine(), load_options().variant) {
+      decoder_(source(), vae_engine()) {
     const models::DenoiserTraits traits = denoiser().model().traits();
-    const std::string where = folder().path().string();
+    const std::string where = source()->description();
     if (traits.in_channels != decoder_.config().latent_channels || traits.out_channels != traits.in_channels)
         usage_error(
             "{}: its denoiser takes {} channels and gives {}, its autoencoder has {}; inpainting and other "
             "variants are not supported yet",
             where, traits.in_channels, traits.out_channels, decoder_.config().latent_channels);
-    if (folder().class_name() == "StableDiffusionXLPipeline" && traits.pooled_width == 0)
+    if (source()->class_name() == "StableDiffusionXLPipeline" && traits.pooled_width == 0)
         usage_error(
             "{}: \"addition_embed_type\" is null or missing, expected \"text_time\", as this pipeline needs",
-            folder().config("unet").file);
-    if (folder().class_name().starts_with("PixArt") && folder().config("transformer").is_null("out_channels"))
+            source()->config("unet").file);
+    if (source()->class_name().starts_with("PixArt") &&
+        source()->config("transformer").is_null("out_channels"))
         usage_error("{}: \"out_channels\" is null, expected a number, as this pipeline compares it",
-                    folder().config("transformer").file);
+                    source()->config("transformer").file);
     if (!conditioner_) return;
     if (traits.text_width != conditioner_->text_width())
         usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where,
@@ -160,7 +161,7 @@ std::vector<Branches> TextToImage::texts(const GenerateOptions& options, bool gu
     if (options.embeddings) return branches_of(*options.embeddings, guidance);
     if (!conditioner_)
         usage_error("{}: opened without text encoders, it takes prompts as embeddings",
-                    folder().path().string());
+                    source()->description());
     phase(options, "text encoder");
     std::vector<Branches> result;
     for (const std::string& prompt : all_prompts(options))
