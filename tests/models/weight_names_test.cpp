@@ -1,6 +1,7 @@
 #include "models/weight_names.h"
 
 #include "core/map_weights.h"
+#include "graph/builder.h"
 #include "support.h"
 
 namespace reprise::models {
@@ -69,6 +70,19 @@ TEST(WeightNames, AnotherNameOfOneWeightIsASpareOne) {
     EXPECT_THAT(one.names(), ElementsAre("shared.weight"));
     EXPECT_EQ(quoted(one, "shared.weight"), "'shared.weight' (in the file: 'encoder.embed_tokens.weight')");
     EXPECT_EQ(quoted(both, "shared.weight"), "'shared.weight'");
+}
+
+TEST(WeightNames, ErrorsHaveTheOneInTheFileToo) {
+    const RenamedWeights named(source_of({"encoder.mid_block.attentions.0.query.weight"}),
+                               name_rule("AutoencoderKL"));
+    graph::Builder b("vae", DType::f32, &named);
+    EXPECT_THAT(testing::usage_message([&] {
+                    b.linear(b.real_input("x", {1, 3}), "encoder.mid_block.attentions.0.to_q", 2);
+                }),
+                AllOf(HasSubstr("the folder"),
+                      HasSubstr("'encoder.mid_block.attentions.0.to_q.weight' (in the "
+                                "file: 'encoder.mid_block.attentions.0.query.weight')"),
+                      HasSubstr("(2, 3)")));
 }
 
 TEST(WeightNames, AreTheSamePrecisionByPrecision) {
