@@ -1,15 +1,16 @@
 #include "pipelines/diffusion_pipeline.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "cachify/policies.h"
-#include "core/checks.h"
 #include "core/finite.h"
 #include "core/process_time.h"
 #include "core/quantities.h"
+#include "options/honours.h"
 #include "pipelines/as_loaded.h"
 #include "pipelines/component.h"
 #include "pipelines/identity.h"
@@ -91,7 +92,8 @@ std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& o
 
 DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
-    check_common(options);
+    options::check_values(options::generate_options(), &options);
+    refuse_unhonoured(options);
     check(options);
     return {shape(options), scheduler(options)->start(*options.num_inference_steps)->evaluations()};
 }
@@ -109,7 +111,7 @@ RunShape DiffusionPipeline::any_shape() const {
 
 DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
-    check_common(options);
+    options::check_values(options::generate_options(), &options);
     const int steps = *options.num_inference_steps;
     const models::DenoiserTraits traits = denoiser().model().traits();
     Outlook result{any_shape(), {}};
@@ -130,31 +132,34 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
     return result;
 }
 
-void DiffusionPipeline::check_common(const GenerateOptions& options) {
-    constexpr int kMostImages = 1'000'000;
-    if (options.num_images_per_prompt < 1 || options.num_images_per_prompt > kMostImages)
-        usage_error("{} images per prompt; expected 1 to {}", options.num_images_per_prompt, kMostImages);
-    constexpr int kMostSteps = 100'000;
-    if (const int steps = options.num_inference_steps.value(); steps < 1 || steps > kMostSteps)
-        usage_error("{} steps; expected at least 1, at most {}", steps, kMostSteps);
-    if (!options.skip_guidance_layers.empty())
-        usage_error("skip_guidance_layers is not supported: guidance has no third branch that skips layers");
-    check_number("guidance_scale", options.guidance_scale.value());
-    check_number("guidance_rescale", options.guidance_rescale);
-    check_number("noise_aug_strength", options.video.noise_aug_strength);
-    check_number("min_guidance_scale", options.video.min_guidance_scale);
-    check_number("max_guidance_scale", options.video.max_guidance_scale);
-    if (options.guidance_rescale < 0 || options.guidance_rescale > 1)
-        usage_error("guidance_rescale is {}; expected 0 to 1", options.guidance_rescale);
+void DiffusionPipeline::refuse_unhonoured(const GenerateOptions& options) const {
+    options::refuse_unhonoured(options, with_defaults({}), source()->class_name(),
+                               [this](options::About about) { return honours(about); });
 }
 
-Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& shape,
+namespace {
+
+std::vector<std::string_view> names_of(const std::vector<models::Axis>& axes) {
+    const bool has_frames = std::find(axes.begin(), axes.end(), models::Axis::frames) != axes.end();
+    std::vector<std::string_view> names;
+    for (const models::Axis axis : axes) {
+        constexpr std::string_view kNames[] = {"pictures", "frames", "channels", "height", "width"};
+        const bool videos = has_frames && axis == models::Axis::pictures;
+        names.push_back(videos ? "videos" : kNames[static_cast<std::size_t>(axis)]);
+    }
+    return names;
+}
+
+}  // namespace
+
+Tensor DiffusionPipeline::noise(const GenerateOptions& options, const RunShape& run, std::int64_t count,
                                 Generator& generator) const {
+    const models::DenoiserTraits traits = denoiser().model().traits();
+    const Shape shape = traits.latents({count, run.height, run.width, run.text_tokens, run.frames});
     if (!options.latents.defined()) return generator.randn(shape);
     if (options.latents.shape() != shape)
-        usage_error("the latents given have shape {}, expected {} ({}, height and width in latents)",
-                    to_string(options.latents.shape()), to_string(shape),
-                    shape.size() == 5 ? "videos, frames, channels" : "pictures, channels");
+        usage_error("the latents given have shape {}, expected {} ({})", to_string(options.latents.shape()),
+                    to_string(shape), fmt::join(names_of(traits.axes), ", "));
     if (!is_floating(options.latents.type()))
         usage_error("the latents given hold {}, expected f32", name_of(options.latents.type()));
     if (!is_finite(options.latents)) usage_error("the latents given have values that are not finite");
@@ -196,6 +201,11 @@ void describe(const DenoiserRun& run, std::size_t evaluations, RunReport& report
 
 namespace {
 
+HeldCode held_code() {
+    const auto held = backends::Store::of_process().held();
+    return {held.count, held.footprint.bytes, held.footprint.mappings, held.in_use.bytes};
+}
+
 std::string prediction_of(std::size_t halves, std::size_t half) {
     if (halves == 1) return "the denoiser's prediction";
     return fmt::format("the denoiser's {} prediction", half == 0 ? "unconditional" : "conditional");
@@ -234,6 +244,7 @@ GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const
         }
         report.decode_seconds = seconds_since(begin);
     }
+    report.held = held_code();
     report.messages = messages.all();
     keep_report(report);
     return output;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <numeric>
 
 #include "reprise/error.h"
@@ -61,6 +62,12 @@ double seconds_of(std::shared_ptr<const cachify::Executor> executor, std::size_t
     for (std::size_t e = 1; e < std::min<std::size_t>(evaluations, 4); ++e)
         best = std::min(best, one_evaluation());
     return best;
+}
+
+/// How long the texts of a picture are; both halves are of one length.
+std::int64_t text_tokens_of(const Branches& picture, std::int64_t otherwise) {
+    const auto text = picture.front().find(models::kText);
+    return text == picture.front().end() ? otherwise : text->second.dim(1);
 }
 
 }  // namespace
@@ -163,10 +170,25 @@ GuidanceMode GuidedDenoiser::timed(const RunRequest& split) const {
 
 DenoiserRun GuidedDenoiser::start(RunRequest request, const std::vector<Branches>& pictures) const {
     if (request.watch && request.ways.reuses()) failure("a run that reuses is to be watched");
+    std::map<std::int64_t, PictureRun> known;  // by the length of their texts
+    std::vector<PictureRun> runs;
+    for (const Branches& picture : pictures) {
+        request.shape.text_tokens = text_tokens_of(picture, request.shape.text_tokens);
+        auto run = known.find(request.shape.text_tokens);
+        if (run == known.end()) run = known.emplace(request.shape.text_tokens, picture_run(request)).first;
+        runs.push_back(run->second);
+    }
+    return {*denoiser_, std::move(runs), request, pictures};
+}
+
+PictureRun GuidedDenoiser::picture_run(RunRequest request) const {
     request.shape.mode = resolve(request);
-    auto made = executor(request);
-    const auto graph = this->graph(request.shape.of_graph());
-    return {*denoiser_, std::move(made), request, pictures, *graph};
+    PictureRun result{executor(request), request.shape.mode};
+    result.full_flops = result.executor->plan().cost_of_full().flops;
+    if (request.watch)
+        result.watched =
+            std::make_shared<const WatchPoints>(*graph(request.shape.of_graph()), *request.watch);
+    return result;
 }
 
 }  // namespace reprise::pipelines

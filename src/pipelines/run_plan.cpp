@@ -61,7 +61,7 @@ Scheduled scheduled(const graph::Graph& graph, const RunRequest& request) {
     cachify::Config config;
     if (ways.config) config = shape.guidance ? *ways.config : without_guidance(*ways.config);
     for (const auto& mode : ways.modes) config.insert(config.end(), mode.begin(), mode.end());
-    Scheduled result{&graph, cachify::with_units(graph, config, models::kVaryingInputs[0]), {}, {}};
+    Scheduled result{&graph, cachify::with_units(graph, config), {}, {}};
     if (result.units) config = result.units->config;
     if (!ways.modes.empty()) {
         result.schedule = cachify::make_schedule_of_modes(result.graph(), of_modes(config, ways.modes),
@@ -75,7 +75,6 @@ Scheduled scheduled(const graph::Graph& graph, const RunRequest& request) {
 
 std::shared_ptr<const cachify::Plan> planned(const Scheduled& scheduled, const RunRequest& request) {
     cachify::PlanRequest plan;
-    plan.varying_inputs.assign(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs));
     plan.steps_of_evaluations = steps_of(request.evaluations);
     return std::make_shared<const cachify::Plan>(
         cachify::make_plan(scheduled.graph(), scheduled.schedule, plan));

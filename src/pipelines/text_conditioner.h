@@ -17,12 +17,13 @@ class TextConditioner final : public Conditioner {
     TextConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
                     const LoadOptions& options);
 
+    bool honours(options::About about) const override;
     void check(const GenerateOptions& options) const override;
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
                                              bool guidance) const override;
     void release_large() const override;
-    std::int64_t tokens(const GenerateOptions& /*options*/) const override {
-        return encoders_.front().tokens();
+    TextLength text_length(const GenerateOptions& /*options*/) const override {
+        return TextLength::fixed(encoders_.front().tokens());
     }
     std::int64_t text_width() const override;
     std::int64_t pooled_width() const override { return encoders_[pooled_of_].config().pooled_width(); }

@@ -13,14 +13,15 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
       conditioner_(std::move(conditioner)),
       binning_(binning),
       decoder_(source(), vae_engine()) {
-    const models::DenoiserTraits traits = denoiser().model().traits();
+    const models::Denoiser& model = denoiser().model();
+    const models::DenoiserTraits traits = model.traits();
     const std::string where = source()->description();
     if (traits.in_channels != decoder_.config().latent_channels || traits.out_channels != traits.in_channels)
         usage_error(
             "{}: its denoiser takes {} channels and gives {}, its autoencoder has {}; inpainting and other "
             "variants are not supported yet",
             where, traits.in_channels, traits.out_channels, decoder_.config().latent_channels);
-    if (source()->class_name() == "StableDiffusionXLPipeline" && traits.pooled_width == 0)
+    if (source()->class_name() == "StableDiffusionXLPipeline" && !model.takes(models::kPooledText))
         usage_error(
             "{}: \"addition_embed_type\" is null or missing, expected \"text_time\", as this pipeline needs",
             source()->config("unet").file);
@@ -29,12 +30,13 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
         usage_error("{}: \"out_channels\" is null, expected a number, as this pipeline compares it",
                     source()->config("transformer").file);
     if (!conditioner_) return;
-    if (traits.text_width != conditioner_->text_width())
-        usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where,
-                    traits.text_width, conditioner_->text_width());
-    if (traits.pooled_width > 0 && traits.pooled_width != conditioner_->pooled_width())
+    const std::int64_t text = model.width_of(models::kText), pooled = model.width_of(models::kPooledText);
+    if (text != conditioner_->text_width())
+        usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where, text,
+                    conditioner_->text_width());
+    if (pooled > 0 && pooled != conditioner_->pooled_width())
         usage_error("{}: its denoiser expects a pooled text of width {}, its text encoder gives {}", where,
-                    traits.pooled_width, conditioner_->pooled_width());
+                    pooled, conditioner_->pooled_width());
 }
 
 PictureSize TextToImage::asked_size(const GenerateOptions& options) const {
@@ -107,15 +109,11 @@ Tensor size_ids(const GenerateOptions& options, PictureSize size, std::int64_t h
 }  // namespace
 
 void TextToImage::check_texts(const GenerateOptions& options) const {
-    const models::DenoiserTraits traits = denoiser().model().traits();
-    if (traits.time_ids != models::kSizeAndCropIds &&
-        (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0)))
-        usage_error("this model does not take sizes and crops as conditions");
     if (!options.prompt_texts.empty() && options.prompt_texts.size() != options.prompts.size())
         usage_error("prompt_texts has {} entries for {} prompts; expected one for each",
                     options.prompt_texts.size(), options.prompts.size());
     if (options.embeddings) {
-        check_embeddings(*options.embeddings, traits, *options.guidance_scale > 1);
+        check_embeddings(*options.embeddings, denoiser().model(), *options.guidance_scale > 1);
         check_no_texts(options);
     } else if (conditioner_) {
         conditioner_->check(options);
@@ -124,23 +122,23 @@ void TextToImage::check_texts(const GenerateOptions& options) const {
     }
 }
 
+bool TextToImage::honours(options::About about) const {
+    using options::About;
+    switch (about) {
+        case About::call:
+        case About::embeddings:
+        case About::guidance:
+            return true;
+        case About::size_ids:
+            return denoiser().model().traits().time_ids == models::kSizeAndCropIds;
+        case About::bins:
+            return binning_.is_an_option;
+        default:
+            return conditioner_ && conditioner_->honours(about);
+    }
+}
+
 void TextToImage::check(const GenerateOptions& options) const {
-    const auto refuse = [](bool given, const char* name) {
-        if (given) usage_error("{} is given, but this model draws from prompts and takes none", name);
-    };
-    const AnimateOptions& video = options.video;
-    const AnimateOptions otherwise;
-    refuse(!options.image.empty(), "a picture");
-    refuse(video.num_frames != otherwise.num_frames, "num_frames");
-    refuse(video.fps != otherwise.fps, "fps");
-    refuse(video.motion_bucket_id != otherwise.motion_bucket_id, "motion_bucket_id");
-    refuse(video.noise_aug_strength != otherwise.noise_aug_strength, "noise_aug_strength");
-    refuse(video.min_guidance_scale != otherwise.min_guidance_scale, "min_guidance_scale");
-    refuse(video.max_guidance_scale != otherwise.max_guidance_scale, "max_guidance_scale");
-    refuse(video.decode_chunk_size != otherwise.decode_chunk_size, "decode_chunk_size");
-    refuse(video.fit != otherwise.fit, "fit");
-    if (!options.use_resolution_binning && !binning_.is_an_option)
-        usage_error("use_resolution_binning is off, but this model always draws at the size asked for");
     check_texts(options);
 }
 
@@ -150,7 +148,7 @@ RunShape TextToImage::shape(const GenerateOptions& options) const {
     shape.height = size.height / decoder_.config().scale();
     shape.width = size.width / decoder_.config().scale();
     shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
-                        : conditioner_     ? conditioner_->tokens(options)
+                        : conditioner_     ? conditioner_->text_length(options).most
                                            : default_text_tokens();
     shape.guidance = *options.guidance_scale > 1;
     shape.mode = options.guidance_mode;
@@ -173,6 +171,7 @@ std::vector<Branches> TextToImage::texts(const GenerateOptions& options, bool gu
 PromptEmbeddings TextToImage::encode_prompt(const GenerateOptions& asked) const {
     GenerateOptions options = with_defaults(asked);
     if (options.embeddings) usage_error("the prompts are given as embeddings already");
+    refuse_unhonoured(options);
     check_texts(options);
     PromptEmbeddings result = embeddings_of(texts(options, true));
     result.prompts = all_prompts(options);
@@ -183,7 +182,8 @@ std::vector<Branches> TextToImage::conditioning(const GenerateOptions& options, 
     const Tensor ids = size_ids(options, drawn_size(options), denoiser().model().traits().time_ids);
     std::vector<Branches> pictures;
     for (auto& halves : texts(options, guidance)) {
-        for (models::Conditioning& half : halves) half.time_ids = ids;
+        for (models::Conditioning& half : halves)
+            if (ids.defined()) half[models::kTimeIds] = ids;
         pictures.insert(pictures.end(), static_cast<std::size_t>(options.num_images_per_prompt), halves);
     }
     return pictures;
@@ -194,10 +194,8 @@ TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) 
     const Outlook ahead = outlook(options);
     const auto prompts = options.embeddings ? options.embeddings->prompt_embeds.dim(0)
                                             : static_cast<std::int64_t>(all_prompts(options).size());
-    const Shape shape = {prompts * options.num_images_per_prompt, denoiser().model().traits().in_channels,
-                         ahead.shape.height, ahead.shape.width};
     Generator generator(options.seed);
-    Tensor start = noise(options, shape, generator);
+    Tensor start = noise(options, ahead.shape, prompts * options.num_images_per_prompt, generator);
     return {options,
             ahead,
             conditioning(options, ahead.shape.guidance),

@@ -34,7 +34,6 @@ struct Case {
         };
         const int num_steps = 1 + below(7);
         const int num_branches = 1 + below(3);
-        request.varying_inputs = {"x", "t"};
         request.steps_of_evaluations = random_steps(random, num_steps);
         const Count count = below(4) == 0 ? Count::evaluations : Count::steps;
         const int decisions =

@@ -8,6 +8,7 @@
 #include "cachify/combination.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
+#include "models/denoiser.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -23,8 +24,8 @@ std::vector<int> count_up(int n) {
 graph::Graph small_unet() {
     graph::Builder b("unet", DType::f32, nullptr);
     const Shape shape = {1, 2, 4, 4};
-    const graph::Value sample = b.input("sample", shape);
-    const graph::Value text = b.input("encoder_hidden_states", {1, 3, 8});
+    const graph::Value sample = b.input(models::latents_input(shape));
+    const graph::Value text = b.input(models::fixed_input("encoder_hidden_states", {1, 3, 8}));
     graph::Value x = b.conv2d(sample, "conv_in", 2, 3);
     const graph::Value first = x;
     std::vector<graph::Value> skips;
@@ -56,7 +57,6 @@ graph::Graph small_unet() {
 Plan plan_of(const graph::Graph& graph, const Config& config, int steps, double variant_budget = -1,
              int branches = 1) {
     PlanRequest request;
-    request.varying_inputs = {"sample"};
     request.steps_of_evaluations = count_up(steps);
     request.cut.variant_budget_bytes = variant_budget;
     return make_plan(graph, make_schedule(graph, config, steps, branches), request);

@@ -14,6 +14,7 @@
 #include "files/checkpoint.h"
 #include "files/json.h"
 #include "files/safetensors.h"
+#include "models/denoiser.h"
 #include "models/weight_names.h"
 #include "reprise/error.h"
 
@@ -62,6 +63,27 @@ inline Results run(const std::string& backend, const graph::Graph& graph, const 
     }
     request->run();
     return results;
+}
+
+/// The values of a denoiser's inputs, in order, from a fixture's "in." tensors.
+template <class Fixture>
+std::vector<Tensor> inputs_of(const models::Denoiser& denoiser, const models::DenoiserShape& shape,
+                              const Fixture& fixture) {
+    models::Conditioning conditioning;
+    for (const char* name :
+         {models::kText, models::kTextMask, models::kPooledText, models::kTimeIds, models::kImageLatents})
+        if (fixture.has(std::string("in.") + name))
+            conditioning[name] = fixture.tensor(std::string("in.") + name);
+    const models::NamedTensors fixed = denoiser.fixed_inputs(conditioning);
+    const auto step = denoiser.step_inputs(fixture.tensor("in.sample"),
+                                           fixture.tensor("in.timestep").template span<float>()[0]);
+    std::vector<Tensor> result;
+    std::size_t next = 0;
+    for (const auto& input : denoiser.inputs(shape))
+        result.push_back(input.when == graph::When::fixed ? fixed.at(input.name) : step.at(next++));
+    EXPECT_EQ(next, step.size());
+    EXPECT_EQ(result.size(), fixed.size() + step.size());
+    return result;
 }
 
 /// max|a - b| / max|b|; infinite where a is not finite.
