@@ -118,7 +118,7 @@ void run(Context& context, const Options& o) {
         o.animation.apply_to(options);
     } else {
         options.image = Image(64, 64);
-        options.video = o.animation.video;
+        o.animation.flags.apply_to(&options);
     }
     options.decode = o.decode;
     options = session.pipe.implementation().with_defaults(options);
@@ -143,9 +143,9 @@ void run(Context& context, const Options& o) {
     json["settings"] = {{"model", o.model.model},
                         {"cache", cache_text(o.cache, session.config)},
                         {"steps", *options.num_inference_steps},
-                        {"backend", o.model.backend},
-                        {"device", o.model.device},
-                        {"threads", o.model.threads},
+                        {"backend", session.pipe.implementation().engine().backend->name()},
+                        {"device", session.pipe.implementation().load_options().device},
+                        {"threads", session.pipe.implementation().load_options().threads},
                         {"version", REPRISE_VERSION}};
     print(json_text(json));
 }

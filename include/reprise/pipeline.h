@@ -100,6 +100,9 @@ struct GenerateOptions {
     int width = 0, height = 0;                   ///< in pixels; 0: the size that the model was trained for
     std::uint64_t seed = 0;
     int num_images_per_prompt = 1;
+    /// Of the pictures or videos that the options ask for, counted from 0 prompt by prompt, this one alone is
+    /// drawn. It is the same as among all of them.
+    std::optional<int> only_picture = {};
     std::optional<int> clip_skip = {};
     std::optional<int> max_sequence_length = {};  ///< tokens of a T5 encoder; none: the pipeline's own
     bool clean_caption = true;                    ///< PixArt: removes links, markup and entities from prompts

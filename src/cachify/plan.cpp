@@ -75,7 +75,7 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
             "at step{} {} the result does not depend on the latents of the step: too much is reused there",
             blind.size() == 1 ? "" : "s", fmt::join(blind, ", ")));
 
-    plan.partition = partition(plan.extended, analyses, request.cut);
+    plan.partition = partition(plan.extended, analyses, request.pieces);
     plan.segments = make_segments(plan.extended, plan.partition, analyses);
     plan.program = make_program(plan.extended, schedule, analyses[0], plan.partition, 0, plan.segments);
     plan.full_program = make_program(plan.extended, full, analyses[1], plan.partition, 1, plan.segments);

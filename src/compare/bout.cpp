@@ -21,8 +21,6 @@ namespace reprise::report {
 
 namespace {
 
-/// Beyond this the full way runs over the pieces of a reused one, so that weights are compiled once.
-constexpr double kTwiceCompiledBytes = 1e9;
 /// Runs of each way by which the numbers of fewer steps are chosen.
 constexpr std::size_t kTrials = 6;
 
@@ -50,7 +48,8 @@ Bout::Bout(Pipeline& pipe, BoutOptions options, Call call)
     const auto graph = pipe_.denoiser().structure(ahead.shape);
     const double bytes = static_cast<double>(parameter_count(graph, 0)) *
                          static_cast<double>(size_of(pipe_.engine().options.precision));
-    one_cut_ = bytes > kTwiceCompiledBytes;
+    // The full way then runs over the pieces of a reused one, so that weights are held once.
+    one_cut_ = bytes > pipe_.engine().traits().held_twice_bytes;
     per_call_ = static_cast<std::size_t>(o_.base.num_images_per_prompt);
     runs_ = o_.runs.value_or(std::max(1, 4 - static_cast<int>(std::min<std::size_t>(4, num_calls()))));
     for (const std::uint64_t seed : o_.seeds)

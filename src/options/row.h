@@ -99,6 +99,8 @@ const Table& prompt_texts_options();  ///< of PromptTexts
 
 /// "an integer from 1 to 1000", "one of auto, batched, split".
 std::string expected(const Row& row);
+/// Whether the value is of the row's type and domain.
+bool is_value(const Json& value, const Row& row);
 /// Usage error unless the value is of the row's type and domain.
 void check_value(const Json& value, const Row& row, std::string_view origin = {});
 /// The same for each option of an owner that is another than by default.
@@ -106,8 +108,9 @@ void check_values(const Table& table, const void* owner);
 
 /// Sets what a JSON object has: "fps" of its object "video" is the row "video.fps". Usage error that begins
 /// with `origin` and names what is wrong. `where`: of rows whose names begin with it, what follows is read.
+/// `counts`: only options that count for this are known.
 void read(const Table& table, void* owner, const Json& object, std::string_view origin,
-          const std::string& where = {});
+          const std::string& where = {}, Counts counts = kNothing);
 /// The options that differ from their default and count for what is asked, as `read` takes them; without
 /// what is attached and callbacks.
 Json write(const Table& table, const void* owner, Counts counts);

@@ -117,8 +117,12 @@ std::string expected(const Row& row) {
     return "";
 }
 
+bool is_value(const Json& value, const Row& row) {
+    return (row.optional && value.is_null()) || is_good(value, row);
+}
+
 void check_value(const Json& value, const Row& row, std::string_view origin) {
-    if ((row.optional && value.is_null()) || is_good(value, row)) return;
+    if (is_value(value, row)) return;
     const bool infinite =
         value.is_number_float() && !std::isfinite(value.get<double>());  // which JSON has not
     const std::string found = infinite ? fmt::format("{}", value.get<double>()) : printable(text_of(value));
@@ -132,18 +136,19 @@ void check_values(const Table& table, const void* owner) {
 }
 
 void read(const Table& table, void* owner, const Json& object, std::string_view origin,
-          const std::string& where) {
+          const std::string& where, Counts counts) {
     if (!object.is_object())
         usage_error("{}: {} is {}, expected an object", origin, where.empty() ? "the JSON" : where,
                     printable(text_of(object)));
     for (const auto& [key, value] : object.items()) {
         const std::string name = where.empty() ? key : fmt::format("{}.{}", where, key);
         const Row* row = key.find('.') == std::string::npos ? table.find(name) : nullptr;
-        if (row != nullptr && row->set != nullptr) {
+        const bool known = row != nullptr && row->set != nullptr && (row->counts & counts) == counts;
+        if (known) {
             row->set(owner, value, *row, origin);
         } else if (std::any_of(table.rows.begin(), table.rows.end(),
                                [&](const Row& each) { return each.name.starts_with(name + "."); })) {
-            read(table, owner, value, origin, name);
+            read(table, owner, value, origin, name, counts);
         } else {
             usage_error("{}: there is no option \"{}\"", origin, printable(name));
         }

@@ -338,6 +338,7 @@ constexpr auto kGenerate = std::to_array<Row>({
                                     .flag = "--images",
                                     .placeholder = "N",
                                     .help = "Pictures for each prompt"}),
+    row<&G::only_picture>({.name = "only_picture", .counts = kMetadata, .domain = from(0)}),
     row<&G::clip_skip>({.name = "clip_skip",
                         .about = About::clip_layers,
                         .counts = kResult,
@@ -532,15 +533,15 @@ using MembersOfGenerate = decltype([](const G& options) {
     const auto& [prompt, prompts, prompt_2, prompt_3, negative_prompt, negative_prompt_2, negative_prompt_3,
                  prompt_texts, embeddings, image, video, num_inference_steps, guidance_scale,
                  guidance_rescale, skip_guidance_layers, width, height, seed, num_images_per_prompt,
-                 clip_skip, max_sequence_length, clean_caption, use_resolution_binning, original_size,
-                 crops_coords_top_left, target_size, scheduler, guidance_mode, latents, decode, reuse,
-                 callback_on_step_end, on_phase, on_message, stop] = options;
+                 only_picture, clip_skip, max_sequence_length, clean_caption, use_resolution_binning,
+                 original_size, crops_coords_top_left, target_size, scheduler, guidance_mode, latents, decode,
+                 reuse, callback_on_step_end, on_phase, on_message, stop] = options;
     return count(prompt, prompts, prompt_2, prompt_3, negative_prompt, negative_prompt_2, negative_prompt_3,
                  prompt_texts, embeddings, image, video, num_inference_steps, guidance_scale,
                  guidance_rescale, skip_guidance_layers, width, height, seed, num_images_per_prompt,
-                 clip_skip, max_sequence_length, clean_caption, use_resolution_binning, original_size,
-                 crops_coords_top_left, target_size, scheduler, guidance_mode, latents, decode, reuse,
-                 callback_on_step_end, on_phase, on_message, stop);
+                 only_picture, clip_skip, max_sequence_length, clean_caption, use_resolution_binning,
+                 original_size, crops_coords_top_left, target_size, scheduler, guidance_mode, latents, decode,
+                 reuse, callback_on_step_end, on_phase, on_message, stop);
 }(std::declval<const G&>()));
 
 /// How many rows are of members of the structure itself, or of the one within it.

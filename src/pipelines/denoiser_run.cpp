@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <map>
 
 #include "core/machine.h"
 #include "core/quantities.h"
@@ -38,10 +39,9 @@ void check_fits(std::size_t pictures, double bytes_of_one, std::size_t there) {
                     human_bytes(all), human_bytes(*available));
 }
 
-/// What the plan of a picture says that it takes: each has slots of its own.
+/// What the plan of a picture says that it takes: each has kept values of its own.
 double bytes_of(const cachify::Plan& plan) {
-    auto bytes = static_cast<double>(plan.program.kept_bytes() + plan.program.prologue_bytes() +
-                                     plan.program.scratch_bytes());
+    auto bytes = static_cast<double>(plan.program.kept_bytes() + plan.program.prologue_bytes());
     for (const graph::NodeId id : plan.extended.graph.inputs) {
         const auto& input = plan.extended.graph[id];
         bytes += static_cast<double>(element_count(input.shape)) * static_cast<double>(size_of(input.type));
@@ -58,10 +58,18 @@ void check_memory(const std::vector<PictureRun>& runs) {
 
 }  // namespace
 
+/// What a picture asked the denoiser for at an evaluation.
+struct DenoiserRun::Asked {
+    std::vector<Tensor> predictions;  ///< by branch, there after the queue was waited for
+    int decision = 0, mode = 0;
+    bool begins_step = false;
+};
+
 DenoiserRun::DenoiserRun(const models::Denoiser& denoiser, std::vector<PictureRun> runs,
                          const RunRequest& request, const std::vector<Branches>& pictures)
     : denoiser_(&denoiser),
       runs_(std::move(runs)),
+      queue_(runs_.front().executor->engine().queue()),
       halves_(pictures.front().size()),
       evaluations_(request.evaluations),
       reuse_(request.ways.reuses()),
@@ -71,6 +79,12 @@ DenoiserRun::DenoiserRun(const models::Denoiser& denoiser, std::vector<PictureRu
     for (std::size_t i = 0; i < graph.inputs.size(); ++i)
         if (graph.input(i).when == graph::When::step) step_inputs_.push_back(i);
     check_memory(runs_);
+    std::map<const cachify::Executor*, std::shared_ptr<cachify::Workspace>> workspaces;
+    for (const PictureRun& run : runs_) {
+        auto& workspace = workspaces[run.executor.get()];
+        if (!workspace) workspace = std::make_shared<cachify::Workspace>(run.executor, queue_);
+        workspaces_.push_back(workspace);
+    }
     // What a picture takes with its requests is known from some of them alone, after the first, which take
     // what all share.
     constexpr std::size_t kFirstPictures = 64;
@@ -90,7 +104,7 @@ DenoiserRun::DenoiserRun(const models::Denoiser& denoiser, std::vector<PictureRu
 void DenoiserRun::add_picture(const Branches& branches) {
     const std::size_t picture = generations_.size();
     const cachify::Plan& own = plan(picture);
-    auto& generation = generations_.emplace_back(runs_[picture].executor, reuse_, stop_);
+    auto& generation = generations_.emplace_back(workspaces_[picture], reuse_, stop_);
     memories_.emplace_back(own.schedule);
     if (reuse_ && own.schedule.decision)
         deciders_.emplace_back(*own.schedule.decision, own.schedule.num_steps, picture);
@@ -126,27 +140,29 @@ std::optional<int> DenoiserRun::mode_without_probe(std::size_t picture, int step
     return mode;
 }
 
-int DenoiserRun::decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own,
-                         std::size_t branch) {
+int DenoiserRun::decided(std::size_t picture, int step, const std::vector<backends::Value>& probe,
+                         const Tensor& own, std::size_t branch) {
     const bool allowed = plan(picture).schedule.modes_at(step).size() > 1;
-    Tensor looked_at = probe.empty() ? Tensor{} : probe.front();
+    backends::Value looked_at = probe.empty() ? backends::Value() : probe.front();
     // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
-    if (looked_at.defined() && is_two_in_one(picture)) looked_at = looked_at.rows(0, looked_at.dim(0) / 2);
-    return deciders_[picture].reuses(step, allowed, looked_at, own, branch) ? 1 : 0;
+    if (looked_at.defined() && is_two_in_one(picture))
+        looked_at = queue_->rows(looked_at, 0, looked_at.shape()[0] / 2);
+    const Tensor seen = looked_at.defined() ? queue_->to_host(looked_at) : Tensor();
+    return deciders_[picture].reuses(step, allowed, seen, own, branch) ? 1 : 0;
 }
 
-std::vector<Tensor> DenoiserRun::predictions_of(std::size_t picture, const Tensor& own) {
+DenoiserRun::Asked DenoiserRun::ask(std::size_t picture, const Tensor& own) {
     const int step = evaluations_[next_].step;
-    const bool begins = next_ == 0 || evaluations_[next_ - 1].step != step;
-    std::optional<int> mode = begins ? mode_without_probe(picture, step, own) : modes_[picture];
+    Asked asked;
+    asked.begins_step = next_ == 0 || evaluations_[next_ - 1].step != step;
+    std::optional<int> mode = asked.begins_step ? mode_without_probe(picture, step, own) : modes_[picture];
     const bool two_in_one = is_two_in_one(picture);
-    int decision = 0;
     cachify::Generation& generation = generations_[picture];
-    std::vector<Tensor> predictions(two_in_one ? 1 : halves_);
+    asked.predictions.resize(two_in_one ? 1 : halves_);
     while (const cachify::Execution* now = generation.next()) {
         if (now->evaluation != static_cast<int>(next_)) break;
         if (stop_.stop_requested()) throw Error(ErrorKind::cancelled, "stopped");
-        decision = now->decision;
+        asked.decision = now->decision;
         const auto b = static_cast<std::size_t>(now->branch);
         const auto inputs =
             denoiser_->step_inputs(two_in_one ? joined(own, own) : own.clone(), evaluations_[next_].timestep);
@@ -155,22 +171,34 @@ std::vector<Tensor> DenoiserRun::predictions_of(std::size_t picture, const Tenso
         if (!mode) mode = decided(picture, step, generation.probe(), own, b);
         const auto outputs = generation.run(*mode);
         if (outputs.empty()) continue;
-        predictions[b] = outputs.front().clone();
+        const backends::Value& output = outputs.front();
+        asked.predictions[b] = Tensor(output.type(), output.shape());
+        queue_->read(output, asked.predictions[b]);
         if (runs_[picture].watched)
-            runs_[picture].watched->show(
-                {step, static_cast<int>(b), {}, {}, two_in_one ? joined(own, own) : own, predictions[b]},
-                outputs);
+            runs_[picture].watched->show({step,
+                                          static_cast<int>(b),
+                                          {},
+                                          {},
+                                          two_in_one ? joined(own, own) : own,
+                                          asked.predictions[b]},
+                                         generation.to_host(outputs));
         account(picture, generation.position());
     }
-    modes_[picture] = *mode;
+    asked.mode = modes_[picture] = *mode;
+    return asked;
+}
+
+/// The predictions of the halves, once they are there.
+std::vector<Tensor> DenoiserRun::predictions_of(std::size_t picture, Asked asked) {
+    auto& predictions = asked.predictions;
     if (picture == 0 && plan().schedule.num_branches == 2)
         for (std::size_t b = 0; b < 2; ++b)
             if (!predictions[b].defined()) note_reused(b == 0 ? "unconditional" : "conditional");
-    if (two_in_one)
+    if (is_two_in_one(picture))
         predictions = {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
     else if (reuse_)
-        memories_[picture].complete(predictions, static_cast<int>(next_), decision, *mode);
-    if (!deciders_.empty() && begins) deciders_[picture].gave(predictions.front());
+        memories_[picture].complete(predictions, static_cast<int>(next_), asked.decision, asked.mode);
+    if (!deciders_.empty() && asked.begins_step) deciders_[picture].gave(predictions.front());
     return predictions;
 }
 
@@ -199,14 +227,20 @@ std::vector<Tensor> DenoiserRun::evaluate(const Tensor& sample,
     std::vector<Tensor> predictions;
     flops_share_ = 0;
     reused_modules_.clear();
+    std::vector<Asked> asked;
     for (std::size_t p = 0; p < generations_.size(); ++p) {
         const auto row = static_cast<std::int64_t>(p);
-        const auto own = predictions_of(p, sample.rows(row, row + 1));
+        asked.push_back(ask(p, sample.rows(row, row + 1)));
+        if (on_picture) on_picture(p + 1);
+    }
+    queue_->wait();
+    for (std::size_t p = 0; p < generations_.size(); ++p) {
+        const auto row = static_cast<std::int64_t>(p);
+        const auto own = predictions_of(p, std::move(asked[p]));
         for (std::size_t h = 0; h < own.size(); ++h) {
             if (h == predictions.size()) predictions.emplace_back(own[h].type(), sample.shape());
             std::memcpy(predictions[h].rows(row, row + 1).data(), own[h].data(), own[h].bytes());
         }
-        if (on_picture) on_picture(p + 1);
     }
     ++next_;
     return predictions;

@@ -63,19 +63,23 @@ class DenoiserRun {
   private:
     const cachify::Plan& plan(std::size_t picture) const { return runs_[picture].executor->plan(); }
     void add_picture(const Branches& branches);
-    std::vector<Tensor> predictions_of(std::size_t picture, const Tensor& own);
+    struct Asked;
+    Asked ask(std::size_t picture, const Tensor& own);
+    std::vector<Tensor> predictions_of(std::size_t picture, Asked asked);
     bool is_two_in_one(std::size_t picture) const {
         return halves_ == 2 && runs_[picture].mode == GuidanceMode::batched;
     }
     std::optional<int> mode_without_probe(std::size_t picture, int step, const Tensor& own);
-    int decided(std::size_t picture, int step, const std::vector<Tensor>& probe, const Tensor& own,
+    int decided(std::size_t picture, int step, const std::vector<backends::Value>& probe, const Tensor& own,
                 std::size_t branch);
     void account(std::size_t picture, std::size_t execution);
     void note_reused(std::string_view name);
 
     const models::Denoiser* denoiser_;
-    std::vector<PictureRun> runs_;  ///< by picture
-    std::size_t halves_;            ///< of guidance
+    std::vector<PictureRun> runs_;                                 ///< by picture
+    std::shared_ptr<backends::Queue> queue_;                       ///< of all pictures
+    std::vector<std::shared_ptr<cachify::Workspace>> workspaces_;  ///< by picture; of one plan they share one
+    std::size_t halves_;                                           ///< of guidance
     std::vector<Evaluation> evaluations_;
     bool reuse_;
     std::stop_token stop_;

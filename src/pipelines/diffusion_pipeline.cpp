@@ -223,6 +223,19 @@ std::string prediction_of(std::size_t halves, std::size_t half) {
 
 }  // namespace
 
+DiffusionPipeline::Ingredients DiffusionPipeline::asked_of(Ingredients start) {
+    const auto& only = start.options.only_picture;
+    if (!only) return start;
+    const std::int64_t row = *only, count = start.noise.dim(0);
+    if (row >= count)
+        usage_error("only_picture is {}, expected 0 to {}: the options ask for {} picture{}", row, count - 1,
+                    count, count == 1 ? "" : "s");
+    start.pictures = {std::move(start.pictures[static_cast<std::size_t>(row)])};
+    start.noise = start.noise.rows(row, row + 1).clone();
+    start.generator.take_row(row, count);
+    return start;
+}
+
 GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const Watch* watch) {
     GenerateOutput output;
     RunReport& report = output.report;

@@ -101,6 +101,8 @@ class DiffusionPipeline {
     const std::shared_ptr<const ModelSource>& source() const { return parts_.source; }
     const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
     const Engine& engine() const { return parts_.engine; }
+    /// The engine in the autoencoder's precision.
+    Engine vae_engine() const;
     const LoadOptions& load_options() const { return parts_.options; }
     /// What files that were found for this denoiser are told apart by.
     cachify::DenoiserIdentity identity() const;
@@ -109,12 +111,12 @@ class DiffusionPipeline {
 
   protected:
     std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
-    /// The engine in the autoencoder's precision.
-    Engine vae_engine() const;
     /// Usage error for an option that this pipeline does not honour and that is not as it is by default.
     void refuse_unhonoured(const GenerateOptions& options) const;
     /// Usage error for values of options that this pipeline cannot have.
     virtual void check(const GenerateOptions& /*options*/) const {}
+    /// What a run of all pictures starts from, or of the one that the options ask for alone.
+    static Ingredients asked_of(Ingredients start);
     /// Standard normal noise for the latents of so many pictures: that which the options bring, checked, or
     /// the generator's.
     Tensor noise(const GenerateOptions& options, const RunShape& shape, std::int64_t count,

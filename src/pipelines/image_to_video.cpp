@@ -138,7 +138,7 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
     if (options.latents.defined()) noise(options, ahead.shape, count, generator);  // refused before it runs
     auto videos = conditioning(options, ahead, generator);
     Tensor start = noise(options, ahead.shape, count, generator);
-    return {options,
+    return asked_of({options,
             ahead,
             std::move(videos),
             std::move(start),
@@ -148,7 +148,7 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
              axis = frames_axis()](const std::vector<Tensor>& halves) {
                 return guide_frames(halves, scales, axis);
             },
-            scheduler(options)};
+            scheduler(options)});
 }
 
 std::vector<Image> ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) const {

@@ -36,13 +36,14 @@ std::vector<models::T5Part> divided(const models::T5EncoderConfig& config, DType
 
 }  // namespace
 
-T5Text::T5Text(const std::shared_ptr<const ModelSource>& source, const std::string& suffix, Engine engine,
-               const LoadOptions& options, std::int64_t part_bytes)
+T5Text::T5Text(const std::shared_ptr<const ModelSource>& source, const std::string& suffix,
+               const Engine& engine, const LoadOptions& options, std::optional<std::int64_t> part_bytes)
     : config_(config_of(*source, "text_encoder" + suffix)),
       tokenizer_(T5Tokenizer::load(source->tokenizer("tokenizer" + suffix))),
-      component_(source, "text_encoder" + suffix, without_f16(std::move(engine)),
+      component_(source, "text_encoder" + suffix, without_f16(engine),
                  {.memory_limit = options.memory_limit}),
-      parts_(divided(config_, component_.precision(), part_bytes)) {}
+      parts_(divided(config_, component_.precision(),
+                     part_bytes.value_or(static_cast<std::int64_t>(engine.traits().part_bytes)))) {}
 
 std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted,
                                                 const Caller& caller) const {

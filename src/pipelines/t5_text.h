@@ -13,17 +13,15 @@
 namespace reprise::pipelines {
 
 /// A T5 text encoder of a pipeline, with its tokenizer. One whose weights are more than a budget (by
-/// default 800 MB in the precision that it runs in) is compiled, run and freed a few layers at a time, so
-/// that T5-XXL needs less than 2 GB; a smaller one stays compiled. Thread-safe.
+/// default its engine's, in the precision that it runs in) is compiled, run and freed a few layers at a time,
+/// so that T5-XXL needs less than 2 GB; a smaller one stays compiled. Thread-safe.
 class T5Text {
   public:
-    static constexpr std::int64_t kPartBytes = 800'000'000;
-
     /// The encoder "text_encoder<suffix>" and the tokenizer "tokenizer<suffix>". Usage error when one is
     /// absent or they do not fit each other. Where the engine's precision is f16, which T5 overflows, it
     /// runs in the precision that the device prefers otherwise.
-    T5Text(const std::shared_ptr<const ModelSource>& source, const std::string& suffix, Engine engine,
-           const LoadOptions& options, std::int64_t part_bytes = kPartBytes);
+    T5Text(const std::shared_ptr<const ModelSource>& source, const std::string& suffix, const Engine& engine,
+           const LoadOptions& options, std::optional<std::int64_t> part_bytes = {});
 
     struct Encoded {
         Tensor hidden_states;  ///< (1, tokens, width) f32

@@ -196,14 +196,14 @@ TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) 
                                             : static_cast<std::int64_t>(all_prompts(options).size());
     Generator generator(options.seed);
     Tensor start = noise(options, ahead.shape, prompts * options.num_images_per_prompt, generator);
-    return {options,
+    return asked_of({options,
             ahead,
             conditioning(options, ahead.shape.guidance),
             std::move(start),
             std::move(generator),
             [scale = *options.guidance_scale, rescale = options.guidance_rescale](
                 const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
-            scheduler(options)};
+            scheduler(options)});
 }
 
 std::vector<Image> TextToImage::decode(const Tensor& latents, const GenerateOptions& options) const {

@@ -28,8 +28,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kEqual = 99;  // dB, for pictures that are the same
-/// Beyond this many bytes of weights nothing is compiled that does not have to be.
-constexpr double kSmallBytes = 3e8;
 /// Each full step that is timed stands beside one in a mode, after the first two.
 constexpr int kLeastSteps = 4;
 
@@ -82,7 +80,7 @@ class Tuner {
         graph_ = pipe_.denoiser().structure(ahead.shape);
         small_ = static_cast<double>(parameter_count(graph_, 0)) *
                      static_cast<double>(size_of(pipe_.engine().options.precision)) <=
-                 kSmallBytes;
+                 pipe_.engine().traits().cheap_bytes;
         state_.model = pipe_.identity();
         state_.run = {"",
                       ahead.evaluations.back().step + 1,

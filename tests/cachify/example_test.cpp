@@ -230,7 +230,7 @@ TEST(WorkedExample, IsWhatTheArchitecturePageSays) {
     const graph::Graph graph = three_blocks();
     PlanRequest request;
     request.steps_of_evaluations = {0, 1, 2, 3};
-    request.cut.variant_budget_bytes = -1;
+    request.pieces.variant_bytes = -1;
     const Plan plan = make_plan(graph, make_schedule(graph, example_config(), 4, 1), request);
     EXPECT_EQ(Page(plan).text(), from_page()) << "put this into docs/architecture.md:\n" << Page(plan).text();
 }

@@ -58,7 +58,7 @@ Plan plan_of(const graph::Graph& graph, const Config& config, int steps, double 
              int branches = 1) {
     PlanRequest request;
     request.steps_of_evaluations = count_up(steps);
-    request.cut.variant_budget_bytes = variant_budget;
+    request.pieces.variant_bytes = variant_budget;
     return make_plan(graph, make_schedule(graph, config, steps, branches), request);
 }
 

@@ -65,7 +65,7 @@ void expect_as_wrapped(const graph::Graph& graph, const Config& config,
         const auto step = static_cast<float>(execution.step);
         const Tensor sample = Tensor::from(kShape, std::vector<float>{step, 1 - step, 0.5F, -step / 2});
         generation.bind(0, 0, sample);
-        const Tensor output = generation.run().front().clone();
+        const Tensor output = generation.to_host(generation.run()).front().clone();
         const Tensor expected = naive.run(execution, {sample, text}).front();
         for (std::size_t i = 0; i < 4; ++i) ASSERT_EQ(output.span<float>()[i], expected.span<float>()[i]);
         if (outputs != nullptr) outputs->push_back(output);

@@ -52,7 +52,7 @@ struct Setting {
     Schedule schedule{6, 1, Count::steps, {}, {}};
     PlanRequest request{{0, 1, 2, 3, 4, 5}, {}, {other(graph, 0.5F), other(graph, 2)}};
 
-    Setting() { request.cut.variant_budget_bytes = -1; }
+    Setting() { request.pieces.variant_bytes = -1; }
     void vary(const std::vector<int>& steps, std::vector<bool> modes = {}) {
         schedule.variant_rules.push_back({block, {steps}, std::move(modes)});
     }
@@ -73,7 +73,7 @@ struct Setting {
             const Tensor sample =
                 Tensor::from(kShape, std::vector<float>{0.5F, -1, 2, static_cast<float>(step)});
             generation.bind(0, 0, sample);
-            const auto outputs = generation.run(execution.mode);
+            const auto outputs = generation.to_host(generation.run(execution.mode));
             ASSERT_TRUE(same_bits(outputs.front(), naive.run(execution, {sample}).front()))
                 << "step " << step;
         }

@@ -49,6 +49,7 @@ ONLY_IN = {
     "libav": "src/media/",
     "libsw": "src/media/",
     "CLI/": "apps/",
+    "openssl/": "apps/",
 }
 
 # Of models and policies, which backends do not know.

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "backends/backend.h"
+#include "backends/compiled.h"
 #include "files/checkpoint.h"
 #include "files/json.h"
 #include "files/safetensors.h"
@@ -50,18 +50,11 @@ using Results = std::map<std::string, Tensor>;
 /// Compiles the graph and runs it once over its inputs.
 inline Results run(const std::string& backend, const graph::Graph& graph, const std::vector<Tensor>& inputs,
                    DType precision = DType::f32) {
-    const auto executable =
-        backends::create(backend)->compile(graph, {.device = "CPU", .threads = 1, .precision = precision});
-    const auto request = executable->request();
-    EXPECT_EQ(inputs.size(), graph.inputs.size());
-    for (std::size_t i = 0; i < inputs.size(); ++i) request->bind_input(i, inputs[i]);
+    const backends::Engine engine{backends::create(backend), {.threads = 1, .precision = precision}};
+    const auto outputs =
+        backends::Compiled::run(std::make_shared<const backends::Compiled>(graph, engine), inputs);
     Results results;
-    for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
-        const auto& node = graph[graph.outputs[i].node];
-        Tensor& result = results[graph.outputs[i].name] = Tensor(node.type, node.shape);
-        request->bind_output(i, result);
-    }
-    request->run();
+    for (std::size_t i = 0; i < outputs.size(); ++i) results[graph.outputs[i].name] = outputs[i];
     return results;
 }
 
