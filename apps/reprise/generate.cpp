@@ -174,11 +174,6 @@ void add_generate(CLI::App& app, Context& context) {
                      "Folder of Stable Diffusion XL's refiner, which goes on where the model ends")
         ->group("Sampling")
         ->type_name("FOLDER");
-    command
-        ->add_option("--denoising-end", options->denoising_end,
-                     "Share of the way from noise to picture after which the model ends, such as 0.8")
-        ->group("Sampling")
-        ->type_name("SHARE");
     add_output_options(*command, options->output);
     command->footer(
         "\nExamples:\n"

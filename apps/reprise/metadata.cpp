@@ -40,7 +40,7 @@ std::string as_text(const Json& value) {
 
 Json identity_of(const pipelines::DiffusionPipeline& pipe) {
     const auto identity = pipe.identity();
-    return {{"pipeline", pipe.folder().class_name()},
+    return {{"pipeline", pipe.source()->class_name()},
             {"denoiser", identity.class_name},
             {"config", identity.config},
             {"weights", identity.weights}};

@@ -270,8 +270,9 @@ void Bout::add_settings() {
     const RunReport& report = result_.full.turns.back().report;
     const Image& first = result_.full.made.front().frames.front();
     std::error_code error;
-    const auto folder = std::filesystem::canonical(pipe_.folder().path(), error);
-    const std::string model = (error ? pipe_.folder().path() : folder).filename().string();
+    const std::filesystem::path source = pipe_.source()->description();
+    const auto folder = std::filesystem::canonical(source, error);
+    const std::string model = (error ? source : folder).filename().string();
     const bool video = !o_.pictures.empty();
     const AnimateOptions& animation = o_.base.video;
     const std::string guidance =

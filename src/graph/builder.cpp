@@ -172,31 +172,69 @@ Value Builder::weight(std::string_view name, Shape shape) {
         return value;
     }
     Tensor tensor;
-    if (const WeightSource* weights = source().weights; weights != nullptr) {
-        const std::string_view own = name_in_source(key);
-        auto found = weights->find(own);
-        if (!found)
-            usage_error(
-                "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
-                weights->description(), own, to_string(shape));
-        if (without_trailing_ones(found->shape(), shape.size()) != shape)
-            usage_error("{}: weight '{}' has shape {}, but config.json asks for {}", weights->description(),
-                        own, to_string(found->shape()), to_string(shape));
-        if (!is_floating(found->type()))
-            usage_error("{}: weight '{}' holds {}, expected a floating type", weights->description(), own,
-                        name_of(found->type()));
-        tensor = found->to(precision_).reshaped(shape);
-        source().used.emplace(own);
+    if (source().weights != nullptr) {
+        const Weight found = read(key, shape);
+        if (!found.is_plain())
+            usage_error("{}: weight {} is {}; only linear layers and convolutions can have such a weight",
+                        source().weights->description(), quoted(*source().weights, name_in_source(key)),
+                        kind_of(found));
+        tensor = std::get<Tensor>(found.values);
     }
-    const Value value = add(Op::constant, std::vector<Value>{},
-                            ConstantAttrs{key, std::move(tensor), precision_, std::move(shape)});
-    constants_.emplace(key, value.id());
-    return value;
+    return weight_constant(key, std::move(shape), tensor);
 }
 
-bool Builder::has_weight(std::string_view name) const {
-    const WeightSource* weights = sources_.at(current().part).weights;
-    return weights != nullptr && weights->find(name_in_source(full_name(name))).has_value();
+Weight Builder::read(const std::string& key, const Shape& shape) {
+    const WeightSource& weights = *source().weights;
+    const std::string_view own = name_in_source(key);
+    auto found = weights.weight(own);
+    if (!found)
+        usage_error(
+            "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
+            weights.description(), own, to_string(shape));
+    if (without_trailing_ones(found->shape(), shape.size()) != shape)
+        usage_error("{}: weight {} has shape {}, but config.json asks for {}", weights.description(),
+                    quoted(weights, own), to_string(found->shape()), to_string(shape));
+    if (const auto* plain = std::get_if<Tensor>(&found->values);
+        plain != nullptr && !is_floating(plain->type()))
+        usage_error("{}: weight {} holds {}, expected a floating type", weights.description(),
+                    quoted(weights, own), name_of(plain->type()));
+    source().used.emplace(own);
+    return std::move(*found);
+}
+
+Value Builder::weight_constant(const std::string& key, Shape shape, const Tensor& value) {
+    ConstantAttrs attrs{key, {}, precision_, std::move(shape)};
+    if (const WeightSource* weights = source().weights; weights != nullptr) {
+        attrs.value = value.to(precision_).reshaped(attrs.shape);
+        attrs.source = weights->identity(name_in_source(key));
+    }
+    const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
+    constants_.emplace(key, constant.id());
+    return constant;
+}
+
+Value Builder::layer_weight(Shape shape, std::vector<LowRank>& low_rank) {
+    const std::string key = full_name("weight");
+    if (source().weights == nullptr) return weight("weight", std::move(shape));
+    Weight found = read(key, shape);
+    low_rank = std::move(found.low_rank);
+    if (constants_.contains(key)) return weight("weight", std::move(shape));  // of another invocation
+    const auto* packed = std::get_if<PackedWeight>(&found.values);
+    return weight_constant(key, std::move(shape),
+                           packed != nullptr ? unpacked(*packed) : std::get<Tensor>(found.values));
+}
+
+/// A matrix of a low-rank pair, as a layer of a weight of this rank has it.
+Value Builder::narrow_weight(std::string_view name, const Tensor& value, std::size_t rank) {
+    const std::string key = full_name(name);
+    if (const auto known = constants_.find(key); known != constants_.end()) return {this, known->second};
+    Shape shape = without_trailing_ones(value.shape(), rank);
+    shape.resize(std::max(rank, shape.size()), 1);
+    ConstantAttrs attrs{key, value.to(precision_).reshaped(shape), precision_, shape};
+    attrs.source = source().weights->identity(name_in_source(full_name("weight")));
+    const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
+    constants_.emplace(key, constant.id());
+    return constant;
 }
 
 Value Builder::constant(std::string name, Tensor value) {
@@ -213,16 +251,25 @@ Value Builder::convert(Value x, DType type) {
 
 Value Builder::linear(Value x, std::string_view name, std::int64_t out_features, bool bias) {
     const auto layer = module(name);
-    std::vector<Value> inputs = {x, weight("weight", {out_features, x.dim(-1)})};
+    std::vector<LowRank> low_rank;
+    std::vector<Value> inputs = {x, layer_weight({out_features, x.dim(-1)}, low_rank)};
     if (bias) inputs.push_back(weight("bias", {out_features}));
-    return add(Op::linear, inputs, {});
+    Value y = add(Op::linear, inputs, {});
+    for (std::size_t i = 0; i < low_rank.size(); ++i) {
+        const Value down = narrow_weight(fmt::format("low_rank.{}.down", i), low_rank[i].down, 2);
+        const Value up = narrow_weight(fmt::format("low_rank.{}.up", i), low_rank[i].up, 2);
+        y = y + add(Op::linear, {add(Op::linear, {x, down}, {}), up}, {}) * low_rank[i].strength;
+    }
+    return y;
 }
 
 Value Builder::convolution(Value x, std::string_view name, const Convolution& options) {
     const auto layer = module(name);
     Shape weight_shape = {options.out_channels, x.dim(1)};
     weight_shape.insert(weight_shape.end(), options.kernel.begin(), options.kernel.end());
-    std::vector<Value> inputs = {x, weight("weight", weight_shape)};
+    const std::size_t rank = weight_shape.size();
+    std::vector<LowRank> low_rank;
+    std::vector<Value> inputs = {x, layer_weight(std::move(weight_shape), low_rank)};
     if (options.bias) inputs.push_back(weight("bias", {options.out_channels}));
     ConvolutionAttrs attrs;
     attrs.stride =
@@ -230,7 +277,17 @@ Value Builder::convolution(Value x, std::string_view name, const Convolution& op
     attrs.pad_begin =
         options.padding.empty() ? std::vector<std::int64_t>(options.kernel.size(), 0) : options.padding;
     attrs.pad_end = attrs.pad_begin;
-    return add(Op::convolution, inputs, attrs);
+    Value y = add(Op::convolution, inputs, attrs);
+    ConvolutionAttrs pointwise;
+    pointwise.stride.assign(options.kernel.size(), 1);
+    pointwise.pad_begin = pointwise.pad_end = std::vector<std::int64_t>(options.kernel.size(), 0);
+    for (std::size_t i = 0; i < low_rank.size(); ++i) {
+        const Value down = narrow_weight(fmt::format("low_rank.{}.down", i), low_rank[i].down, rank);
+        const Value up = narrow_weight(fmt::format("low_rank.{}.up", i), low_rank[i].up, rank);
+        const Value narrow = add(Op::convolution, {x, down}, attrs);
+        y = y + add(Op::convolution, {narrow, up}, pointwise) * low_rank[i].strength;
+    }
+    return y;
 }
 
 Value Builder::conv2d(Value x, std::string_view name, std::int64_t out_channels, std::int64_t kernel,
@@ -341,7 +398,9 @@ void Builder::warn_of_left_over(const Source& source, const std::vector<std::str
     if (source.weights == nullptr) return;
     std::vector<std::string> left_over;
     for (const auto& name : source.weights->names())
-        if (!source.used.contains(name) && !excused(name, ignored)) left_over.push_back(name);
+        if (!source.used.contains(name) && !excused(name, ignored) &&
+            source.weights->shape(name) != Shape{})  // scalars are no weights of any model
+            left_over.push_back(name);
     if (!left_over.empty() && source.weights->is_first_look())
         spdlog::warn("{}: {} weight{} left over that config.json does not account for, such as '{}'",
                      source.weights->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",

@@ -91,9 +91,10 @@ class Builder {
 
     /// The weight `name` of the current module, of exactly this shape (trailing dimensions of size 1 in the
     /// file are accepted: a 1x1 convolution's weight as a linear one). Error (usage) when missing or
-    /// misshapen.
+    /// misshapen, or not plain: only `linear` and `convolution` unfold weights that are packed or have
+    /// low-rank pairs beside them. Packed ones become constants of the graph's precision; a pair becomes two
+    /// narrow layers, whose result is added.
     Value weight(std::string_view name, Shape shape);
-    bool has_weight(std::string_view name) const;
     /// A constant that is not from the checkpoint (computed tables), f32 or i64.
     Value constant(std::string name, Tensor value);
 
@@ -154,6 +155,13 @@ class Builder {
     friend class Value;
     Value add(Op op, std::initializer_list<Value> inputs, Attributes attributes);
     Value add(Op op, const std::vector<Value>& inputs, Attributes attributes);
+    /// The weight of that full name from the source. Error (usage) when it is missing or misshapen.
+    Weight read(const std::string& key, const Shape& shape);
+    Value weight_constant(const std::string& key, Shape shape, const Tensor& value);
+    /// The weight "weight" of the current module, whatever it is; what is beside it is appended to
+    /// `low_rank`.
+    Value layer_weight(Shape shape, std::vector<LowRank>& low_rank);
+    Value narrow_weight(std::string_view name, const Tensor& value, std::size_t rank);
 
     /// Where the weights of a part come from, and which were asked for.
     struct Source {

@@ -61,6 +61,7 @@ struct ConstantAttrs {
     DType type = DType::f32;
     Shape shape;
     bool is_literal = false;  ///< its values are the model's function's, not the checkpoint's
+    std::string source = {};  ///< the weight's identity in its source; empty for a literal
 };
 struct ConvertAttrs {
     DType type = DType::f32;

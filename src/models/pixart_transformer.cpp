@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/adaptive_norm.h"
 #include "nn/embeddings.h"
 #include "nn/patches.h"
@@ -252,8 +251,7 @@ Tensor pixart_positions(const PixArtTransformerConfig& config, std::int64_t rows
 graph::Graph build_pixart_transformer(const PixArtTransformerConfig& config, const DenoiserShape& shape,
                                       DType precision, const WeightSource* weights) {
     check_latents(config, shape);
-    const auto source = named_weights(weights, "PixArtTransformer2DModel");
-    Builder b("transformer", precision, source.get());
+    Builder b("transformer", precision, weights);
     const auto width = config.width();
     const auto side = config.patch_size;
     const auto rows = shape.height / side;
@@ -286,7 +284,8 @@ graph::Graph build_pixart_transformer(const PixArtTransformerConfig& config, con
     x = nn::patches_to_picture(b, x, rows, columns, side);
     if (config.predicted_channels() != config.out_channels) x = b.slice(x, 1, 0, config.predicted_channels());
     b.output("sample", b.convert(x, DType::f32));
-    return b.finish();
+    return b.finish(
+        {"pos_embed.pos_embed"});  // old releases stored the table of positions, which is computed
 }
 
 std::unique_ptr<Denoiser> make_pixart_transformer(const Config& config) {

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/adaptive_norm.h"
 #include "nn/embeddings.h"
 #include "nn/patches.h"
@@ -168,8 +167,7 @@ Sd3TransformerConfig Sd3TransformerConfig::from(const Config& config) {
 graph::Graph build_sd3_transformer(const Sd3TransformerConfig& config, const DenoiserShape& shape,
                                    DType precision, const WeightSource* weights) {
     check_latents(config, shape);
-    const auto source = named_weights(weights, "SD3Transformer2DModel");
-    Builder b("transformer", precision, source.get());
+    Builder b("transformer", precision, weights);
     const auto width = config.width();
 
     const auto in = b.real_inputs(inputs_of(config, shape));

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 
 namespace reprise::models {
 
@@ -81,8 +80,7 @@ graph::Graph build_unet2d_condition(const UNet2DConditionConfig& config, const D
                                     DType precision, const WeightSource* weights) {
     check_shape("latents", shape.batch, shape.height, shape.width);
     check_shape("text", shape.batch, 1, shape.text_tokens);
-    const auto source = named_weights(weights, "UNet2DConditionModel");
-    Builder b("unet", precision, source.get());
+    Builder b("unet", precision, weights);
 
     const auto in = b.real_inputs(inputs_of(config, shape));
     Value x = in.at("sample");

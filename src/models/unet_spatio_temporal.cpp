@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/embeddings.h"
 #include "reprise/error.h"
 
@@ -91,8 +90,7 @@ graph::Graph build_unet_spatio_temporal(const UNetSpatioTemporalConfig& config, 
     check_shape("picture embeddings", shape.batch, 1, shape.text_tokens);
     if (shape.frames < 1 || shape.frames > kMaxFrames)
         usage_error("a video of {} frames cannot be computed; expected 1 to {}", shape.frames, kMaxFrames);
-    const auto source = named_weights(weights, "UNetSpatioTemporalConditionModel");
-    Builder b("unet", precision, source.get());
+    Builder b("unet", precision, weights);
     const auto in = b.real_inputs(inputs_of(config, shape));
     Value x = in.at("sample");
     Value time = in.at("timestep_embedding");

@@ -30,15 +30,15 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 DiffusionPipeline::DiffusionPipeline(PipelineParts parts)
     : parts_(std::move(parts)), made_(parts_.denoisers.size()) {
-    if (!folder().has("scheduler")) return;
-    const Config config = folder().config("scheduler");
+    if (!source()->has("scheduler")) return;
+    const Config config = source()->config("scheduler");
     warn_of_unknown_keys(config.json, config.file);
 }
 
 cachify::DenoiserIdentity DiffusionPipeline::identity(std::size_t which) const {
     MadeOnce& made = made_[which];
     std::call_once(made.identity_made, [&] {
-        made.identity = denoiser_identity(folder(), parts_.denoisers[which].name, load_options().variant);
+        made.identity = denoiser_identity(*source(), parts_.denoisers[which].name);
     });
     return made.identity;
 }
@@ -98,7 +98,7 @@ GenerateOptions DiffusionPipeline::with_defaults(GenerateOptions options) const 
 }
 
 std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& options) const {
-    return scheduler_as_loaded(folder(), options.scheduler);
+    return scheduler_as_loaded(*source(), options.scheduler);
 }
 
 DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {
@@ -126,7 +126,7 @@ std::vector<Stage> DiffusionPipeline::stages(const std::vector<Evaluation>& eval
     std::vector<double> down_to;
     for (const NamedDenoiser& each : parts_.denoisers) down_to.push_back(each.down_to);
     const int trained = part.start || part.end
-                            ? folder().config("scheduler").get_or("num_train_timesteps", kTrainTimesteps)
+                            ? source()->config("scheduler").get_or("num_train_timesteps", kTrainTimesteps)
                             : kTrainTimesteps;
     return stages_of(evaluations, range_of(evaluations, part, trained), down_to);
 }
@@ -171,7 +171,7 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
 }
 
 void DiffusionPipeline::refuse_unhonoured(const GenerateOptions& options) const {
-    options::refuse_unhonoured(options, with_defaults({}), folder().class_name(),
+    options::refuse_unhonoured(options, with_defaults({}), source()->class_name(),
                                [this](options::About about) { return honours(about); });
 }
 

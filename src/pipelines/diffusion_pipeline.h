@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/generator.h"
-#include "files/model_folder.h"
+#include "files/model_source.h"
 #include "options/row.h"
 #include "pipelines/guided_denoiser.h"
 #include "pipelines/stages.h"
@@ -29,9 +29,9 @@ struct NamedDenoiser {
     double down_to = 0;
 };
 
-/// What a pipeline folder has beside its pictures' options: made once, by the registry.
+/// What a pipeline has beside its pictures' options: made once, by the registry.
 struct PipelineParts {
-    ModelFolder folder;
+    std::shared_ptr<const ModelSource> source;  ///< as loaded
     LoadOptions options;
     Engine engine;
     std::vector<NamedDenoiser> denoisers;  ///< at least one, of the noisiest evaluations first
@@ -120,7 +120,7 @@ class DiffusionPipeline {
     /// The one that the options name, or the folder's. Usage error for one that is not supported.
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
 
-    const ModelFolder& folder() const { return parts_.folder; }
+    const std::shared_ptr<const ModelSource>& source() const { return parts_.source; }
     std::span<const NamedDenoiser> denoisers() const { return parts_.denoisers; }
     const GuidedDenoiser& denoiser(std::size_t which = 0) const { return *parts_.denoisers[which].denoiser; }
     const Engine& engine() const { return parts_.engine; }

@@ -11,8 +11,8 @@ namespace reprise::pipelines {
 
 ImageToVideo::ImageToVideo(PipelineParts parts)
     : DiffusionPipeline(std::move(parts)),
-      conditioner_(folder(), engine(), vae_engine(), load_options()),
-      decoder_(folder(), vae_engine(), load_options().variant) {
+      conditioner_(source(), engine(), vae_engine(), load_options()),
+      decoder_(source(), vae_engine()) {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const auto latent_channels = conditioner_.vae().pictures.latent_channels;
     const auto laid_beside = denoiser().model().input(models::kImageLatents);
@@ -20,7 +20,7 @@ ImageToVideo::ImageToVideo(PipelineParts parts)
         laid_beside ? laid_beside->shape.at(static_cast<std::size_t>(traits.place_of(models::Axis::channels)))
                     : 0;
     const auto text_width = denoiser().model().width_of(models::kText);
-    const std::string where = folder().path().string();
+    const std::string where = source()->description();
     if (traits.frames == 0) usage_error("{}: its denoiser does not make videos", where);
     if (traits.in_channels != latent_channels || traits.out_channels != latent_channels ||
         image_channels != latent_channels)

@@ -13,10 +13,10 @@ constexpr int kMaxTokens = 1024;
 
 }  // namespace
 
-PixArtConditioner::PixArtConditioner(const ModelFolder& folder, const Engine& engine,
+PixArtConditioner::PixArtConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
                                      const LoadOptions& options)
-    : encoder_(folder, "", engine, options),
-      default_tokens_(folder.class_name() == "PixArtSigmaPipeline" ? 300 : 120) {}
+    : encoder_(source, "", engine, options),
+      default_tokens_(source->class_name() == "PixArtSigmaPipeline" ? 300 : 120) {}
 
 bool PixArtConditioner::honours(options::About about) const {
     using options::About;

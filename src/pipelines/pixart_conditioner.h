@@ -1,9 +1,9 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "files/model_folder.h"
 #include "pipelines/conditioner.h"
 #include "pipelines/t5_text.h"
 
@@ -13,7 +13,8 @@ namespace reprise::pipelines {
 /// (300) encode them: tidied or lower-cased text, T5 with its padding masked, and the picture's size.
 class PixArtConditioner final : public Conditioner {
   public:
-    PixArtConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
+    PixArtConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                      const LoadOptions& options);
 
     bool honours(options::About about) const override;
     void check(const GenerateOptions& options) const override;

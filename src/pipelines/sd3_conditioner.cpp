@@ -33,21 +33,22 @@ void put_rows(const Tensor& source, std::int64_t begin, Tensor& target) {
 
 }  // namespace
 
-Sd3Conditioner::Sd3Conditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options)
-    : width_(models::get_size(folder.config("transformer"), "joint_attention_dim", 4096)) {
+Sd3Conditioner::Sd3Conditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                               const LoadOptions& options)
+    : width_(models::get_size(source->config("transformer"), "joint_attention_dim", 4096)) {
     ClipEncoder::Wanted wanted = {.hidden_state = 2, .pooled = true};
     for (const char* suffix : {"", "_2"}) {
-        encoders_.emplace_back(folder, suffix, wanted, engine, options);
+        encoders_.emplace_back(source, suffix, wanted, engine, options);
         wanted.tokens = encoders_.front().tokens();  // the first tokenizer's for both
     }
-    if (!folder.names("text_encoder_3")) {
-        spdlog::info("{}: there is no text_encoder_3, so its tokens are zeros", folder.path().string());
+    if (!source->names("text_encoder_3")) {
+        spdlog::info("{}: there is no text_encoder_3, so its tokens are zeros", source->description());
         return;
     }
-    t5_.emplace(folder, "_3", engine, options);
+    t5_.emplace(source, "_3", engine, options);
     if (t5_->width() != width_)
         usage_error("{}: its text_encoder_3 gives text of width {}, but the denoiser expects {}",
-                    folder.path().string(), t5_->width(), width_);
+                    source->description(), t5_->width(), width_);
 }
 
 bool Sd3Conditioner::honours(options::About about) const {

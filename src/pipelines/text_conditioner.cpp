@@ -7,23 +7,23 @@ namespace reprise::pipelines {
 
 using models::Conditioning;
 
-TextConditioner::TextConditioner(const ModelFolder& folder, const Engine& engine,
+TextConditioner::TextConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
                                  const LoadOptions& options) {
     const auto add = [&](const char* suffix, ClipEncoder::Wanted wanted) {
         wanted.all_vectors = true;
-        encoders_.emplace_back(folder, suffix, wanted, engine, options);
+        encoders_.emplace_back(source, suffix, wanted, engine, options);
     };
-    if (!is_stable_diffusion_xl(folder)) {
+    if (!is_stable_diffusion_xl(*source)) {
         add("", {.hidden_state = 1, .final_norm = true});
         return;
     }
-    force_zeros_ = is_set(folder.index(), "force_zeros_for_empty_prompt", true);
-    const bool first = folder.names("text_encoder");
-    if (first != folder.names("tokenizer"))
+    force_zeros_ = is_set(source->index(), "force_zeros_for_empty_prompt", true);
+    const bool first = source->names("text_encoder");
+    if (first != source->names("tokenizer"))
         usage_error("{}: of text_encoder and tokenizer one is null; expected both or none",
-                    folder.path().string());
+                    source->description());
     // The pooled text is the first result that is one vector, which those of classes with projection are.
-    const bool pools = first && folder.component("text_encoder").class_name == "CLIPTextModelWithProjection";
+    const bool pools = first && source->component("text_encoder").class_name == "CLIPTextModelWithProjection";
     if (first) add("", {.hidden_state = 2, .pooled = pools});
     add("_2", {.hidden_state = 2, .pooled = !pools});
     pooled_of_ = pools ? 0 : encoders_.size() - 1;

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "files/model_folder.h"
 #include "models/denoiser.h"
 #include "pipelines/clip_encoder.h"
 #include "pipelines/conditioner.h"
@@ -14,7 +14,8 @@ namespace reprise::pipelines {
 /// first may be null), as diffusers' pipelines encode them.
 class TextConditioner final : public Conditioner {
   public:
-    TextConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
+    TextConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                    const LoadOptions& options);
 
     bool honours(options::About about) const override;
     void check(const GenerateOptions& options) const override;

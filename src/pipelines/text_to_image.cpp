@@ -15,22 +15,23 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
     : DiffusionPipeline(std::move(parts)),
       conditioner_(std::move(conditioner)),
       binning_(binning),
-      decoder_(folder(), vae_engine(), load_options().variant) {
+      decoder_(source(), vae_engine()) {
     const models::Denoiser& model = denoiser().model();
     const models::DenoiserTraits traits = model.traits();
-    const std::string where = folder().path().string();
+    const std::string where = source()->description();
     if (traits.in_channels != decoder_.config().latent_channels || traits.out_channels != traits.in_channels)
         usage_error(
             "{}: its denoiser takes {} channels and gives {}, its autoencoder has {}; inpainting and other "
             "variants are not supported yet",
             where, traits.in_channels, traits.out_channels, decoder_.config().latent_channels);
-    if (is_stable_diffusion_xl(folder()) && !model.takes(models::kPooledText))
+    if (is_stable_diffusion_xl(*source()) && !model.takes(models::kPooledText))
         usage_error(
             "{}: \"addition_embed_type\" is null or missing, expected \"text_time\", as this pipeline needs",
-            folder().config("unet").file);
-    if (folder().class_name().starts_with("PixArt") && folder().config("transformer").is_null("out_channels"))
+            source()->config("unet").file);
+    if (source()->class_name().starts_with("PixArt") &&
+        source()->config("transformer").is_null("out_channels"))
         usage_error("{}: \"out_channels\" is null, expected a number, as this pipeline compares it",
-                    folder().config("transformer").file);
+                    source()->config("transformer").file);
     if (!conditioner_) return;
     const std::int64_t text = model.width_of(models::kText), pooled = model.width_of(models::kPooledText);
     if (text != conditioner_->text_width())
@@ -147,7 +148,7 @@ bool TextToImage::honours(options::About about) const {
         case About::guidance:
             return true;
         case About::parts:
-            return is_stable_diffusion_xl(folder());
+            return is_stable_diffusion_xl(*source());
         case About::size_ids:
             return ids == models::kSizeAndCropIds || ids == models::kCropAndScoreIds;
         case About::target_size:
@@ -182,7 +183,7 @@ std::vector<Branches> TextToImage::texts(const GenerateOptions& options, bool gu
     if (options.embeddings) return branches_of(*options.embeddings, guidance);
     if (!conditioner_)
         usage_error("{}: opened without text encoders, it takes prompts as embeddings",
-                    folder().path().string());
+                    source()->description());
     phase(options, "text encoder");
     std::vector<Branches> result;
     for (const std::string& prompt : all_prompts(options))
@@ -242,11 +243,11 @@ void TextToImage::check_start(const GenerateOptions& options) const {
         usage_error("{} given, but no {}; expected both or none",
                     is_started ? "start_latents are" : "denoising_start is",
                     is_started ? "denoising_start" : "start_latents");
-    if (!is_started && folder().class_name() == "StableDiffusionXLImg2ImgPipeline")
+    if (!is_started && source()->class_name() == "StableDiffusionXLImg2ImgPipeline")
         usage_error(
             "{}: a refiner goes on from latents: give start_latents and denoising_start; pictures are not "
             "supported yet",
-            folder().path().string());
+            source()->description());
 }
 
 std::vector<Image> TextToImage::decode(const Tensor& latents, const GenerateOptions& options) const {

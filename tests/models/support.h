@@ -15,16 +15,19 @@
 #include "files/json.h"
 #include "files/safetensors.h"
 #include "models/denoiser.h"
+#include "models/weight_names.h"
 #include "reprise/error.h"
 
 namespace reprise::testing {
 
 /// A case of tests/parity/models.py.
 struct ModelFixture {
-    explicit ModelFixture(const std::string& name)
+    /// With weights under current names, where a class has others.
+    explicit ModelFixture(const std::string& name, std::string_view class_name = "")
         : folder(std::string(REPRISE_FIXTURES) + "/models/" + name),
           config(Config::load(folder + "/config.json")),
-          weights(folder),
+          opened(renamed(std::make_shared<Checkpoint>(folder), models::name_rule(class_name))),
+          weights(*opened),
           expected(folder + "/expected.safetensors") {}
 
     /// A copy with memory of its own, as backends want it.
@@ -37,7 +40,8 @@ struct ModelFixture {
 
     std::string folder;
     Config config;
-    Checkpoint weights;
+    std::shared_ptr<const WeightSource> opened;
+    const WeightSource& weights;
     SafetensorsFile expected;
 };
 

@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "files/model_folder.h"
 #include "models/registry.h"
-#include "pipelines/component.h"
+#include "models/weight_names.h"
 #include "pipelines/support.h"
 #include "pipelines/t5_text.h"
 #include "pipelines/text_to_image.h"
@@ -45,11 +46,12 @@ std::filesystem::path fixture() {
 /// PixArt's encoder, of which texts are as long as `length` says.
 class Bucketed final : public Conditioner {
   public:
-    Bucketed(const ModelFolder& folder, const Engine& engine, TextLength length)
-        : encoder_(folder, "", engine, {}),
-          tokenizer_(T5Tokenizer::load(folder.path("tokenizer"))),
+    Bucketed(const std::shared_ptr<const ModelSource>& source, const Engine& engine, TextLength length)
+        : encoder_(source, "", engine, {}),
+          tokenizer_(T5Tokenizer::load(source->tokenizer("tokenizer"))),
           length_(std::move(length)) {}
 
+    bool honours(options::About /*about*/) const override { return true; }
     void check(const GenerateOptions& /*options*/) const override {}
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
                                              bool guidance) const override {
@@ -81,16 +83,17 @@ class Bucketed final : public Conditioner {
 
 struct Family {
     explicit Family(const TextLength& length) {
-        ModelFolder folder(fixture());
+        const auto source =
+            std::make_shared<ModelFolder>(fixture(), ModelFolderOptions{"", models::name_rule});
         Engine engine;
         engine.backend = backends::create("reference");
-        const std::string name = folder.component("transformer").class_name;
+        const std::string name = source->component("transformer").class_name;
         auto denoiser = std::make_unique<GuidedDenoiser>(
-            name, models::make_denoiser(name, folder.config("transformer")),
-            open_weights(folder.path("transformer"), "", DType::f32), engine);
-        auto made = std::make_unique<Bucketed>(folder, engine, length);
+            name, models::make_denoiser(name, source->config("transformer")),
+            in_precision(source->weights("transformer"), DType::f32), engine);
+        auto made = std::make_unique<Bucketed>(source, engine, length);
         conditioner = made.get();
-        PipelineParts parts{std::move(folder), {}, engine, std::move(denoiser)};
+        PipelineParts parts{source, {}, engine, std::move(denoiser)};
         pipe = std::make_unique<TextToImage>(std::move(parts), std::move(made), TextToImage::Binning{});
     }
     /// Latents of a call for these prompts, each from the same noise.
@@ -126,8 +129,12 @@ TEST(TextBuckets, AreChosenForAPictureNotForACall) {
         const Tensor together = family({brief, lengthy, brief});
         const auto& lengths = family.conditioner->lengths;
         EXPECT_EQ(lengths[0], expected[0]);
-        if (expected[1] > 0) EXPECT_EQ(lengths[1], expected[1]);
-        if (length.rule != TextLength::Rule::fixed) EXPECT_GT(lengths[1], lengths[0]);
+        if (expected[1] > 0) {
+            EXPECT_EQ(lengths[1], expected[1]);
+        }
+        if (length.rule != TextLength::Rule::fixed) {
+            EXPECT_GT(lengths[1], lengths[0]);
+        }
         EXPECT_TRUE(same_bits(together.rows(0, 1), family({brief})));
         EXPECT_TRUE(same_bits(together.rows(1, 2), family({lengthy})));
         EXPECT_TRUE(same_bits(together.rows(2, 3), together.rows(0, 1)));
