@@ -126,6 +126,15 @@ struct GenerateOptions {
     std::stop_token stop = {};
 };
 
+/// What a process holds of compiled code, of all pipelines together, for calls to come. Sizes are the
+/// backend's estimates.
+struct HeldCode {
+    std::size_t pieces = 0;  ///< compiled graphs
+    double bytes = 0;
+    double mappings = 0;      ///< of memory; the system allows a process so many
+    double bytes_in_use = 0;  ///< of these, what other calls were running then: it cannot be freed
+};
+
 /// What happened in a run. Times are in seconds.
 struct RunReport {
     std::vector<StepInfo> steps;
@@ -144,6 +153,7 @@ struct RunReport {
     std::size_t kept_bytes = 0;      ///< values that reuse keeps between steps, one picture
     std::size_t prologue_bytes = 0;  ///< values that are computed once, one picture
     std::size_t scratch_bytes = 0;   ///< slots within a step
+    HeldCode held;                   ///< at the end of the call
     /// Where reuse is decided while running: for each picture the steps that were reused.
     std::vector<std::vector<int>> decisions;
     std::vector<std::string> complaints;  ///< such as NaN in the values that a module keeps

@@ -7,13 +7,13 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
-#include <array>
 #include <cstring>
 
 #include "bindings.h"
 #include "core/generator.h"
 #include "files/atomic_file.h"
 #include "media/video.h"
+#include "options/names.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/prompt_embeddings.h"
 #include "report/run.h"
@@ -24,25 +24,6 @@ namespace reprise::python {
 using namespace nb::literals;
 
 namespace {
-
-/// A value by its name; Error (usage) with all names otherwise.
-template <class T, std::size_t N>
-T named(const char* what, const std::string& name, const std::array<std::pair<const char*, T>, N>& values) {
-    std::string known;
-    for (const auto& [value_name, value] : values) {
-        if (name == value_name) return value;
-        known += known.empty() ? "" : ", ";
-        known += value_name;
-    }
-    usage_error("{} is '{}'; expected one of {}", what, name, known);
-}
-
-constexpr std::array<std::pair<const char*, DType>, 3> kPrecisions = {
-    {{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}}};
-constexpr std::array<std::pair<const char*, GuidanceMode>, 3> kGuidanceModes = {
-    {{"auto", GuidanceMode::automatic}, {"batched", GuidanceMode::batched}, {"split", GuidanceMode::split}}};
-constexpr std::array<std::pair<const char*, Fit>, 3> kFits = {
-    {{"stretch", Fit::stretch}, {"crop", Fit::crop}, {"letterbox", Fit::letterbox}}};
 
 using InputArray = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 
@@ -165,14 +146,9 @@ void bind_options(nb::module_& m) {
         .def_rw("max_guidance_scale", &AnimateOptions::max_guidance_scale)
         .def_rw("decode_chunk_size", &AnimateOptions::decode_chunk_size)
         .def_prop_rw(
-            "fit",
-            [](const AnimateOptions& options) {
-                for (const auto& [name, value] : kFits)
-                    if (value == options.fit) return name;
-                return "?";
-            },
+            "fit", [](const AnimateOptions& options) { return options::name_of(options.fit); },
             [](AnimateOptions& options, const std::string& name) {
-                options.fit = named("fit", name, kFits);
+                options.fit = options::value_of<Fit>(name, "fit");
             });
     nb::class_<PromptTexts>(m, "PromptTexts", "What is said for one of several prompts.")
         .def(nb::init<>())
@@ -220,13 +196,9 @@ void bind_options(nb::module_& m) {
             "A policy with its parameters, \"off\", or a configuration.")
         .def_prop_rw(
             "guidance_mode",
-            [](const GenerateOptions& options) {
-                for (const auto& [name, value] : kGuidanceModes)
-                    if (value == options.guidance_mode) return name;
-                return "?";
-            },
+            [](const GenerateOptions& options) { return options::name_of(options.guidance_mode); },
             [](GenerateOptions& options, const std::string& name) {
-                options.guidance_mode = named("guidance_mode", name, kGuidanceModes);
+                options.guidance_mode = options::value_of<GuidanceMode>(name, "guidance_mode");
             })
         .def(
             "set_latents",
@@ -275,6 +247,14 @@ void bind_results(nb::module_& m) {
             },
             nb::for_setter(nb::sig("def last(self, value: bool, /) -> None")),
             "A callback sets it to leave the remaining steps out and decode the latents as they are.");
+    nb::class_<HeldCode>(m, "HeldCode",
+                         "What the process holds of compiled code, of all pipelines together, for calls to "
+                         "come. Sizes are the backend's estimates.")
+        .def_ro("pieces", &HeldCode::pieces, "Compiled graphs.")
+        .def_ro("bytes", &HeldCode::bytes)
+        .def_ro("mappings", &HeldCode::mappings, "Of memory; the system allows a process so many.")
+        .def_ro("bytes_in_use", &HeldCode::bytes_in_use,
+                "Of these, what other calls were running then: it cannot be freed.");
     nb::class_<RunReport>(m, "RunReport", "What happened in a run. Times are in seconds.")
         .def_ro("steps", &RunReport::steps)
         .def_ro("text_seconds", &RunReport::text_seconds)
@@ -287,7 +267,7 @@ void bind_results(nb::module_& m) {
         .def_ro("scheduler", &RunReport::scheduler, "diffusers' class.")
         .def_ro("precision", &RunReport::precision, "Of the denoiser.")
         .def_prop_ro("guidance_mode",
-                     [](const RunReport& report) { return report::name_of(report.guidance_mode); })
+                     [](const RunReport& report) { return options::name_of(report.guidance_mode); })
         .def_ro("reuse", &RunReport::reuse, "Whether a prepared configuration was in force.")
         .def_ro("segments", &RunReport::segments)
         .def_ro("flops_full", &RunReport::flops_full, "Of all steps without reuse, one picture.")
@@ -295,6 +275,7 @@ void bind_results(nb::module_& m) {
         .def_ro("kept_bytes", &RunReport::kept_bytes, "What reuse keeps between steps, one picture.")
         .def_ro("prologue_bytes", &RunReport::prologue_bytes)
         .def_ro("scratch_bytes", &RunReport::scratch_bytes)
+        .def_ro("held", &RunReport::held, "At the end of the call.")
         .def_ro("decisions", &RunReport::decisions,
                 "Where reuse is decided while running: for each picture the steps that were reused.")
         .def_ro("complaints", &RunReport::complaints, "Such as NaN in what a module keeps.")
@@ -346,9 +327,9 @@ void bind_pipeline(nb::module_& m) {
                 LoadOptions options;
                 options.backend = backend;
                 options.device = device;
-                if (precision) options.precision = named("precision", *precision, kPrecisions);
+                if (precision) options.precision = options::value_of<DType>(*precision, "precision");
                 if (vae_precision)
-                    options.vae_precision = named("vae_precision", *vae_precision, kPrecisions);
+                    options.vae_precision = options::value_of<DType>(*vae_precision, "vae_precision");
                 options.threads = threads;
                 options.variant = variant;
                 options.memory_limit = memory_limit;

@@ -91,6 +91,7 @@ Store::Held Store::held(std::optional<std::uint64_t> owner) const {
         if (owner && entry->owner != *owner) continue;
         ++result.count;
         result.footprint += entry->footprint;
+        if (!entry->is_idle()) result.in_use += entry->footprint;
     }
     return result;
 }

@@ -58,6 +58,7 @@ class Store {
     struct Held {
         std::size_t count = 0;
         Footprint footprint;
+        Footprint in_use;  ///< of these, what anybody holds beside the store
     };
     Held held() const;
 

@@ -57,8 +57,8 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
             const Schedule::Rule& rule = schedule.rules[r];
             const auto module = static_cast<std::size_t>(rule.module);
             const bool is_whole = plan.extended.graph.modules[module].kind == ModuleKind::denoiser;
-            const bool extrapolates =
-                rule.store.rule == Store::Rule::forecast || rule.store.rule == Store::Rule::linear;
+            const bool extrapolates = is_combination(rule.store) && !keeps_differences(rule.store) &&
+                                      rule.store.rule != Store::Rule::mean;
             if ((is_whole || extrapolates) && analyses[0].is_reused(plan.extended, schedule, execution, r))
                 return true;
         }

@@ -10,6 +10,7 @@
 #include "backends/backend.h"
 #include "compare/baseline.h"
 #include "graph/graph.h"
+#include "options/names.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/config_text.h"
 #include "report/plan_view.h"
@@ -285,7 +286,7 @@ void Bout::add_settings() {
         {"size", fmt::format("{}x{}", first.width(), first.height())},
         {"scheduler", report.scheduler},
         {"precision", report.precision},
-        {"guidance", fmt::format("{}, {}", guidance, name_of(report.guidance_mode))},
+        {"guidance", fmt::format("{}, {}", guidance, options::name_of(report.guidance_mode))},
         {"engine", fmt::format("{} on {}, {} threads", engine.backend->name(), engine.options.device,
                                threads == 0 ? "all" : fmt::format("{}", threads))},
         {"times", clock_text(result_)},

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/denoiser.h"
+#include "options/row.h"
 #include "pipelines/text_length.h"
 #include "reprise/pipeline.h"
 
@@ -19,7 +20,9 @@ class Conditioner {
     Conditioner& operator=(const Conditioner&) = delete;
     virtual ~Conditioner() = default;
 
-    /// Usage error for options that these encoders cannot honour; nothing is read or run.
+    /// Whether these encoders have what such options are about.
+    virtual bool honours(options::About about) const = 0;
+    /// Usage error for values that these encoders cannot have; nothing is read or run.
     virtual void check(const GenerateOptions& options) const = 0;
     /// Batches of one: unconditional first, or the conditional alone without guidance. `options` has its
     /// defaults filled in. Warns, quoting, where a prompt is cut.

@@ -7,10 +7,10 @@
 #include <algorithm>
 
 #include "cachify/policies.h"
-#include "core/checks.h"
 #include "core/finite.h"
 #include "core/process_time.h"
 #include "core/quantities.h"
+#include "options/honours.h"
 #include "pipelines/as_loaded.h"
 #include "pipelines/component.h"
 #include "pipelines/identity.h"
@@ -92,7 +92,8 @@ std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& o
 
 DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
-    check_common(options);
+    options::check_values(options::generate_options(), &options);
+    refuse_unhonoured(options);
     check(options);
     return {shape(options), scheduler(options)->start(*options.num_inference_steps)->evaluations()};
 }
@@ -110,7 +111,7 @@ RunShape DiffusionPipeline::any_shape() const {
 
 DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
-    check_common(options);
+    options::check_values(options::generate_options(), &options);
     const int steps = *options.num_inference_steps;
     const models::DenoiserTraits traits = denoiser().model().traits();
     Outlook result{any_shape(), {}};
@@ -131,22 +132,9 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
     return result;
 }
 
-void DiffusionPipeline::check_common(const GenerateOptions& options) {
-    constexpr int kMostImages = 1'000'000;
-    if (options.num_images_per_prompt < 1 || options.num_images_per_prompt > kMostImages)
-        usage_error("{} images per prompt; expected 1 to {}", options.num_images_per_prompt, kMostImages);
-    constexpr int kMostSteps = 100'000;
-    if (const int steps = options.num_inference_steps.value(); steps < 1 || steps > kMostSteps)
-        usage_error("{} steps; expected at least 1, at most {}", steps, kMostSteps);
-    if (!options.skip_guidance_layers.empty())
-        usage_error("skip_guidance_layers is not supported: guidance has no third branch that skips layers");
-    check_number("guidance_scale", options.guidance_scale.value());
-    check_number("guidance_rescale", options.guidance_rescale);
-    check_number("noise_aug_strength", options.video.noise_aug_strength);
-    check_number("min_guidance_scale", options.video.min_guidance_scale);
-    check_number("max_guidance_scale", options.video.max_guidance_scale);
-    if (options.guidance_rescale < 0 || options.guidance_rescale > 1)
-        usage_error("guidance_rescale is {}; expected 0 to 1", options.guidance_rescale);
+void DiffusionPipeline::refuse_unhonoured(const GenerateOptions& options) const {
+    options::refuse_unhonoured(options, with_defaults({}), folder().class_name(),
+                               [this](options::About about) { return honours(about); });
 }
 
 namespace {
@@ -213,6 +201,11 @@ void describe(const DenoiserRun& run, std::size_t evaluations, RunReport& report
 
 namespace {
 
+HeldCode held_code() {
+    const auto held = backends::Store::of_process().held();
+    return {held.count, held.footprint.bytes, held.footprint.mappings, held.in_use.bytes};
+}
+
 std::string prediction_of(std::size_t halves, std::size_t half) {
     if (halves == 1) return "the denoiser's prediction";
     return fmt::format("the denoiser's {} prediction", half == 0 ? "unconditional" : "conditional");
@@ -251,6 +244,7 @@ GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const
         }
         report.decode_seconds = seconds_since(begin);
     }
+    report.held = held_code();
     report.messages = messages.all();
     keep_report(report);
     return output;

@@ -11,6 +11,7 @@
 
 #include "core/generator.h"
 #include "files/model_folder.h"
+#include "options/row.h"
 #include "pipelines/guided_denoiser.h"
 #include "reprise/pipeline.h"
 #include "reprise/profile.h"
@@ -90,6 +91,8 @@ class DiffusionPipeline {
     /// The embeddings of all prompts, and of what to keep away from. Usage error where there are no prompts.
     virtual PromptEmbeddings encode_prompt(const GenerateOptions& options) const = 0;
 
+    /// Whether this pipeline has what such options are about.
+    virtual bool honours(options::About about) const = 0;
     /// The options with this pipeline's number of steps and guidance scale where none are given.
     GenerateOptions with_defaults(GenerateOptions options) const;
     /// The one that the options name, or the folder's. Usage error for one that is not supported.
@@ -108,8 +111,10 @@ class DiffusionPipeline {
     std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
     /// The engine in the autoencoder's precision.
     Engine vae_engine() const;
-    /// Usage error for options that this pipeline cannot honour.
-    virtual void check(const GenerateOptions& options) const = 0;
+    /// Usage error for an option that this pipeline does not honour and that is not as it is by default.
+    void refuse_unhonoured(const GenerateOptions& options) const;
+    /// Usage error for values of options that this pipeline cannot have.
+    virtual void check(const GenerateOptions& /*options*/) const {}
     /// Standard normal noise for the latents of so many pictures: that which the options bring, checked, or
     /// the generator's.
     Tensor noise(const GenerateOptions& options, const RunShape& shape, std::int64_t count,
@@ -120,8 +125,6 @@ class DiffusionPipeline {
     }
 
   private:
-    /// Checks what every pipeline is asked.
-    static void check_common(const GenerateOptions& options);
     /// The final latents, finite, with the report of how they were made.
     Tensor denoise(Ingredients& start, const Watch* watch, RunReport& report) const;
     void keep_report(const RunReport& report);

@@ -58,44 +58,6 @@ ImageToVideo::Size ImageToVideo::frame_size(const GenerateOptions& options) cons
 
 namespace {
 
-/// Refuses what this model cannot honour.
-void check_options(const GenerateOptions& options, double default_guidance_scale) {
-    const auto refuse = [](bool given, const char* name) {
-        if (given) usage_error("{} is given, but this model animates a picture and takes none", name);
-    };
-    refuse(!options.prompt.empty() || !options.prompts.empty(), "a prompt");
-    refuse(options.embeddings.has_value(), "a prompt's embeddings");
-    refuse(options.prompt_2 || options.prompt_3 || !options.prompt_texts.empty(), "another prompt");
-    refuse(options.negative_prompt || options.negative_prompt_2 || options.negative_prompt_3,
-           "a negative prompt");
-    refuse(options.clip_skip.has_value(), "clip_skip");
-    refuse(options.max_sequence_length.has_value(), "max_sequence_length");
-    refuse(options.original_size || options.target_size, "original_size or target_size");
-    refuse(options.crops_coords_top_left != GenerateOptions{}.crops_coords_top_left, "crops_coords_top_left");
-    refuse(!options.clean_caption, "clean_caption");
-    refuse(!options.use_resolution_binning, "use_resolution_binning");
-    refuse(options.guidance_rescale != 0, "guidance_rescale");
-    if (options.guidance_scale && *options.guidance_scale != default_guidance_scale)
-        usage_error(
-            "guidance_scale is {}; this model's guidance rises over the frames: give min_guidance_scale and "
-            "max_guidance_scale",
-            *options.guidance_scale);
-
-    constexpr int kMostFrames = 4096, kMostFps = 1000, kMostMotion = 1'000'000;
-    const AnimateOptions& video = options.video;
-    const auto check = [](bool good, const char* name, auto value, const char* expected) {
-        if (!good) usage_error("{} is {}; expected {}", name, value, expected);
-    };
-    check(video.num_frames >= 0 && video.num_frames <= kMostFrames, "num_frames", video.num_frames,
-          "1 to 4096");
-    check(video.fps >= 1 && video.fps <= kMostFps, "fps", video.fps, "1 to 1000");
-    check(video.motion_bucket_id >= 0 && video.motion_bucket_id <= kMostMotion, "motion_bucket_id",
-          video.motion_bucket_id, "0 to 1000000");
-    check(video.noise_aug_strength >= 0, "noise_aug_strength", video.noise_aug_strength,
-          "a number from 0 on");
-    check(video.decode_chunk_size >= 0, "decode_chunk_size", video.decode_chunk_size, "at least 1");
-}
-
 /// The halves' predictions, whose frames lie along `axis`, guided by each frame's own scale.
 Tensor guide_frames(const std::vector<Tensor>& halves, const std::vector<float>& scales, std::size_t axis) {
     if (halves.size() == 1) return halves[0];
@@ -111,12 +73,12 @@ Tensor guide_frames(const std::vector<Tensor>& halves, const std::vector<float>&
 
 }  // namespace
 
-std::size_t ImageToVideo::frames_axis() const {
-    return static_cast<std::size_t>(denoiser().model().traits().place_of(models::Axis::frames));
+bool ImageToVideo::honours(options::About about) const {
+    return about == options::About::call || about == options::About::video;
 }
 
-void ImageToVideo::check(const GenerateOptions& options) const {
-    check_options(options, *with_defaults({}).guidance_scale);
+std::size_t ImageToVideo::frames_axis() const {
+    return static_cast<std::size_t>(denoiser().model().traits().place_of(models::Axis::frames));
 }
 
 RunShape ImageToVideo::shape(const GenerateOptions& options) const {

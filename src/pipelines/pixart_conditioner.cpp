@@ -18,10 +18,12 @@ PixArtConditioner::PixArtConditioner(const ModelFolder& folder, const Engine& en
     : encoder_(folder, "", engine, options),
       default_tokens_(folder.class_name() == "PixArtSigmaPipeline" ? 300 : 120) {}
 
+bool PixArtConditioner::honours(options::About about) const {
+    using options::About;
+    return about == About::texts || about == About::t5_tokens || about == About::captions;
+}
+
 void PixArtConditioner::check(const GenerateOptions& options) const {
-    if (options.prompt_2 || options.prompt_3 || options.negative_prompt_2 || options.negative_prompt_3)
-        usage_error("this model has one text encoder: prompts for a second and third do not apply to it");
-    if (options.clip_skip) usage_error("this model has no CLIP text encoder: clip_skip does not apply to it");
     if (tokens(options) < 1 || tokens(options) > kMaxTokens)
         usage_error("max_sequence_length is {}; expected 1 to {}", tokens(options), kMaxTokens);
 }

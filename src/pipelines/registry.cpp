@@ -9,6 +9,7 @@
 
 #include "files/printable.h"
 #include "models/registry.h"
+#include "options/row.h"
 #include "pipelines/as_loaded.h"
 #include "pipelines/component.h"
 #include "pipelines/image_to_video.h"
@@ -117,9 +118,7 @@ constexpr auto kClasses = std::to_array<PipelineClass>({
 });
 
 Engine make_engine(const LoadOptions& options, std::shared_ptr<backends::Backend> backend) {
-    constexpr int kMostThreads = 4096;
-    if (options.threads < 0 || options.threads > kMostThreads)
-        usage_error("threads is {}; expected 0 to {}", options.threads, kMostThreads);
+    options::check_values(options::load_options(), &options);
     Engine engine;
     engine.backend = backend ? std::move(backend) : backends::create(options.backend);
     engine.options.device = options.device;

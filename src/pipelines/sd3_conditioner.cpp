@@ -50,11 +50,14 @@ Sd3Conditioner::Sd3Conditioner(const ModelFolder& folder, const Engine& engine, 
                     folder.path().string(), t5_->width(), width_);
 }
 
+bool Sd3Conditioner::honours(options::About about) const {
+    using options::About;
+    // Without T5 its tokens are zeros, of which there may be more or fewer.
+    return about == About::texts || about == About::second_text || about == About::clip_layers ||
+           about == About::t5_tokens || (about == About::third_text && t5_);
+}
+
 void Sd3Conditioner::check(const GenerateOptions& options) const {
-    if (!options.clean_caption)
-        usage_error("clean_caption is off, but this model always takes prompts as they are");
-    if (!t5_ && (options.prompt_3 || options.negative_prompt_3))
-        usage_error("this model has no T5 encoder: prompt_3 and negative_prompt_3 do not apply to it");
     if (t5_tokens(options) < 1 || t5_tokens(options) > kMaxT5Tokens)
         usage_error("max_sequence_length is {}; expected 1 to {}", t5_tokens(options), kMaxT5Tokens);
     for (const ClipEncoder& encoder : encoders_) encoder.check_clip_skip(options.clip_skip.value_or(0));

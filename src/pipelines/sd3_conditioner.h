@@ -19,6 +19,7 @@ class Sd3Conditioner final : public Conditioner {
   public:
     Sd3Conditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
 
+    bool honours(options::About about) const override;
     void check(const GenerateOptions& options) const override;
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
                                              bool guidance) const override;

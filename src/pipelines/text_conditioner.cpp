@@ -60,16 +60,13 @@ Conditioning TextConditioner::encode_texts(const std::vector<std::string>& texts
     return result;
 }
 
+bool TextConditioner::honours(options::About about) const {
+    using options::About;
+    return about == About::texts || about == About::clip_layers ||
+           (about == About::second_text && two_encoders());
+}
+
 void TextConditioner::check(const GenerateOptions& options) const {
-    if (!two_encoders() && (options.prompt_2 || options.negative_prompt_2))
-        usage_error("this model has one text encoder: prompt_2 and negative_prompt_2 do not apply to it");
-    if (options.prompt_3 || options.negative_prompt_3)
-        usage_error("this model has {} text encoder{}: prompt_3 and negative_prompt_3 do not apply to it",
-                    encoders_.size(), two_encoders() ? "s" : "");
-    if (!options.clean_caption)
-        usage_error("clean_caption is off, but this model always takes prompts as they are");
-    if (options.max_sequence_length)
-        usage_error("this model has no T5 encoder: max_sequence_length does not apply to it");
     for (const ClipEncoder& encoder : encoders_) encoder.check_clip_skip(options.clip_skip.value_or(0));
 }
 

@@ -16,6 +16,7 @@ class TextConditioner final : public Conditioner {
   public:
     TextConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
 
+    bool honours(options::About about) const override;
     void check(const GenerateOptions& options) const override;
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
                                              bool guidance) const override;

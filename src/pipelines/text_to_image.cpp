@@ -108,10 +108,6 @@ Tensor size_ids(const GenerateOptions& options, PictureSize size, std::int64_t h
 }  // namespace
 
 void TextToImage::check_texts(const GenerateOptions& options) const {
-    const models::DenoiserTraits traits = denoiser().model().traits();
-    if (traits.time_ids != models::kSizeAndCropIds &&
-        (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0)))
-        usage_error("this model does not take sizes and crops as conditions");
     if (!options.prompt_texts.empty() && options.prompt_texts.size() != options.prompts.size())
         usage_error("prompt_texts has {} entries for {} prompts; expected one for each",
                     options.prompt_texts.size(), options.prompts.size());
@@ -125,23 +121,23 @@ void TextToImage::check_texts(const GenerateOptions& options) const {
     }
 }
 
+bool TextToImage::honours(options::About about) const {
+    using options::About;
+    switch (about) {
+        case About::call:
+        case About::embeddings:
+        case About::guidance:
+            return true;
+        case About::size_ids:
+            return denoiser().model().traits().time_ids == models::kSizeAndCropIds;
+        case About::bins:
+            return binning_.is_an_option;
+        default:
+            return conditioner_ && conditioner_->honours(about);
+    }
+}
+
 void TextToImage::check(const GenerateOptions& options) const {
-    const auto refuse = [](bool given, const char* name) {
-        if (given) usage_error("{} is given, but this model draws from prompts and takes none", name);
-    };
-    const AnimateOptions& video = options.video;
-    const AnimateOptions otherwise;
-    refuse(!options.image.empty(), "a picture");
-    refuse(video.num_frames != otherwise.num_frames, "num_frames");
-    refuse(video.fps != otherwise.fps, "fps");
-    refuse(video.motion_bucket_id != otherwise.motion_bucket_id, "motion_bucket_id");
-    refuse(video.noise_aug_strength != otherwise.noise_aug_strength, "noise_aug_strength");
-    refuse(video.min_guidance_scale != otherwise.min_guidance_scale, "min_guidance_scale");
-    refuse(video.max_guidance_scale != otherwise.max_guidance_scale, "max_guidance_scale");
-    refuse(video.decode_chunk_size != otherwise.decode_chunk_size, "decode_chunk_size");
-    refuse(video.fit != otherwise.fit, "fit");
-    if (!options.use_resolution_binning && !binning_.is_an_option)
-        usage_error("use_resolution_binning is off, but this model always draws at the size asked for");
     check_texts(options);
 }
 
@@ -174,6 +170,7 @@ std::vector<Branches> TextToImage::texts(const GenerateOptions& options, bool gu
 PromptEmbeddings TextToImage::encode_prompt(const GenerateOptions& asked) const {
     GenerateOptions options = with_defaults(asked);
     if (options.embeddings) usage_error("the prompts are given as embeddings already");
+    refuse_unhonoured(options);
     check_texts(options);
     PromptEmbeddings result = embeddings_of(texts(options, true));
     result.prompts = all_prompts(options);

@@ -27,6 +27,7 @@ class TextToImage final : public DiffusionPipeline {
     Ingredients ingredients(const GenerateOptions& options) const override;
     std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) const override;
     PromptEmbeddings encode_prompt(const GenerateOptions& options) const override;
+    bool honours(options::About about) const override;
 
   private:
     bool uses_bins(const GenerateOptions& options) const {

@@ -57,6 +57,7 @@ TEST(Store, WhatIsInUseIsCountedAndStays) {
     EXPECT_EQ(*used, "used");
     EXPECT_EQ(store.held().count, 2U);
     EXPECT_EQ(share.held().footprint.bytes, 20);
+    EXPECT_EQ(share.held().in_use.bytes, 10);
 }
 
 TEST(Store, WhatEachOwnerUsedLastStaysButForMappings) {

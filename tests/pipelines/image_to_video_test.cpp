@@ -180,7 +180,7 @@ TEST(ImageToVideo, RefusesWhatItCannotHonour) {
     using Options = GenerateOptions;
     EXPECT_THAT(message([](Options& o) { o.image = {}; }), HasSubstr("picture"));
     EXPECT_THAT(message([](Options& o) { o.prompt = "red apple"; }), HasSubstr("prompt"));
-    EXPECT_THAT(message([](Options& o) { o.negative_prompt = ""; }), HasSubstr("negative prompt"));
+    EXPECT_THAT(message([](Options& o) { o.negative_prompt = ""; }), HasSubstr("negative_prompt"));
     EXPECT_THAT(message([](Options& o) { o.guidance_scale = 7; }), HasSubstr("max_guidance_scale"));
     EXPECT_THAT(message([](Options& o) { o.guidance_rescale = 0.5; }), HasSubstr("guidance_rescale"));
     EXPECT_THAT(message([](Options& o) { o.clip_skip = 1; }), HasSubstr("clip_skip"));

@@ -184,7 +184,7 @@ def test_evaluations_are_counted_on_request(pipe):
     cachify.prepare(pipe, 4, cachify.SDXL_DEFAULT_CONFIG, count="evaluations")
     latents(pipe, **options)
     assert reused_steps(pipe) == [0, 1, 2]
-    with pytest.raises(ValueError, match="count is 'calls'"):
+    with pytest.raises(ValueError, match='count is "calls"'):
         cachify.prepare(pipe, 4, cachify.SDXL_DEFAULT_CONFIG, count="calls")
 
 
