@@ -50,6 +50,7 @@ class Bucketed final : public Conditioner {
           tokenizer_(T5Tokenizer::load(folder.path("tokenizer"))),
           length_(std::move(length)) {}
 
+    bool honours(options::About about) const override { return about == options::About::texts; }
     void check(const GenerateOptions& /*options*/) const override {}
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
                                              bool guidance) const override {
