@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 #include "core/finite.h"
 #include "core/half.h"
@@ -37,32 +36,33 @@ void widen(const Tensor& from, std::size_t begin, std::span<float> into) {
 }
 
 void narrow(std::span<const float> from, std::size_t begin, Tensor& into) {
+    const auto to = into.span<std::uint16_t>().subspan(begin, from.size());
     if (into.type() == DType::bf16)
-        convert_to_bf16(from, into.span<std::uint16_t>().subspan(begin, from.size()));
-    else if (into.type() == DType::f16)
-        convert_to_f16(from, into.span<std::uint16_t>().subspan(begin, from.size()));
+        convert_to_bf16(from, to);
     else
-        std::copy(from.begin(), from.end(), into.span<float>().begin() + static_cast<std::ptrdiff_t>(begin));
+        convert_to_f16(from, to);
 }
 
 void add(std::span<float> sum, const float* values, float weight) {
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += weight * values[i];
 }
 
-void combine_part(Tensor& target, std::span<const host::Term> terms, std::size_t begin, std::size_t end) {
+void combine_part(Tensor& target, std::span<const Queue::Term> terms, std::size_t begin, std::size_t end) {
+    const bool is_f32 = target.type() == DType::f32;  // then the sum is made in its place
     std::array<float, kBlock> sums, wide;
     for (; begin < end; begin += kBlock) {
-        const std::span<float> sum(sums.data(), std::min(kBlock, end - begin));
+        float* const place = is_f32 ? target.span<float>().data() + begin : sums.data();
+        const std::span<float> sum(place, std::min(kBlock, end - begin));
         std::fill(sum.begin(), sum.end(), 0.0F);
-        for (const auto& [tensor, weight] : terms) {
-            if (tensor->type() == DType::f32) {
-                add(sum, tensor->span<float>().data() + begin, weight);
+        for (const auto& [value, weight] : terms) {
+            if (is_f32) {
+                add(sum, value->host().span<float>().data() + begin, weight);
                 continue;
             }
-            widen(*tensor, begin, {wide.data(), sum.size()});
+            widen(value->host(), begin, {wide.data(), sum.size()});
             add(sum, wide.data(), weight);
         }
-        narrow(sum, begin, target);
+        if (!is_f32) narrow(sum, begin, target);
     }
 }
 
@@ -85,7 +85,7 @@ double mean(const Tensor& a, const F& of) {
 
 namespace host {
 
-void combine(Tensor& target, std::span<const Term> terms, std::size_t threads) {
+void combine(Tensor& target, std::span<const Queue::Term> terms, std::size_t threads) {
     if (target.type() != DType::f32 && target.type() != DType::bf16 && target.type() != DType::f16)
         failure("cannot combine values of {}", name_of(target.type()));
     in_parts(static_cast<std::size_t>(target.count()), elements_of_part(target), threads,
@@ -139,10 +139,8 @@ class HostQueue final : public Queue {
     void combine(Value& target, std::span<const Term> terms) override {
         const Value& first = *terms.front().value;
         if (!target.defined()) target = Value(Tensor(first.type(), first.shape()));
-        std::vector<host::Term> tensors;
-        for (const Term& term : terms) tensors.push_back({&term.value->host(), term.weight});
         Tensor into = target.host();
-        host::combine(into, tensors, threads_);
+        host::combine(into, terms, threads_);
     }
     double magnitude(const Value& a) override { return host::magnitude(a.host()); }
     double difference(const Value& a, const Value& b) override {

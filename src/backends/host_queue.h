@@ -11,13 +11,9 @@ namespace reprise::backends {
 /// Arithmetic on tensors of the host, on up to so many threads where it takes long enough.
 namespace host {
 
-struct Term {
-    const Tensor* tensor = nullptr;
-    float weight = 0;
-};
-/// The sum of weight * tensor, in f32 and in this order, rounded to the type of `target`. All have its shape
-/// and type, which is f32, bf16 or f16.
-void combine(Tensor& target, std::span<const Term> terms, std::size_t threads = 1);
+/// The sum of weight * value, in f32 and in this order, rounded to the type of `target`. All have its shape
+/// and type, which is f32, bf16 or f16, and memory of their own.
+void combine(Tensor& target, std::span<const Queue::Term> terms, std::size_t threads = 1);
 /// The means of |a| and of |a - b|, of elements as f32, summed in their order.
 double magnitude(const Tensor& a);
 double difference(const Tensor& a, const Tensor& b);

@@ -37,7 +37,7 @@ class Queue {
         float weight = 0;
     };
     /// The sum of weight * value, in f32 and in this order, rounded to their type. The result is in the
-    /// memory of `target`, if it has any, or in another.
+    /// memory of `target`, if it has any, or in another. No term is in that memory.
     virtual void combine(Value& target, std::span<const Term> terms) = 0;
 
     // Numbers about values: these wait.

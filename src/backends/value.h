@@ -24,15 +24,14 @@ class Value {
 
     /// No value at all: `defined()` is false.
     Value() = default;
-    explicit Value(Tensor host)
-        : type_(host.type()), shape_(host.shape()), is_defined_(host.defined()), host_(std::move(host)) {}
+    explicit Value(Tensor host) : host_(std::move(host)) {}
     Value(DType type, Shape shape, std::shared_ptr<Memory> memory)
-        : type_(type), shape_(std::move(shape)), is_defined_(memory != nullptr), memory_(std::move(memory)) {}
+        : type_(type), shape_(std::move(shape)), memory_(std::move(memory)) {}
 
-    bool defined() const { return is_defined_; }
-    DType type() const { return type_; }
-    const Shape& shape() const { return shape_; }
-    std::size_t bytes() const { return static_cast<std::size_t>(element_count(shape_)) * size_of(type_); }
+    bool defined() const { return is_on_host() || memory_ != nullptr; }
+    DType type() const { return is_on_host() ? host_.type() : type_; }
+    const Shape& shape() const { return is_on_host() ? host_.shape() : shape_; }
+    std::size_t bytes() const { return static_cast<std::size_t>(element_count(shape())) * size_of(type()); }
     bool is_on_host() const { return host_.defined(); }
     /// Its elements. Error (failure) when they are elsewhere.
     const Tensor& host() const {
@@ -43,10 +42,9 @@ class Value {
     const std::shared_ptr<Memory>& memory() const { return memory_; }
 
   private:
-    DType type_ = DType::f32;
-    Shape shape_;
-    bool is_defined_ = false;
     Tensor host_;
+    DType type_ = DType::f32;  ///< of what is elsewhere
+    Shape shape_;              ///< likewise
     std::shared_ptr<Memory> memory_;
 };
 

@@ -185,10 +185,12 @@ class ElsewhereBackend final : public backends::Backend {
             Place place;
             target = make(terms.front().value->type(), terms.front().value->shape(), place);
             later([place, places] {
-                std::vector<backends::host::Term> tensors;
-                for (const auto& [from, weight] : places) tensors.push_back({&from->elements, weight});
-                place->elements = Tensor(tensors[0].tensor->type(), tensors[0].tensor->shape());
-                backends::host::combine(place->elements, tensors);
+                std::vector<backends::Value> values;
+                for (const auto& each : places) values.emplace_back(each.first->elements);
+                std::vector<Term> sum;
+                for (std::size_t i = 0; i < values.size(); ++i) sum.push_back({&values[i], places[i].second});
+                place->elements = Tensor(values[0].type(), values[0].shape());
+                backends::host::combine(place->elements, sum);
             });
         }
         double magnitude(const backends::Value& a) override {
