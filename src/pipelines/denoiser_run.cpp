@@ -106,8 +106,10 @@ void DenoiserRun::add_picture(const Branches& branches) {
     const cachify::Plan& own = plan(picture);
     auto& generation = generations_.emplace_back(workspaces_[picture], reuse_, stop_);
     memories_.emplace_back(own.schedule);
-    if (reuse_ && own.schedule.decision)
+    if (reuse_ && own.schedule.decision) {
         deciders_.emplace_back(*own.schedule.decision, own.schedule.num_steps, picture);
+        measures_.emplace_back();
+    }
     std::vector<models::NamedTensors> fixed;
     for (const models::Conditioning& half : branches) fixed.push_back(denoiser_->fixed_inputs(half));
     const graph::Graph& graph = own.extended.graph;
@@ -147,8 +149,10 @@ int DenoiserRun::decided(std::size_t picture, int step, const std::vector<backen
     // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
     if (looked_at.defined() && is_two_in_one(picture))
         looked_at = queue_->rows(looked_at, 0, looked_at.shape()[0] / 2);
-    const Tensor seen = looked_at.defined() ? queue_->to_host(looked_at) : Tensor();
-    return deciders_[picture].reuses(step, allowed, seen, own, branch) ? 1 : 0;
+    cachify::HostMeasure& seen = measures_[picture];
+    if (looked_at.defined()) seen.show(cachify::Seen::probe, queue_->to_host(looked_at));
+    seen.show(cachify::Seen::sample, own);
+    return deciders_[picture].reuses(step, allowed, seen, branch) ? 1 : 0;
 }
 
 DenoiserRun::Asked DenoiserRun::ask(std::size_t picture, const Tensor& own) {
@@ -198,7 +202,10 @@ std::vector<Tensor> DenoiserRun::predictions_of(std::size_t picture, Asked asked
         predictions = {predictions[0].rows(0, 1), predictions[0].rows(1, 2)};
     else if (reuse_)
         memories_[picture].complete(predictions, static_cast<int>(next_), asked.decision, asked.mode);
-    if (!deciders_.empty() && asked.begins_step) deciders_[picture].gave(predictions.front());
+    if (!deciders_.empty() && asked.begins_step) {
+        measures_[picture].show(cachify::Seen::prediction, predictions.front());
+        deciders_[picture].gave(measures_[picture]);
+    }
     return predictions;
 }
 
@@ -219,6 +226,7 @@ void DenoiserRun::restart() {
         memories_[p] = cachify::BranchMemory(schedule);
         if (deciders_.empty()) continue;
         deciders_[p] = cachify::Decider(*schedule.decision, schedule.num_steps, p);
+        measures_[p] = {};
     }
 }
 

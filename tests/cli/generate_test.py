@@ -66,7 +66,7 @@ class Generate(CommandTest):
         way = ("--steps", 10, "--refiner", folder, "--denoising-end", 0.8, "--latents-out", "l", "--out", "a.png")
         report = json.loads(self.ok(self.generate(*way, "--prompt-2", "a table", "--json")).stdout)
         self.assertEqual([step["step"] for step in report["steps"]], [8, 9])
-        texts = png_texts((self.work / "a.png").read_bytes())
+        texts, _ = png_texts((self.work / "a.png").read_bytes())
         self.assertEqual((texts["refiner"], texts["denoising_end"]), ("tiny-sdxl-refiner", "0.8"))
         self.assert_refused(self.generate("--refiner", folder), USAGE, "--denoising-end", files=["a.png", "l"])
         self.assert_refused(self.generate("--denoising-end", 1), USAGE, "above 0 and below 1", files=["a.png", "l"])

@@ -1,4 +1,4 @@
-#include "tune/pipeline_runner.h"
+#include "tune/pipeline_subject.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,10 +7,14 @@
 #include "media/metrics.h"
 #include "pipelines/sampling_loop.h"
 #include "reprise/error.h"
+#include "tune/tuner.h"
 
 namespace reprise::tune {
 
 namespace {
+
+/// Beyond this many bytes of weights nothing is compiled that does not have to be.
+constexpr double kSmallBytes = 3e8;
 
 /// A well-mixed number for each index (the finaliser of MurmurHash3).
 std::uint64_t mixed(std::uint64_t x) {
@@ -47,22 +51,55 @@ double at_most_farthest(double value) {
 
 }  // namespace
 
-PipelineRunner::PipelineRunner(const pipelines::DiffusionPipeline& pipe,
-                               const std::vector<GenerateOptions>& pairs)
-    : pipe_(pipe) {
-    for (const GenerateOptions& options : pairs) {
-        pairs_.push_back({pipe.ingredients(options), {}, {}, nullptr});
-        if (pairs_.back().ingredients.scheduler->stochastic())
-            usage_error(
-                "{} adds noise at every step, which no reuse follows well; tune for another scheduler",
-                pairs_.back().ingredients.scheduler->name());
-    }
-    num_steps_ = static_cast<std::size_t>(pairs_.front().ingredients.ahead.num_steps());
+PipelineSubject::PipelineSubject(pipelines::DiffusionPipeline& pipe, std::vector<GenerateOptions> pairs,
+                                 std::string fingerprint)
+    : pipe_(pipe),
+      options_(std::move(pairs)),
+      fingerprint_(std::move(fingerprint)),
+      ahead_(pipe.outlook(options_.front())),
+      structure_(pipe.denoiser().structure(ahead_.shape)),
+      num_steps_(static_cast<std::size_t>(ahead_.num_steps())) {
+    if (pipe.denoisers().size() > 1)
+        usage_error("this pipeline has {} denoisers; only one can be tuned", pipe.denoisers().size());
+    if (const auto scheduler = pipe.scheduler(options_.front()); scheduler->stochastic())
+        usage_error("{} adds noise at every step, which no reuse follows well; tune for another scheduler",
+                    scheduler->name());
+    small_ = static_cast<double>(parameter_count(structure_, 0)) *
+                 static_cast<double>(size_of(pipe.engine().options.precision)) <=
+             kSmallBytes;
 }
 
-void PipelineRunner::use(const std::vector<cachify::Config>& modes, GuidanceMode guidance,
-                         std::size_t pairs) {
+cachify::MeasuredRun PipelineSubject::run() const {
+    const GenerateOptions first = pipe_.with_defaults(options_.front());
+    cachify::MeasuredRun run{std::string(pipe_.scheduler(first)->name()),
+                             ahead_.num_steps(),
+                             static_cast<int>(ahead_.shape.width),
+                             static_cast<int>(ahead_.shape.height),
+                             *first.guidance_scale,
+                             std::string(name_of(pipe_.engine().options.precision)),
+                             {},
+                             {}};
+    for (std::size_t i = 0; i < num_pairs(); ++i) {
+        run.prompts.push_back(options_[i].prompt);
+        run.seeds.push_back(options_[i].seed);
+    }
+    return run;
+}
+
+void PipelineSubject::encode(Pairs which) {
+    const std::size_t first = which == Pairs::tuned ? 0 : num_pairs();
+    if (!pairs_.empty() && first_ == first) return;
+    pairs_.clear();
+    first_ = first;
+    if (const auto& phase = options_.front().on_phase) phase("encode prompts");
+    for (std::size_t i = first; i < (which == Pairs::tuned ? num_pairs() : options_.size()); ++i)
+        pairs_.push_back({pipe_.ingredients(options_[i]), {}, {}, {}, nullptr});
+}
+
+void PipelineSubject::use(const std::vector<cachify::Config>& modes, GuidanceMode guidance, std::size_t pairs,
+                          Pairs which) {
     release();
+    encode(which);
     for (std::size_t i = 0; i < std::min(pairs, pairs_.size()); ++i) {
         Pair& pair = pairs_[i];
         const auto& ingredients = pair.ingredients;
@@ -76,16 +113,17 @@ void PipelineRunner::use(const std::vector<cachify::Config>& modes, GuidanceMode
     }
 }
 
-void PipelineRunner::release() {
+void PipelineSubject::release() {
     for (Pair& pair : pairs_) {
         pair.predictions.clear();
+        pair.pictures.clear();
         pair.run.reset();
     }
 }
 
-Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std::vector<Tensor>* predictions,
-                          const std::function<void(int, double)>& told) {
-    auto& [ingredients, known, full, run] = pair;
+Tensor PipelineSubject::go(Pair& pair, const Modes& modes, std::size_t from, std::vector<Tensor>* predictions,
+                           const std::function<void(int, double)>& told) {
+    auto& [ingredients, known, full, pictures, run] = pair;
     const GenerateOptions& options = ingredients.options;
     const auto sampler = ingredients.scheduler->start(*options.num_inference_steps);
     const pipelines::EvaluationRange range = ingredients.ahead.range();
@@ -117,8 +155,8 @@ Tensor PipelineRunner::go(Pair& pair, const Modes& modes, std::size_t from, std:
     return pipelines::sample(*sampler, ingredients.first_latents(*sampler), nullptr, hooks, range);
 }
 
-PipelineRunner::Pair& PipelineRunner::with_full(std::size_t index) {
-    Pair& pair = pairs_.at(index);
+PipelineSubject::Pair& PipelineSubject::with_full(std::size_t index) {
+    Pair& pair = pairs_.at(index - first_);
     if (!pair.run) failure("pair {} was not made ready to run", index);
     if (pair.predictions.empty()) {
         std::vector<Tensor> predictions;
@@ -131,11 +169,11 @@ PipelineRunner::Pair& PipelineRunner::with_full(std::size_t index) {
     return pair;
 }
 
-const Tensor& PipelineRunner::full_latents(std::size_t pair) {
+const Tensor& PipelineSubject::full_latents(std::size_t pair) {
     return with_full(pair).full;
 }
 
-Tensor PipelineRunner::latents(std::size_t index, const Modes& modes) {
+Tensor PipelineSubject::latents(std::size_t index, const Modes& modes) {
     Pair& pair = with_full(index);
     const auto changed = std::find_if(modes.begin(), modes.end(), [](int mode) { return mode != 0; });
     if (changed == modes.end()) return pair.full;
@@ -144,24 +182,61 @@ Tensor PipelineRunner::latents(std::size_t index, const Modes& modes) {
     return go(pair, modes, first > back ? first - back : 0, nullptr);
 }
 
-std::vector<float> PipelineRunner::deviation(std::size_t pair, const Modes& modes) {
+std::vector<float> PipelineSubject::deviation(std::size_t pair, const Modes& modes) {
     const Tensor moved = latents(pair, modes);
-    auto vector = sketch(moved, pairs_[pair].full);
+    auto vector = sketch(moved, full_latents(pair));
     for (float& value : vector) value = static_cast<float>(at_most_farthest(value));
     return vector;
 }
 
-double PipelineRunner::distance(std::size_t pair, const Modes& modes) {
+double PipelineSubject::distance(std::size_t pair, const Modes& modes) {
     const Tensor moved = latents(pair, modes);
-    return at_most_farthest(relative_error(moved, pairs_[pair].full));
+    return at_most_farthest(relative_error(moved, full_latents(pair)));
 }
 
-void PipelineRunner::time(int mode, std::vector<double>& full, std::vector<double>& in_mode) {
+void PipelineSubject::seconds(int mode, std::vector<double>& full, std::vector<double>& in_mode) {
     Modes modes(num_steps_, 0);
     for (std::size_t step = 1; step < num_steps_; step += 2) modes[step] = mode;
     go(pairs_.front(), modes, 0, nullptr, [&](int step, double seconds) {
         if (step > 1) (step % 2 == 0 ? full : in_mode).push_back(seconds);
     });
+}
+
+Likeness PipelineSubject::likeness(std::size_t index, const Modes& modes) {
+    const Tensor wanted = full_latents(index);
+    const Tensor latents = this->latents(index, modes);
+    auto& full = pairs_[index - first_].pictures;
+    const GenerateOptions& options = options_[index];
+    if (full.empty()) full = pipe_.decode(wanted, options);
+    const auto reused = pipe_.decode(latents, options);
+    Likeness result{relative_error(latents, wanted), 0, 0};
+    const auto share = 1 / static_cast<double>(reused.size());
+    for (std::size_t frame = 0; frame < reused.size(); ++frame) {
+        result.ssim += share * ssim(reused[frame], full[frame]);
+        result.psnr += share * std::min(kEqual, psnr(reused[frame], full[frame]));
+    }
+    return result;
+}
+
+double PipelineSubject::speedup(const cachify::Config& config) {
+    constexpr int kRuns = 4;
+    GenerateOptions as_full = options_.front(), as_reused = options_.front();
+    as_full.reuse = Reuse();
+    as_reused.reuse = Reuse(config);
+    if (!small_) {  // the full run goes over the same pieces, so that weights are compiled once
+        as_full.reuse = Reuse(config);
+        as_full.reuse->in_full = true;
+    }
+    std::vector<double> full, reused;
+    for (int run = 0; run <= kRuns; ++run) {
+        if (const auto& phase = options_.front().on_phase) phase("measure speed");
+        const double a = pipe_(as_full).report.denoise_seconds;
+        const double b = pipe_(as_reused).report.denoise_seconds;
+        if (run == 0) continue;  // compiles
+        full.push_back(a);
+        reused.push_back(b);
+    }
+    return *std::min_element(full.begin(), full.end()) / *std::min_element(reused.begin(), reused.end());
 }
 
 }  // namespace reprise::tune
