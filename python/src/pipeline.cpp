@@ -25,20 +25,6 @@ using namespace nb::literals;
 
 namespace {
 
-using InputArray = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-
-/// A tensor over the array's memory; it holds on to the array.
-Tensor tensor_over(const InputArray& array) {
-    Shape shape;
-    for (std::size_t axis = 0; axis < array.ndim(); ++axis)
-        shape.push_back(static_cast<std::int64_t>(array.shape(axis)));
-    const std::shared_ptr<void> owner(new InputArray(array), [](void* held) {
-        const nb::gil_scoped_acquire lock;
-        delete static_cast<InputArray*>(held);
-    });
-    return Tensor::view(DType::f32, shape, const_cast<float*>(array.data()), owner);  // never written
-}
-
 Image image_of(int width, int height, const nb::bytes& rgb) {
     const auto* begin = static_cast<const std::uint8_t*>(rgb.data());
     return {width, height, std::vector<std::uint8_t>(begin, begin + rgb.size())};
@@ -121,99 +107,12 @@ void bind_image(nb::module_& m) {
         "frames"_a, "path"_a, "fps"_a, "text"_a, "Writes an .mp4 (H.264) or an animated lossless .webp.");
 }
 
-Tensor& embedding(PromptEmbeddings& embeddings, const std::string& name) {
-    for (const auto& [known, tensor] : pipelines::named_embeddings())
-        if (name == known) return embeddings.*tensor;
-    usage_error("'{}' is none of a prompt's embeddings", name);
-}
-
 /// A dict of the arrays that there are.
 nb::dict arrays_of(const PromptEmbeddings& embeddings) {
     nb::dict arrays;
     for (const auto& [name, tensor] : pipelines::named_embeddings())
         if ((embeddings.*tensor).defined()) arrays[name] = numpy_view(embeddings.*tensor, true);
     return arrays;
-}
-
-void bind_options(nb::module_& m) {
-    nb::class_<AnimateOptions>(m, "AnimateOptions")
-        .def(nb::init<>())
-        .def_rw("num_frames", &AnimateOptions::num_frames)
-        .def_rw("fps", &AnimateOptions::fps)
-        .def_rw("motion_bucket_id", &AnimateOptions::motion_bucket_id)
-        .def_rw("noise_aug_strength", &AnimateOptions::noise_aug_strength)
-        .def_rw("min_guidance_scale", &AnimateOptions::min_guidance_scale)
-        .def_rw("max_guidance_scale", &AnimateOptions::max_guidance_scale)
-        .def_rw("decode_chunk_size", &AnimateOptions::decode_chunk_size)
-        .def_prop_rw(
-            "fit", [](const AnimateOptions& options) { return options::name_of(options.fit); },
-            [](AnimateOptions& options, const std::string& name) {
-                options.fit = options::value_of<Fit>(name, "fit");
-            });
-    nb::class_<PromptTexts>(m, "PromptTexts", "What is said for one of several prompts.")
-        .def(nb::init<>())
-        .def_rw("prompt_2", &PromptTexts::prompt_2, nb::arg().none())
-        .def_rw("prompt_3", &PromptTexts::prompt_3, nb::arg().none())
-        .def_rw("negative_prompt", &PromptTexts::negative_prompt, nb::arg().none())
-        .def_rw("negative_prompt_2", &PromptTexts::negative_prompt_2, nb::arg().none())
-        .def_rw("negative_prompt_3", &PromptTexts::negative_prompt_3, nb::arg().none());
-    nb::class_<GenerateOptions>(m, "GenerateOptions")
-        .def(nb::init<>())
-        .def_rw("prompt", &GenerateOptions::prompt)
-        .def_rw("prompts", &GenerateOptions::prompts)
-        .def_rw("prompt_2", &GenerateOptions::prompt_2, nb::arg().none())
-        .def_rw("prompt_3", &GenerateOptions::prompt_3, nb::arg().none())
-        .def_rw("negative_prompt", &GenerateOptions::negative_prompt, nb::arg().none())
-        .def_rw("negative_prompt_2", &GenerateOptions::negative_prompt_2, nb::arg().none())
-        .def_rw("negative_prompt_3", &GenerateOptions::negative_prompt_3, nb::arg().none())
-        .def_rw("prompt_texts", &GenerateOptions::prompt_texts)
-        .def_rw("image", &GenerateOptions::image)
-        .def_rw("video", &GenerateOptions::video)
-        .def_rw("num_inference_steps", &GenerateOptions::num_inference_steps, nb::arg().none())
-        .def_rw("guidance_scale", &GenerateOptions::guidance_scale, nb::arg().none())
-        .def_rw("guidance_rescale", &GenerateOptions::guidance_rescale)
-        .def_rw("skip_guidance_layers", &GenerateOptions::skip_guidance_layers)
-        .def_rw("width", &GenerateOptions::width)
-        .def_rw("height", &GenerateOptions::height)
-        .def_rw("seed", &GenerateOptions::seed)
-        .def_rw("num_images_per_prompt", &GenerateOptions::num_images_per_prompt)
-        .def_rw("clip_skip", &GenerateOptions::clip_skip, nb::arg().none())
-        .def_rw("max_sequence_length", &GenerateOptions::max_sequence_length, nb::arg().none())
-        .def_rw("clean_caption", &GenerateOptions::clean_caption)
-        .def_rw("use_resolution_binning", &GenerateOptions::use_resolution_binning)
-        .def_rw("original_size", &GenerateOptions::original_size, nb::arg().none())
-        .def_rw("crops_coords_top_left", &GenerateOptions::crops_coords_top_left)
-        .def_rw("target_size", &GenerateOptions::target_size, nb::arg().none())
-        .def_rw("scheduler", &GenerateOptions::scheduler)
-        .def_rw("decode", &GenerateOptions::decode)
-        .def(
-            "set_reuse",
-            [](GenerateOptions& options, const nb::object& reuse) {
-                options.reuse = nb::isinstance<nb::str>(reuse) ? Reuse(nb::cast<std::string>(reuse))
-                                                               : Reuse(config_of(reuse));
-            },
-            "reuse"_a, nb::sig("def set_reuse(self, reuse: object) -> None"),
-            "A policy with its parameters, \"off\", or a configuration.")
-        .def_prop_rw(
-            "guidance_mode",
-            [](const GenerateOptions& options) { return options::name_of(options.guidance_mode); },
-            [](GenerateOptions& options, const std::string& name) {
-                options.guidance_mode = options::value_of<GuidanceMode>(name, "guidance_mode");
-            })
-        .def(
-            "set_latents",
-            [](GenerateOptions& options, const InputArray& latents) {
-                options.latents = tensor_over(latents);
-            },
-            "latents"_a, "f32, C-contiguous; held, not copied.")
-        .def(
-            "set_embeddings",
-            [](GenerateOptions& options, const std::map<std::string, InputArray>& arrays) {
-                PromptEmbeddings embeddings;
-                for (const auto& [name, array] : arrays) embedding(embeddings, name) = tensor_over(array);
-                options.embeddings = std::move(embeddings);
-            },
-            "arrays"_a, "By diffusers' names; f32, C-contiguous; held, not copied.");
 }
 
 void bind_results(nb::module_& m) {
@@ -304,6 +203,17 @@ void bind_results(nb::module_& m) {
 
 }  // namespace
 
+Tensor tensor_over(const InputArray& array) {
+    Shape shape;
+    for (std::size_t axis = 0; axis < array.ndim(); ++axis)
+        shape.push_back(static_cast<std::int64_t>(array.shape(axis)));
+    const std::shared_ptr<void> owner(new InputArray(array), [](void* held) {
+        const nb::gil_scoped_acquire lock;
+        delete static_cast<InputArray*>(held);
+    });
+    return Tensor::view(DType::f32, shape, const_cast<float*>(array.data()), owner);  // never written
+}
+
 nb::object numpy_view(const Tensor& tensor, bool writable) {
     auto* held = new Tensor(tensor);
     const nb::capsule owner(held, [](void* pointer) noexcept { delete static_cast<Tensor*>(pointer); });
@@ -320,25 +230,13 @@ void bind_pipeline(nb::module_& m) {
     nb::class_<Pipeline>(m, "Pipeline")
         .def_static(
             "from_pretrained",
-            [](const std::filesystem::path& folder, const std::string& backend, const std::string& device,
-               const std::optional<std::string>& precision, const std::optional<std::string>& vae_precision,
-               int threads, const std::string& variant, std::optional<std::int64_t> memory_limit,
-               bool text_encoders) {
-                LoadOptions options;
-                options.backend = backend;
-                options.device = device;
-                if (precision) options.precision = options::value_of<DType>(*precision, "precision");
-                if (vae_precision)
-                    options.vae_precision = options::value_of<DType>(*vae_precision, "vae_precision");
-                options.threads = threads;
-                options.variant = variant;
-                options.memory_limit = memory_limit;
-                options.text_encoders = text_encoders;
+            [](const std::filesystem::path& folder, const nb::dict& options) {
+                const LoadOptions load = load_options_of(options);
                 const nb::gil_scoped_release unlock;
-                return open(folder, options);
+                return open(folder, load);
             },
-            "folder"_a, "backend"_a, "device"_a, "precision"_a.none(), "vae_precision"_a.none(), "threads"_a,
-            "variant"_a, "memory_limit"_a.none(), "text_encoders"_a)
+            "folder"_a, "options"_a,
+            nb::sig("def from_pretrained(folder: str | os.PathLike, options: dict[str, object]) -> Pipeline"))
         .def("__call__", &generate, "options"_a, "on_step"_a.none(), "on_phase"_a.none())
         .def(
             "encode_prompt",

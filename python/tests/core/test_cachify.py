@@ -369,7 +369,7 @@ def test_pictures_take_the_place_of_prompts():
     assert shorter.to_dict()["modules"] != reprise.calibrate(pipe, images=[picture], **run).to_dict()["modules"]
     drawing = quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f32"))
     for search in (reprise.calibrate, reprise.tune):
-        with pytest.raises(ValueError, match="picture"):
+        with pytest.raises(ValueError, match="image is given"):
             search(drawing, images=[picture], num_inference_steps=2)
 
 
