@@ -142,8 +142,8 @@ void from_value(Reuse& member, const Json& value, std::string_view name, std::st
         for (const auto& [key, its] : value.items())
             if (key != kWhat && key != kCount && key != kInFull && key != kOf)
                 usage_error(
-                    "{}: \"{}\" has a key \"{}\", expected \"what\", \"count\", \"in_full\" or \"of\"", origin,
-                    name, printable(key));
+                    "{}: \"{}\" has a key \"{}\", expected \"what\", \"count\", \"in_full\" or \"of\"",
+                    origin, name, printable(key));
         const Json what = get_or<Json>(value, kWhat, "off", where);
         if (!what.is_string() && !what.is_array())
             usage_error("{}: \"{}\" is of {}, expected a policy or a list", origin, name,
@@ -154,8 +154,8 @@ void from_value(Reuse& member, const Json& value, std::string_view name, std::st
         reuse.in_full = get_or(value, kInFull, false, where);
         const Json of = get_or<Json>(value, kOf, Json::object(), where);
         if (!of.is_object())
-            usage_error("{}: \"{}\" is {} of several denoisers, expected an object by their names", origin, name,
-                        printable(text_of(of)));
+            usage_error("{}: \"{}\" is {} of several denoisers, expected an object by their names", origin,
+                        name, printable(text_of(of)));
         for (const auto& [denoiser, own] : of.items()) {
             if (!own.is_string() && !own.is_array() && !own.is_object())
                 usage_error("{}: \"{}\" is {} of \"{}\", expected a policy or a list", origin, name,

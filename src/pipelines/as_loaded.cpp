@@ -125,7 +125,7 @@ std::shared_ptr<const ModelSource> as_loaded(std::shared_ptr<const ModelSource> 
     if (source->class_name() == kStableDiffusion) values["unet"] = corrected_sample_size(*source);
     if (is_stable_diffusion_xl(*source) && source->has("unet"))
         values["unet"] = {{models::kNumTimeIds, takes_aesthetic_score(*source) ? models::kCropAndScoreIds
-                                                                              : models::kSizeAndCropIds}};
+                                                                               : models::kSizeAndCropIds}};
     return std::make_shared<OverlaidModel>(std::move(source), std::move(values));
 }
 

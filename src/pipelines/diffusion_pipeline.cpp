@@ -37,9 +37,8 @@ DiffusionPipeline::DiffusionPipeline(PipelineParts parts)
 
 cachify::DenoiserIdentity DiffusionPipeline::identity(std::size_t which) const {
     MadeOnce& made = made_[which];
-    std::call_once(made.identity_made, [&] {
-        made.identity = denoiser_identity(*source(), parts_.denoisers[which].name);
-    });
+    std::call_once(made.identity_made,
+                   [&] { made.identity = denoiser_identity(*source(), parts_.denoisers[which].name); });
     return made.identity;
 }
 

@@ -260,7 +260,8 @@ std::unique_ptr<DiffusionPipeline> open_pipeline(std::shared_ptr<const ModelSour
         {std::string(kind.denoiser),
          std::make_unique<GuidedDenoiser>(
              class_name, models::make_denoiser(class_name, source->config(kind.denoiser)),
-             structure_only ? nullptr : in_precision(source->weights(kind.denoiser), engine.options.precision),
+             structure_only ? nullptr
+                            : in_precision(source->weights(kind.denoiser), engine.options.precision),
              engine)});
     const CallDefaults defaults = call_defaults(*source, kind);
     return kind.make({std::move(source), options, engine, std::move(denoisers), defaults.guidance_scale,
