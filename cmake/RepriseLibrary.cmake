@@ -3,19 +3,19 @@
 # lowest first; tests/layering holds the sources to it.
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)  # the public headers say what is not
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
-add_library(reprise_options INTERFACE)
-target_include_directories(reprise_options INTERFACE
+add_library(reprise_compile_options INTERFACE)
+target_include_directories(reprise_compile_options INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
-target_compile_options(reprise_options INTERFACE
+target_compile_options(reprise_compile_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${REPRISE_WERROR}>:-Werror>
     # GCC 12 sees overlapping copies in assignments to std::string (its bug 105651)
     $<$<BOOL:${REPRISE_WERROR}>:-Wno-error=restrict>)
 if(REPRISE_SANITIZE)
-    target_compile_options(reprise_options INTERFACE -fsanitize=${REPRISE_SANITIZE} -fno-sanitize-recover=all
+    target_compile_options(reprise_compile_options INTERFACE -fsanitize=${REPRISE_SANITIZE} -fno-sanitize-recover=all
                                                      -fno-omit-frame-pointer -g1)
-    target_link_options(reprise_options INTERFACE -fsanitize=${REPRISE_SANITIZE})
+    target_link_options(reprise_compile_options INTERFACE -fsanitize=${REPRISE_SANITIZE})
 endif()
-target_link_libraries(reprise_options INTERFACE fmt::fmt spdlog::spdlog Threads::Threads)
+target_link_libraries(reprise_compile_options INTERFACE fmt::fmt spdlog::spdlog Threads::Threads)
 
 set(fuzzed_folders core files media text cachify)  # libFuzzer watches what runs in these
 # Sanitized builds are made with -O0, which compiles in half the time, save for the folders that loop over numbers.
@@ -42,7 +42,7 @@ function(reprise_folder name)
         set(sources ${PROJECT_BINARY_DIR}/empty.cpp)
     endif()
     add_library(reprise_${name} OBJECT ${sources})
-    target_link_libraries(reprise_${name} PUBLIC reprise_options ${ARGN})
+    target_link_libraries(reprise_${name} PUBLIC reprise_compile_options ${ARGN})
     if(REPRISE_FUZZ AND name IN_LIST fuzzed_folders)
         target_compile_options(reprise_${name} PRIVATE -fsanitize=fuzzer-no-link)
     endif()
@@ -65,6 +65,7 @@ reprise_folder(nn)
 reprise_folder(models nlohmann_json::nlohmann_json)
 reprise_folder(schedulers nlohmann_json::nlohmann_json)
 reprise_folder(cachify PkgConfig::PCRE2 nlohmann_json::nlohmann_json)
+reprise_folder(options nlohmann_json::nlohmann_json)
 reprise_folder(pipelines nlohmann_json::nlohmann_json)
 reprise_folder(tune nlohmann_json::nlohmann_json)
 reprise_folder(report nlohmann_json::nlohmann_json)
@@ -78,7 +79,7 @@ list(REMOVE_DUPLICATES linked)
 
 # All that is in src/, as objects: for what is built from this repository and uses more than the public headers.
 add_library(reprise_objects INTERFACE)
-target_link_libraries(reprise_objects INTERFACE reprise_options ${linked})
+target_link_libraries(reprise_objects INTERFACE reprise_compile_options ${linked})
 foreach(folder IN LISTS folders)
     target_sources(reprise_objects INTERFACE $<TARGET_OBJECTS:${folder}>)
 endforeach()

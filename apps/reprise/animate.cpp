@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "media/video.h"
+#include "metadata.h"
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/run.h"
@@ -23,7 +24,7 @@ struct Options {
     SamplingOptions sampling;
     CacheOptions cache;
     OutputOptions output;
-    std::string out = "reprise-{seed}.mp4", latents_in, latents_out;
+    std::string out = "reprise-{seed}.mp4", latents_in, latents_out, like;
 };
 
 /// Where frames go, by the name: one file, or numbered pictures.
@@ -85,27 +86,6 @@ class Target {
     bool is_folder_ = false, made_folder_ = false, is_mp4_ = false;
 };
 
-/// What the video is of, and what it needs to be made again.
-ImageText video_text(const Options& o, const Session& session, const GenerateOutput& output) {
-    const AnimateOptions& video = o.animation.video;
-    const Image& first = output.images.front();
-    return {{"image", o.animation.names().front()},
-            {"fit", o.animation.fit},
-            {"seed", std::to_string(o.sampling.seed)},
-            {"steps", std::to_string(output.report.steps.size())},
-            {"frames", std::to_string(output.images.size())},
-            {"fps", std::to_string(video.fps)},
-            {"motion_bucket", std::to_string(video.motion_bucket_id)},
-            {"noise_aug", fmt::format("{}", video.noise_aug_strength)},
-            {"guidance_scale", fmt::format("{} to {}", video.min_guidance_scale, video.max_guidance_scale)},
-            {"scheduler", output.report.scheduler},
-            {"size", fmt::format("{}x{}", first.width(), first.height())},
-            {"cache", cache_text(o.cache, session.config)},
-            {"model", model_name(o.model)},
-            {"precision", output.report.precision},
-            {"software", "reprise " REPRISE_VERSION}};
-}
-
 void report(Context& context, const RunReport& run, double load_seconds) {
     context.terminal.note(run.summary);
     context.terminal.note(fmt::format("load {}, picture {}, compile {}, denoise {}, decode {}",
@@ -117,26 +97,35 @@ void report(Context& context, const RunReport& run, double load_seconds) {
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
-    Target target(o.out, o.sampling.seed);
+    const Recalled like = Recalled::from(o.like);
+    GenerateOptions options = like.call;
+    o.sampling.flags.apply_to(&options);
+    Target target(o.out, options.seed);
     if (!o.latents_out.empty()) check_writable(o.latents_out);
-    check_distinct({picture_paths(o.out, 1, o.sampling.seed).front(), o.latents_out});
-    GenerateOptions options = o.sampling.generate_options();
+    check_distinct({picture_paths(o.out, 1, options.seed).front(), o.latents_out});
+    Attachments attachments = {{"image", o.animation.images.front()}};
+    if (!o.latents_in.empty()) attachments["latents"] = o.latents_in;
+    like.check(attachments, context.terminal);
     o.animation.apply_to(options);
     options.latents = read_latents(o.latents_in);
 
-    Session session(context, o.model);
+    ModelOptions model = o.model;
+    model.base = like.load;
+    Session session(context, model);
+    like.check(session, context.terminal);
     auto& pipeline = session.pipe.implementation();
     if (pipeline.denoiser().model().traits().frames == 0)
         usage_error("{}: a {} draws from prompts; use reprise generate", o.model.model,
                     session.pipe.class_name());
     options = pipeline.with_defaults(options);
     pipeline.outlook(options);  // refuses what cannot be run, before anything is
-    session.choose_reuse(context, o.cache, options);
+    const CacheOptions cache = like.cache(o.cache);
+    session.choose_reuse(context, cache, options);
     const GenerateOutput output = session.run(context, options);
 
-    const ImageText text = video_text(o, session, output);
+    const Metadata metadata(session, model, cache, options, output, attachments);
     Outputs files;
-    target.add_to(files, {output.images, o.animation.video.fps, text});
+    target.add_to(files, {output.images, options.video.fps, metadata.of_video()});
     if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
     files.commit();
 
@@ -148,12 +137,7 @@ void run(Context& context, const Options& o) {
     auto json = report::to_json(output.report);
     json["seconds"]["load"] = session.load_seconds;
     json["memory"] = to_json(memory);
-    auto& settings = json["settings"];
-    for (const auto& [key, value] : text) settings[key] = value;
-    settings["pipeline"] = session.pipe.class_name();
-    settings["backend"] = o.model.backend;
-    settings["device"] = o.model.device;
-    settings["threads"] = o.model.threads;
+    json["settings"] = metadata.settings();
     json["files"] = files.names();
     print(json_text(json));
 }
@@ -167,6 +151,7 @@ void add_animate(CLI::App& app, Context& context) {
     add_animation_options(*command, options->animation, Picture::required);
     add_run_options(*command, options->sampling);
     add_cache_options(*command, options->cache);
+    add_like_option(*command, options->like);
     command
         ->add_option(
             "--out", options->out,

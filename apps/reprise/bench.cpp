@@ -99,6 +99,10 @@ std::string to_text(const Measured& m, const Session& session, const MemoryWatch
     table.add({"peak memory", fmt::format("{} own, {} resident with mapped files",
                                           human_bytes(static_cast<double>(memory.peak_own())),
                                           human_bytes(static_cast<double>(now.peak)))});
+    const HeldCode& held = m.runs.back().held;
+    if (held.bytes > 0)
+        table.add({"compiled code", fmt::format("{} held in {} pieces, {:.0f} memory mappings",
+                                                human_bytes(held.bytes), held.pieces, held.mappings)});
     table.add({"kept for reuse", human_bytes(static_cast<double>(m.runs.back().kept_bytes))});
     return table.text();
 }
@@ -114,7 +118,7 @@ void run(Context& context, const Options& o) {
         o.animation.apply_to(options);
     } else {
         options.image = Image(64, 64);
-        options.video = o.animation.video;
+        o.animation.flags.apply_to(&options);
     }
     options.decode = o.decode;
     options = session.pipe.implementation().with_defaults(options);
@@ -139,9 +143,9 @@ void run(Context& context, const Options& o) {
     json["settings"] = {{"model", o.model.model},
                         {"cache", cache_text(o.cache, session.config)},
                         {"steps", *options.num_inference_steps},
-                        {"backend", o.model.backend},
-                        {"device", o.model.device},
-                        {"threads", o.model.threads},
+                        {"backend", session.pipe.implementation().engine().backend->name()},
+                        {"device", session.pipe.implementation().load_options().device},
+                        {"threads", session.pipe.implementation().load_options().threads},
                         {"version", REPRISE_VERSION}};
     print(json_text(json));
 }

@@ -1,6 +1,7 @@
 #include "cache_names.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include "cachify/policies.h"
 #include "compare/bout.h"
 #include "files/json.h"
+#include "options/row.h"
 #include "pipelines/policy_view.h"
 #include "reprise/error.h"
 
@@ -78,9 +80,8 @@ std::vector<std::string> cache_names(const std::vector<std::string>& names) {
 }
 
 std::string cache_name_list() {
-    std::string names;
-    for (const auto& policy : cachify::policies()) (names += names.empty() ? "" : ", ") += policy.name;
-    return names + ", off";
+    const options::Row& reuse = *options::generate_options().find("reuse");
+    return fmt::format("{}", fmt::join(reuse.domain.names(), ", "));
 }
 
 }  // namespace reprise::app

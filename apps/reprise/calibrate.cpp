@@ -88,7 +88,7 @@ void run(Context& context, const Options& o) {
     options.images = std::move(subjects.images);
     options.seeds.clear();
     for (int i = 0; i < o.seeds; ++i)
-        options.seeds.push_back(o.sampling.seed + static_cast<std::uint64_t>(i));
+        options.seeds.push_back(o.sampling.seed() + static_cast<std::uint64_t>(i));
     for (const auto& kind : o.kinds) options.kinds.push_back(module_kind(kind));
 
     Session session(context, o.model.kept());

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "compare/bout.h"
 #include "compare_outputs.h"
+#include "options/names.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/comparison_page.h"
 #include "reprise/error.h"
@@ -31,7 +32,7 @@ struct Options {
 
 /// "0,1,2": these; "4": so many from --seed on.
 std::vector<std::uint64_t> seeds_of(const Options& o) {
-    if (o.seeds.empty()) return {o.sampling.seed};
+    if (o.seeds.empty()) return {o.sampling.seed()};
     std::vector<std::uint64_t> seeds;
     for (std::size_t begin = 0; begin <= o.seeds.size();) {
         const auto end = std::min(o.seeds.find(',', begin), o.seeds.size());
@@ -48,7 +49,7 @@ std::vector<std::uint64_t> seeds_of(const Options& o) {
             usage_error("--seeds {}: expected a count from 1 to {}, or seeds with commas between", o.seeds,
                         kMost);
         seeds.clear();
-        for (std::uint64_t i = 0; i < count; ++i) seeds.push_back(o.sampling.seed + i);
+        for (std::uint64_t i = 0; i < count; ++i) seeds.push_back(o.sampling.seed() + i);
     }
     if (std::set<std::uint64_t>(seeds.begin(), seeds.end()).size() < seeds.size())
         usage_error("--seeds {}: a seed is given twice", o.seeds);
@@ -94,7 +95,7 @@ report::BoutOptions bout_options(const Options& o) {
     auto subjects = apply_what_to_draw(o.prompts, o.animation, bout.base);
     bout.pictures = std::move(subjects.images);
     bout.prompts = o.animation.given() ? o.animation.names() : o.prompts.prompts();
-    bout.count = o.count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
+    bout.count = options::value_of<cachify::Count>(o.count, "--count");
     bout.seeds = seeds_of(o);
     if (o.runs > 0) bout.runs = o.runs;
     if (!o.fewer.empty()) bout.fewer = o.fewer;

@@ -1,9 +1,10 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include "cache_names.h"
 #include "commands.h"
+#include "options/names.h"
+#include "options/row.h"
 #include "outputs.h"
-#include "schedulers/registry.h"
 
 namespace reprise::app {
 
@@ -23,12 +24,28 @@ std::string subcommands(const CLI::App& app) {
     return words;
 }
 
+/// What may be given to a flag of this row, with blanks between.
+std::string words_of(const options::Row& row) {
+    return fmt::format("{}{}", row.optional && !row.domain.others ? "auto " : "",
+                       fmt::join(row.domain.names(), " "));
+}
+
+std::string value_case(std::string_view flag, std::string_view words, std::string_view more) {
+    return fmt::format("        {}) COMPREPLY=($(compgen -W \"{}\" -- \"$current\"){}); return ;;\n", flag,
+                       words, more);
+}
+
 std::string bash_script(const CLI::App& app) {
-    std::string names;
-    for (const auto& entry : schedulers())
-        names += std::string(names.empty() ? "" : " ") + std::string(entry.name);
-    std::string caches = cache_name_list();
-    std::erase(caches, ',');
+    std::string values;
+    for (const auto* table : {&options::generate_options(), &options::load_options()})
+        for (const options::Row& row : table->rows)
+            if (!row.flag.empty() && row.domain.names != nullptr)
+                values += value_case(row.flag, words_of(row), "");
+    const options::Row& reuse = *options::generate_options().find("reuse");
+    values += value_case("--cache", words_of(reuse), " $(compgen -f -- \"$current\")");
+    std::string counts;
+    for (const auto& each : options::names_of<cachify::Count>()) counts += std::string(each.name) + " ";
+    values += value_case("--count", counts, "");
     std::string cases;
     for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
         std::string words = long_options(*command);
@@ -41,14 +58,8 @@ std::string bash_script(const CLI::App& app) {
 _reprise() {{
     local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" words=""
     case "$previous" in
-        --scheduler) COMPREPLY=($(compgen -W "{}" -- "$current")); return ;;
-        --cache) COMPREPLY=($(compgen -W "{}" -- "$current") $(compgen -f -- "$current")); return ;;
-        --precision) COMPREPLY=($(compgen -W "auto f32 bf16 f16" -- "$current")); return ;;
-        --vae-precision) COMPREPLY=($(compgen -W "auto f32 bf16 f16" -- "$current")); return ;;
-        --guidance-mode) COMPREPLY=($(compgen -W "auto batched split" -- "$current")); return ;;
-        --count) COMPREPLY=($(compgen -W "steps evaluations" -- "$current")); return ;;
-        --model|--refiner) COMPREPLY=($(compgen -d -- "$current")); return ;;
-        --out|--prompts-file|--latents-in|--latents-out) COMPREPLY=($(compgen -f -- "$current")); return ;;
+{}        --model|--refiner) COMPREPLY=($(compgen -d -- "$current")); return ;;
+        --out|--prompts-file|--latents-in|--latents-out|--embeddings|--image|--like) COMPREPLY=($(compgen -f -- "$current")); return ;;
     esac
     case "${{COMP_WORDS[1]}}" in
 {}        *) words="{} --help --version" ;;
@@ -57,7 +68,7 @@ _reprise() {{
 }}
 complete -o filenames -F _reprise reprise
 )",
-                       names, caches, cases, subcommands(app));
+                       values, cases, subcommands(app));
 }
 
 }  // namespace

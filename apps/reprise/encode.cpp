@@ -21,11 +21,11 @@ void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
     check_writable(o.out);
-    if (o.prompts.images != 1)
-        usage_error("--images {}: texts are encoded once, however many pictures are drawn of them",
-                    o.prompts.images);
     GenerateOptions options;
     const auto prompts = o.prompts.apply_to(options);
+    if (options.num_images_per_prompt != 1)
+        usage_error("--images {}: texts are encoded once, however many pictures are drawn of them",
+                    options.num_images_per_prompt);
     Session session(context, o.model);
     Session::watch(context, options);
     const PromptEmbeddings embeddings = session.pipe.encode_prompt(options);

@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include "commands.h"
+#include "metadata.h"
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/run.h"
@@ -19,50 +20,28 @@ struct Options {
     SamplingOptions sampling;
     CacheOptions cache;
     OutputOptions output;
-    std::string out = "reprise-{seed}.png", latents_in, latents_out;
-    std::string refiner;
-    std::optional<double> denoising_end;
+    std::string out = "reprise-{seed}.png", latents_in, latents_out, like, refiner;
 };
 
-/// What every picture of a run has in common, and what it needs to be made again.
-struct Settings {
-    std::string model, cache, size, scheduler, steps, guidance, precision;
-    std::string refiner, denoising_end;  ///< empty without one
-    const Options& options;
-};
+/// Puts what is to be drawn into the options, which are those of a picture or as by default. Yields the
+/// prompts.
+std::vector<std::string> apply_to(GenerateOptions& options, const Options& o, const Recalled& like) {
+    o.sampling.flags.apply_to(&options);
+    if (o.prompts.flags.has("num_images_per_prompt")) options.only_picture.reset();
+    if (like.given() && !o.prompts.given() && o.prompts.embeddings.empty()) {
+        o.prompts.flags.apply_to(&options);
+        return {like.prompt};
+    }
+    options.prompt.clear();
+    return o.prompts.apply_to(options);
+}
 
-ImageText picture_text(const Settings& settings, const std::string& prompt, std::size_t number) {
-    const auto& options = settings.options;
-    const auto& prompts = options.prompts;
-    ImageText text = {{"prompt", prompt}};
-    const auto add = [&](const char* key, const std::string& value) { text.emplace_back(key, value); };
-    if (prompts.prompt_2) add("prompt_2", *prompts.prompt_2);
-    if (prompts.prompt_3) add("prompt_3", *prompts.prompt_3);
-    if (prompts.negative_prompt) add("negative_prompt", *prompts.negative_prompt);
-    if (prompts.negative_prompt_2) add("negative_prompt_2", *prompts.negative_prompt_2);
-    if (prompts.negative_prompt_3) add("negative_prompt_3", *prompts.negative_prompt_3);
-    add("seed", std::to_string(options.sampling.seed));
-    if (number > 0) add("number", std::to_string(number));
-    add("steps", settings.steps);
-    add("guidance_scale", settings.guidance);
-    add("scheduler", settings.scheduler);
-    add("size", settings.size);
-    add("cache", settings.cache);
-    add("model", settings.model);
-    if (!settings.refiner.empty()) add("refiner", settings.refiner);
-    if (!settings.denoising_end.empty()) add("denoising_end", settings.denoising_end);
-    add("precision", settings.precision);
-    add("software", "reprise " REPRISE_VERSION);
-    // One text in the form that other programs look for.
-    std::string parameters = prompt;
-    if (prompts.negative_prompt) parameters += "\nNegative prompt: " + *prompts.negative_prompt;
-    parameters += fmt::format(
-        "\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}, Model: {}, "
-        "Version: reprise " REPRISE_VERSION,
-        settings.steps, settings.scheduler, settings.guidance, options.sampling.seed, settings.size,
-        settings.model);
-    add("parameters", parameters);
-    return text;
+Attachments attachments_of(const Options& o) {
+    Attachments attachments;
+    if (!o.prompts.embeddings.empty()) attachments["embeddings"] = o.prompts.embeddings;
+    if (!o.latents_in.empty()) attachments["latents"] = o.latents_in;
+    if (!o.refiner.empty()) attachments["refiner"] = o.refiner + "/model_index.json";
+    return attachments;
 }
 
 void report(Context& context, const GenerateOutput& output, double load_seconds) {
@@ -87,64 +66,67 @@ GenerateOptions refined(const GenerateOptions& base, const GenerateOutput& made)
     return options;
 }
 
+/// Usage error unless there is a refiner where its part is left to one.
+void check_refiner(const Options& o, const GenerateOptions& base) {
+    if (o.refiner.empty()) return;
+    if (!base.denoising_end)
+        usage_error("--refiner is given without --denoising-end; expected both, such as --denoising-end 0.8");
+    if (!o.prompts.embeddings.empty())
+        usage_error("--refiner is given with --embeddings, which are the base's alone; expected prompts");
+}
+
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
-    if (!o.refiner.empty() && !o.denoising_end)
-        usage_error("--refiner is given without --denoising-end; expected both, such as --denoising-end 0.8");
-    if (!o.refiner.empty() && !o.prompts.embeddings.empty())
-        usage_error("--refiner is given with --embeddings, which are the base's alone; expected prompts");
     const MemoryWatch memory;
-    GenerateOptions options = o.sampling.generate_options();
-    const auto prompts = o.prompts.apply_to(options);
-    const std::size_t count = prompts.size() * static_cast<std::size_t>(o.prompts.images);
-    const auto paths = picture_paths(o.out, count, o.sampling.seed);
+    const Recalled like = Recalled::from(o.like);
+    GenerateOptions options = like.call;
+    const auto prompts = apply_to(options, o, like);
+    const std::size_t count =
+        options.only_picture ? 1 : prompts.size() * static_cast<std::size_t>(options.num_images_per_prompt);
+    const auto paths = picture_paths(o.out, count, options.seed);
     for (const auto& path : paths) check_picture_path(path);
     if (!o.latents_out.empty()) check_writable(o.latents_out);
     auto all_paths = paths;
     all_paths.emplace_back(o.latents_out);
     check_distinct(all_paths);
+    const Attachments attachments = attachments_of(o);
+    like.check(attachments, context.terminal);
     const Tensor latents_in = read_latents(o.latents_in);
 
     ModelOptions model = o.model;
+    model.base = like.load;
     model.text_encoders = !options.embeddings;
     std::optional<Session> session(std::in_place, context, model);
+    like.check(*session, context.terminal);
     options = session->pipe.implementation().with_defaults(options);
+    check_refiner(o, options);
     options.latents = latents_in;
-    options.denoising_end = o.denoising_end;
     options.decode = o.refiner.empty();
     session->pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
-    session->choose_reuse(context, o.cache, options);
+    const CacheOptions cache = like.cache(o.cache);
+    session->choose_reuse(context, cache, options);
     GenerateOutput output = session->run(context, options, o.refiner.empty() ? "" : "base");
+    Metadata metadata(*session, model, cache, options, output, attachments);
     double load_seconds = session->load_seconds;
-    const std::string pipeline = session->pipe.class_name();
-    const std::string cache = cache_text(o.cache, session->config);
     if (!o.refiner.empty()) {
         report(context, output, load_seconds);
         session.reset();  // large models fit in memory one at a time
-        model.model = o.refiner;
-        session.emplace(context, model);
+        ModelOptions second = model;
+        second.model = o.refiner;
+        session.emplace(context, second);
         load_seconds += session->load_seconds;
-        GenerateOptions rest = refined(options, output);
-        session->choose_reuse(context, o.cache, rest);
+        const GenerateOptions rest = refined(options, output);
+        session->choose_reuse(context, cache, rest);
         output = session->run(context, rest, "refiner");
     }
+    metadata.shows(output.images.front());
 
-    const Image& first = output.images.front();
-    const Settings settings = {model_name(o.model),
-                               cache,
-                               fmt::format("{}x{}", first.width(), first.height()),
-                               output.report.scheduler,
-                               std::to_string(*options.num_inference_steps),
-                               fmt::format("{}", *options.guidance_scale),
-                               output.report.precision,
-                               o.refiner.empty() ? "" : model_name(model),
-                               o.denoising_end ? fmt::format("{}", *o.denoising_end) : "",
-                               o};
     Outputs files;
-    for (std::size_t i = 0; i < count; ++i)
-        files.add(paths[i], output.images[i],
-                  picture_text(settings, prompts[i / static_cast<std::size_t>(o.prompts.images)],
-                               count > 1 ? i + 1 : 0));
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto number = static_cast<std::size_t>(options.only_picture.value_or(static_cast<int>(i)));
+        const std::size_t prompt = number / static_cast<std::size_t>(options.num_images_per_prompt);
+        files.add(paths[i], output.images[i], metadata.of_picture(i, count, prompts[prompt]));
+    }
     if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
     files.commit();
 
@@ -156,22 +138,8 @@ void run(Context& context, const Options& o) {
     auto json = report::to_json(output.report);
     json["seconds"]["load"] = load_seconds;
     json["memory"] = to_json(memory);
-    json["settings"] = {{"model", o.model.model},
-                        {"pipeline", pipeline},
-                        {"prompts", prompts},
-                        {"images_per_prompt", o.prompts.images},
-                        {"seed", o.sampling.seed},
-                        {"steps", *options.num_inference_steps},
-                        {"guidance_scale", *options.guidance_scale},
-                        {"width", first.width()},
-                        {"height", first.height()},
-                        {"cache", settings.cache},
-                        {"backend", o.model.backend},
-                        {"device", o.model.device},
-                        {"threads", o.model.threads},
-                        {"version", REPRISE_VERSION}};
-    if (o.denoising_end) json["settings"]["denoising_end"] = *o.denoising_end;
-    if (!o.refiner.empty()) json["settings"]["refiner"] = o.refiner;
+    json["settings"] = metadata.settings();
+    json["settings"]["prompts"] = prompts;
     json["files"] = files.names();
     print(json_text(json));
 }
@@ -186,6 +154,7 @@ void add_generate(CLI::App& app, Context& context) {
     add_embeddings_option(*command, options->prompts);
     add_sampling_options(*command, options->sampling);
     add_cache_options(*command, options->cache);
+    add_like_option(*command, options->like);
     command
         ->add_option("--out", options->out, "Picture, .png or .webp; {n} becomes its number, {seed} the seed")
         ->group("Output")
@@ -205,11 +174,6 @@ void add_generate(CLI::App& app, Context& context) {
                      "Folder of Stable Diffusion XL's refiner, which goes on where the model ends")
         ->group("Sampling")
         ->type_name("FOLDER");
-    command
-        ->add_option("--denoising-end", options->denoising_end,
-                     "Share of the way from noise to picture after which the model ends, such as 0.8")
-        ->group("Sampling")
-        ->type_name("SHARE");
     add_output_options(*command, options->output);
     command->footer(
         "\nExamples:\n"
@@ -218,6 +182,7 @@ void add_generate(CLI::App& app, Context& context) {
         "dpm++2m-karras\n"
         "  reprise generate --model sdxl --prompts-file prompts.txt --images 2 --out 'out/{seed}-{n}.png'\n"
         "  reprise generate --model sdxl --prompt \"a lighthouse\" --cache mine.json --json\n"
+        "  reprise generate --model sdxl --like lighthouse.png --steps 50 --out again.png\n"
         "\n"
         "A configuration file is a list; of entries that match one module the last holds:\n"
         "  [{\"wildcard_or_filter_func\": {\"not\": \"*up_blocks.2*\"},\n"

@@ -6,20 +6,15 @@
 #include <limits>
 #include <sstream>
 
-#include "backends/backend.h"
 #include "files/json.h"
+#include "options/names.h"
 #include "reprise/error.h"
-#include "schedulers/registry.h"
 
 namespace reprise::app {
 
 namespace {
 
 constexpr std::size_t kMaxPromptsBytes = 1U << 20U;
-
-DType dtype(const std::string& name) {
-    return name == "bf16" ? DType::bf16 : name == "f16" ? DType::f16 : DType::f32;
-}
 
 /// One of these words; help shows them.
 CLI::Validator one_of(const std::vector<std::string>& words) {
@@ -31,16 +26,6 @@ CLI::Validator one_of(const std::vector<std::string>& words) {
                            : fmt::format("\"{}\" is none of {}", text, names);
             },
             names};
-}
-
-/// CLI11 would turn -1 into a large number.
-CLI::Validator digits() {
-    return {[](std::string& text) {
-                return text.find_first_not_of("0123456789") == std::string::npos
-                           ? std::string()
-                           : fmt::format("\"{}\" is not a whole number from 0 on", text);
-            },
-            ""};
 }
 
 }  // namespace
@@ -59,13 +44,8 @@ CLI::Validator at_least(int smallest) {
 }
 
 LoadOptions ModelOptions::load_options() const {
-    LoadOptions options;
-    options.backend = backend;
-    options.device = device;
-    if (precision != "auto") options.precision = dtype(precision);
-    if (vae_precision != "auto") options.vae_precision = dtype(vae_precision);
-    options.threads = threads;
-    options.variant = variant;
+    LoadOptions options = base;
+    flags.apply_to(&options);
     options.text_encoders = text_encoders;
     constexpr std::int64_t kOneCall = 400'000'000;  // what is larger is freed as soon as it was used
     if (!keep) options.memory_limit = kOneCall;
@@ -79,26 +59,17 @@ ModelOptions ModelOptions::kept() const {
 }
 
 cachify::Count CacheOptions::counting() const {
-    return count == "evaluations" ? cachify::Count::evaluations : cachify::Count::steps;
+    return options::value_of<cachify::Count>(count, "--count");
 }
 
 GenerateOptions SamplingOptions::generate_options() const {
     GenerateOptions options;
-    options.num_inference_steps = steps;
-    options.guidance_scale = guidance;
-    options.guidance_rescale = guidance_rescale;
-    options.width = width;
-    options.height = height;
-    options.seed = seed;
-    options.scheduler = scheduler;
-    options.guidance_mode = guidance_mode == "batched" ? GuidanceMode::batched
-                            : guidance_mode == "split" ? GuidanceMode::split
-                                                       : GuidanceMode::automatic;
+    flags.apply_to(&options);
     return options;
 }
 
 std::vector<std::string> PromptOptions::prompts() const {
-    if (!prompt.empty()) return prompt;
+    if (flags.has("prompts")) return flags.value("prompts").get<std::vector<std::string>>();
     if (prompts_file.empty()) usage_error("no prompt: give --prompt TEXT or --prompts-file FILE");
     std::string text = read_text_file(prompts_file, kMaxPromptsBytes);
     if (text.find('\0') != std::string::npos)
@@ -115,8 +86,7 @@ std::vector<std::string> PromptOptions::prompts() const {
 }
 
 std::vector<std::string> PromptOptions::apply_to(GenerateOptions& options) const {
-    options.num_images_per_prompt = images;
-    apply_settings_to(options);
+    flags.apply_to(&options);
     if (embeddings.empty()) return options.prompts = prompts();
     options.embeddings = load_embeddings(embeddings);
     std::vector<std::string> known = options.embeddings->prompts;
@@ -124,31 +94,12 @@ std::vector<std::string> PromptOptions::apply_to(GenerateOptions& options) const
     return known;
 }
 
-void PromptOptions::apply_settings_to(GenerateOptions& options) const {
-    options.prompt_2 = prompt_2;
-    options.prompt_3 = prompt_3;
-    options.negative_prompt = negative_prompt;
-    options.negative_prompt_2 = negative_prompt_2;
-    options.negative_prompt_3 = negative_prompt_3;
-    options.clip_skip = clip_skip;
-    options.max_sequence_length = max_sequence_length;
-    options.clean_caption = clean_caption;
-    options.use_resolution_binning = use_resolution_binning;
-    options.skip_guidance_layers = skip_guidance_layers;
-}
-
 std::vector<Image> AnimationOptions::apply_to(GenerateOptions& options) const {
     std::vector<Image> pictures;
     for (const std::string& file : images) pictures.push_back(Image::load(file));
     options.image = pictures.front();
-    options.video = video;
-    options.video.fit = fit == "crop" ? Fit::crop : fit == "letterbox" ? Fit::letterbox : Fit::stretch;
+    flags.apply_to(&options);
     return pictures;
-}
-
-bool AnimationOptions::asks() const {
-    const AnimationOptions otherwise;
-    return fit != otherwise.fit || video != otherwise.video;
 }
 
 std::vector<std::string> AnimationOptions::names() const {
@@ -159,54 +110,44 @@ std::vector<std::string> AnimationOptions::names() const {
 
 Subjects apply_what_to_draw(const PromptOptions& prompts, const AnimationOptions& animation,
                             GenerateOptions& options) {
-    const bool draws = !prompts.prompt.empty() || !prompts.prompts_file.empty();
-    if (animation.given() && draws)
+    if (animation.given() && prompts.given())
         usage_error("both --image and {} are given; expected pictures to animate or prompts to draw",
-                    prompts.prompt.empty() ? "--prompts-file" : "--prompt");
-    if (draws && animation.asks())
+                    prompts.prompts_file.empty() ? "--prompt" : "--prompts-file");
+    if (prompts.given() && animation.flags.any())
         usage_error("--frames, --fps, --fit and the like are for --image; prompts are drawn without them");
-    options.num_images_per_prompt = prompts.images;
-    prompts.apply_settings_to(options);
+    prompts.flags.apply_to(&options);
+    options.prompts.clear();  // they are drawn one by one
     if (animation.given()) return {{}, animation.apply_to(options)};
-    if (!draws) return {};
+    if (!prompts.given()) return {};
     return {prompts.prompts(), {}};
 }
 
+namespace {
+
+std::function<bool(const options::Row&)> of_group(options::Group group) {
+    return [group](const options::Row& row) { return row.group == group; };
+}
+
+}  // namespace
+
 void add_model_options(CLI::App& command, ModelOptions& options) {
-    options.backend = backends::available().front();
-    const auto group = [](CLI::Option* option) { return option->group("Model"); };
-    group(command.add_option("--model", options.model, "Folder in diffusers' layout"))
+    command.add_option("--model", options.model, "Folder in diffusers' layout")
+        ->group("Model")
         ->required()
         ->type_name("FOLDER");
-    group(command.add_option("--device", options.device, "Device of the backend, such as CPU or GPU.0"))
-        ->capture_default_str();
-    group(command.add_option(
-              "--precision", options.precision,
-              "Of the denoiser and text encoders; auto: bf16 where it is native and the faster, else f32"))
-        ->check(one_of({"auto", "f32", "bf16", "f16"}))
-        ->capture_default_str();
-    group(command.add_option(
-              "--vae-precision", options.vae_precision,
-              "Of the autoencoder, likewise; what is not finite in 16 bits is done again in f32"))
-        ->check(one_of({"auto", "f32", "bf16", "f16"}))
-        ->capture_default_str();
-    group(command.add_option("--threads", options.threads, "Worker threads; 0: one for each core"))
-        ->check(at_least(0))
-        ->capture_default_str();
-    group(command.add_option("--variant", options.variant, "Of the weight files, such as fp16"));
-    group(command.add_option("--backend", options.backend, "What computes"))
-        ->check(one_of(backends::available()))
-        ->capture_default_str();
+    options.flags.add(command, of_group(options::Group::model));
 }
 
 namespace {
 
 void add_count_option(CLI::App& command, std::string& count) {
+    std::vector<std::string> names;
+    for (const auto& each : options::names_of<cachify::Count>()) names.emplace_back(each.name);
     command
         .add_option("--count", count,
                     "What a configuration's steps are: the sampler's, or calls of the denoiser")
         ->group("Reuse")
-        ->check(one_of({"steps", "evaluations"}))
+        ->check(one_of(names))
         ->capture_default_str();
 }
 
@@ -219,6 +160,7 @@ void add_cache_options(CLI::App& command, CacheOptions& options) {
             "What is reused between steps: " + cache_name_list() + ", or a JSON file with a configuration")
         ->group("Reuse")
         ->type_name("NAME|FILE.json")
+        ->each([&options](const std::string&) { options.given = true; })
         ->capture_default_str();
     add_count_option(command, options.count);
 }
@@ -236,48 +178,17 @@ void add_caches_options(CLI::App& command, std::vector<std::string>& caches, std
 }
 
 void add_run_options(CLI::App& command, SamplingOptions& options) {
-    const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
-    std::string names;
-    for (const auto& entry : schedulers()) (names += names.empty() ? "" : ", ") += entry.name;
-    group(
-        command.add_option("--steps", options.steps,
-                           "Denoising steps (default: what the model's folder says, or diffusers has for the "
-                           "pipeline)"))
-        ->check(at_least(1))
-        ->type_name("N");
-    group(command.add_option("--width", options.width, "In pixels; 0: what the model was trained for"))
-        ->check(at_least(0))
-        ->capture_default_str();
-    group(command.add_option("--height", options.height, "In pixels; 0: what the model was trained for"))
-        ->check(at_least(0))
-        ->capture_default_str();
-    group(command.add_option("--seed", options.seed, "The noise is PyTorch's for this seed"))
-        ->check(digits())
-        ->capture_default_str();
-    group(command.add_option("--scheduler", options.scheduler,
-                             "Sampling method (default: the model's own): " + names))
-        ->type_name("NAME");
-    group(command.add_option("--guidance-mode", options.guidance_mode,
-                             "Both halves of guidance as one batch or as two passes; auto: the faster"))
-        ->check(one_of({"auto", "batched", "split"}))
-        ->capture_default_str();
+    options.flags.add(command, [](const options::Row& row) {
+        return row.group == options::Group::sampling && row.about == options::About::call;
+    });
 }
 
 void add_sampling_options(CLI::App& command, SamplingOptions& options) {
-    const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
-    add_run_options(command, options);
-    group(command.add_option(
-              "--guidance", options.guidance,
-              "Guidance scale; off at 1 and below (default: what diffusers has for the pipeline)"))
-        ->type_name("FLOAT");
-    group(command.add_option("--guidance-rescale", options.guidance_rescale,
-                             "0 to 1: how much of guidance's contrast is taken back"))
-        ->capture_default_str();
+    options.flags.add(command, of_group(options::Group::sampling));
 }
 
 void add_animation_options(CLI::App& command, AnimationOptions& options, Picture picture) {
     const auto group = [](CLI::Option* option) { return option->group("Animation"); };
-    AnimateOptions& video = options.video;
     auto* image = group(command.add_option("--image", options.images,
                                            picture == Picture::several
                                                ? "Picture to start from: PNG, JPEG or WebP; may be repeated"
@@ -288,78 +199,19 @@ void add_animation_options(CLI::App& command, AnimationOptions& options, Picture
         image->allow_extra_args(false);
     else
         image->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
-    group(
-        command.add_option("--fit", options.fit,
-                           "How it comes to the video's size: stretched, cut off at the sides, or on black"))
-        ->check(one_of({"stretch", "crop", "letterbox"}))
-        ->capture_default_str();
-    group(command.add_option("--frames", video.num_frames, "(default: what the model was trained for)"))
-        ->check(at_least(1))
-        ->type_name("N");
-    group(command.add_option("--fps", video.fps, "Frames a second, of the file and as the model is told"))
-        ->check(at_least(1))
-        ->capture_default_str();
-    group(command.add_option("--motion-bucket", video.motion_bucket_id, "More is more motion"))
-        ->check(at_least(0))
-        ->capture_default_str();
-    group(command.add_option("--noise-aug", video.noise_aug_strength,
-                             "Noise on the picture; more follows it less"))
-        ->capture_default_str();
-    group(command.add_option("--min-guidance", video.min_guidance_scale, "Guidance scale at the first frame"))
-        ->capture_default_str();
-    group(command.add_option("--max-guidance", video.max_guidance_scale,
-                             "At the last frame; guidance is off at 1 and below"))
-        ->capture_default_str();
-    group(command.add_option("--decode-chunk-size", video.decode_chunk_size,
-                             "Frames decoded at once (default: all, or as many as memory allows)"))
-        ->check(at_least(1))
-        ->type_name("N");
+    options.flags.add(command, of_group(options::Group::animation));
 }
 
 void add_prompt_options(CLI::App& command, PromptOptions& options) {
-    const auto group = [](CLI::Option* option) { return option->group("Prompt"); };
-    auto* given = group(command.add_option("--prompt", options.prompt, "What to draw; may be given again"))
-                      ->allow_extra_args(false)
-                      ->type_name("TEXT");
-    group(command.add_option("--prompts-file", options.prompts_file,
-                             "Several prompts: a text file with one a line"))
-        ->excludes(given)
+    options.flags.add(command, [](const options::Row& row) { return row.name == "prompts"; });
+    command
+        .add_option("--prompts-file", options.prompts_file, "Several prompts: a text file with one a line")
+        ->group("Prompt")
+        ->excludes("--prompt")
         ->type_name("FILE");
-    group(command.add_option("--prompt-2", options.prompt_2,
-                             "For the second text encoder (default: the prompt)"))
-        ->type_name("TEXT");
-    group(command.add_option("--prompt-3", options.prompt_3,
-                             "For the third text encoder (default: the prompt)"))
-        ->type_name("TEXT");
-    group(command.add_option("--negative-prompt", options.negative_prompt, "What to keep away from"))
-        ->type_name("TEXT");
-    group(command.add_option("--negative-prompt-2", options.negative_prompt_2,
-                             "The same for the second text encoder"))
-        ->type_name("TEXT");
-    group(command.add_option("--negative-prompt-3", options.negative_prompt_3,
-                             "The same for the third text encoder"))
-        ->type_name("TEXT");
-    group(command.add_option("--images", options.images, "Pictures for each prompt"))
-        ->check(at_least(1))
-        ->check(CLI::Range(1, 1'000'000))
-        ->capture_default_str();
-    group(command.add_option("--clip-skip", options.clip_skip, "Layers of the text encoders to leave out"))
-        ->check(at_least(0))
-        ->type_name("N");
-    group(command.add_option("--max-sequence-length", options.max_sequence_length,
-                             "Tokens of a T5 text encoder (default: what diffusers has for the pipeline)"))
-        ->check(at_least(1))
-        ->type_name("N");
-    group(command.add_flag_callback(
-        "--no-clean-caption", [&options] { options.clean_caption = false; },
-        "PixArt: take prompts as they are but for capitals, with their links and markup"));
-    group(command.add_flag_callback(
-        "--no-resolution-binning", [&options] { options.use_resolution_binning = false; },
-        "PixArt: draw at the size asked for, not at the nearest that it was trained for"));
-    group(command.add_option("--skip-guidance-layers", options.skip_guidance_layers,
-                             "Not supported: diffusers' guidance by leaving layers out"))
-        ->delimiter(',')
-        ->type_name("N,...");
+    options.flags.add(command, [](const options::Row& row) {
+        return row.group == options::Group::prompt && row.name != "prompts";
+    });
 }
 
 void add_embeddings_option(CLI::App& command, PromptOptions& options) {

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "cache_names.h"
+#include "options/row.h"
 #include "reprise/cachify.h"
 #include "reprise/pipeline.h"
+#include "row_flags.h"
 #include "terminal.h"
 
 namespace reprise::app {
@@ -21,9 +23,8 @@ struct Context {
 /// Where the model is and how it is run.
 struct ModelOptions {
     std::string model;
-    std::string backend, device = "CPU";
-    std::string precision = "auto", vae_precision = "auto", variant;
-    int threads = 0;
+    RowFlags flags{options::load_options()};
+    LoadOptions base = {};  ///< where no flag says otherwise
 
     bool keep = false;          ///< large components stay in memory between runs
     bool text_encoders = true;  ///< false: prompts come as embeddings
@@ -36,6 +37,8 @@ struct ModelOptions {
 /// What is reused.
 struct CacheOptions {
     std::string cache = "auto", count = "steps";
+    bool given = false;              ///< as a flag
+    std::optional<Reuse> like = {};  ///< in place of both: what a picture was drawn with
 
     bool off() const { return cache == "off"; }
     cachify::Count counting() const;
@@ -43,44 +46,31 @@ struct CacheOptions {
 
 /// How the sampler runs; what it needs besides prompts.
 struct SamplingOptions {
-    std::optional<int> steps;
-    std::optional<double> guidance;
-    double guidance_rescale = 0;
-    int width = 0, height = 0;
-    std::uint64_t seed = 0;
-    std::string scheduler, guidance_mode = "auto";
+    RowFlags flags{options::generate_options()};
 
     GenerateOptions generate_options() const;
+    std::uint64_t seed() const { return flags.value("seed").get<std::uint64_t>(); }
 };
 
 /// What to draw.
 struct PromptOptions {
+    RowFlags flags{options::generate_options()};
     std::string prompts_file, embeddings;
-    std::vector<std::string> prompt;
-    std::optional<std::string> prompt_2, prompt_3;
-    std::optional<std::string> negative_prompt, negative_prompt_2, negative_prompt_3;
-    int images = 1;
-    std::optional<int> clip_skip, max_sequence_length;
-    bool clean_caption = true, use_resolution_binning = true;
-    std::vector<int> skip_guidance_layers;
 
+    /// Whether there are any.
+    bool given() const { return flags.has("prompts") || !prompts_file.empty(); }
     /// The prompts given, or the lines of the file that are not blank. Error (usage) when there are none.
     std::vector<std::string> prompts() const;
     /// Puts them into the options, or the file of embeddings. Yields them, or what the file says they were.
     std::vector<std::string> apply_to(GenerateOptions& options) const;
-    /// All but the prompts themselves and how many pictures.
-    void apply_settings_to(GenerateOptions& options) const;
 };
 
 /// Which picture to animate, and how.
 struct AnimationOptions {
     std::vector<std::string> images;  ///< one, unless the command takes several
-    std::string fit = "stretch";
-    AnimateOptions video;
+    RowFlags flags{options::generate_options()};
 
     bool given() const { return !images.empty(); }
-    /// Whether anything is asked that is not so anyway, besides the pictures.
-    bool asks() const;
     /// The pictures' names without their folders.
     std::vector<std::string> names() const;
     /// Reads the pictures, puts the first into the options, and yields them all.

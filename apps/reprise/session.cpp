@@ -32,6 +32,14 @@ Session::Session(Context& context, const ModelOptions& model)
 void Session::choose_reuse(Context& context, const CacheOptions& cache, GenerateOptions& options) {
     const auto& implementation = pipe.implementation();
     bool said = false;
+    if (cache.like) {
+        options.reuse = cache.like;
+        if (const auto* its = std::get_if<cachify::Config>(&cache.like->what)) config = *its;
+        context.terminal.note("cache " + cache_text(cache, config));
+        if (config)
+            implementation.denoiser().plan(implementation.request(options, implementation.outlook(options)));
+        return;
+    }
     config = cache_config(cache.cache, implementation, options, [&](const std::string& line) {
         context.terminal.note("cache " + line);
         said = true;

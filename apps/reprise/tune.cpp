@@ -121,7 +121,7 @@ void run(Context& context, const Options& o) {
     options.pairs = static_cast<std::size_t>(o.pairs);
     options.trials = static_cast<std::size_t>(o.trials);
     options.minutes = o.minutes;
-    options.seed = o.sampling.seed;
+    options.seed = o.sampling.seed();
     options.state = o.state;
     options.progress = Ticker(context.terminal);
 

@@ -100,6 +100,9 @@ struct GenerateOptions {
     int width = 0, height = 0;                   ///< in pixels; 0: the size that the model was trained for
     std::uint64_t seed = 0;
     int num_images_per_prompt = 1;
+    /// Of the pictures or videos that the options ask for, counted from 0 prompt by prompt, this one alone is
+    /// drawn. It is the same as among all of them.
+    std::optional<int> only_picture = {};
     std::optional<int> clip_skip = {};
     std::optional<int> max_sequence_length = {};  ///< tokens of a T5 encoder; none: the pipeline's own
     bool clean_caption = true;                    ///< PixArt: removes links, markup and entities from prompts
@@ -136,6 +139,15 @@ struct GenerateOptions {
     std::stop_token stop = {};
 };
 
+/// What a process holds of compiled code, of all pipelines together, for calls to come. Sizes are the
+/// backend's estimates.
+struct HeldCode {
+    std::size_t pieces = 0;  ///< compiled graphs
+    double bytes = 0;
+    double mappings = 0;      ///< of memory; the system allows a process so many
+    double bytes_in_use = 0;  ///< of these, what other calls were running then: it cannot be freed
+};
+
 /// What one of several denoisers did in a run.
 struct StageReport {
     std::string denoiser;  ///< the component: "transformer_2"
@@ -162,6 +174,7 @@ struct RunReport {
     std::size_t kept_bytes = 0;      ///< values that reuse keeps between steps, one picture
     std::size_t prologue_bytes = 0;  ///< values that are computed once, one picture
     std::size_t scratch_bytes = 0;   ///< slots within a step
+    HeldCode held;                   ///< at the end of the call
     /// Where reuse is decided while running: for each picture the steps that were reused, counted from the
     /// first that is made. Empty where several denoisers ran: then `stages` has them.
     std::vector<std::vector<int>> decisions;

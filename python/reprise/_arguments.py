@@ -360,10 +360,6 @@ CHECKS: dict[str, Check] = {
     "numpy.typing.ArrayLike": floats,
     "Sequence[Sequence[int]]": lambda name, value: several(name, value, integers, "lists of integers"),
     # which of them there are the library says
-    "Precision": text,
-    "VaePrecision": text,
-    "GuidanceMode": text,
-    "Fit": text,
     "Count": text,
     "Pipeline": _pipeline,
     "AnyPipeline": _any_pipeline,
@@ -387,7 +383,8 @@ CHECKS: dict[str, Check] = {
 def check_of(annotation: str) -> Check:
     """KeyError for an annotation that the table does not have."""
     wanted = annotation.removesuffix(" | None")
-    check = function if wanted.startswith("Callable[") else CHECKS[wanted]
+    special: dict[str, Check] = {"Callable": function, "Literal": text}  # which choices there are the library says
+    check = special.get(wanted.split("[")[0]) or CHECKS[wanted]
     if wanted == annotation:
         return check
     return lambda name, value: None if value is None else check(name, value)

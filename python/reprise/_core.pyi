@@ -43,265 +43,24 @@ class Image:
 def save_video(frames: Sequence[Image], path: str | os.PathLike, fps: int, text: Sequence[tuple[str, str]]) -> None:
     """Writes an .mp4 (H.264) or an animated lossless .webp."""
 
-class AnimateOptions:
-    def __init__(self) -> None: ...
+def option_rows(of_opening: bool) -> str:
+    """The options of a call, or of opening a folder, as JSON."""
 
-    @property
-    def num_frames(self) -> int: ...
-
-    @num_frames.setter
-    def num_frames(self, arg: int, /) -> None: ...
-
-    @property
-    def fps(self) -> int: ...
-
-    @fps.setter
-    def fps(self, arg: int, /) -> None: ...
-
-    @property
-    def motion_bucket_id(self) -> int: ...
-
-    @motion_bucket_id.setter
-    def motion_bucket_id(self, arg: int, /) -> None: ...
-
-    @property
-    def noise_aug_strength(self) -> float: ...
-
-    @noise_aug_strength.setter
-    def noise_aug_strength(self, arg: float, /) -> None: ...
-
-    @property
-    def min_guidance_scale(self) -> float: ...
-
-    @min_guidance_scale.setter
-    def min_guidance_scale(self, arg: float, /) -> None: ...
-
-    @property
-    def max_guidance_scale(self) -> float: ...
-
-    @max_guidance_scale.setter
-    def max_guidance_scale(self, arg: float, /) -> None: ...
-
-    @property
-    def decode_chunk_size(self) -> int: ...
-
-    @decode_chunk_size.setter
-    def decode_chunk_size(self, arg: int, /) -> None: ...
-
-    @property
-    def fit(self) -> str: ...
-
-    @fit.setter
-    def fit(self, arg: str, /) -> None: ...
-
-class PromptTexts:
-    """What is said for one of several prompts."""
-
-    def __init__(self) -> None: ...
-
-    @property
-    def prompt_2(self) -> str | None: ...
-
-    @prompt_2.setter
-    def prompt_2(self, arg: str | None, /) -> None: ...
-
-    @property
-    def prompt_3(self) -> str | None: ...
-
-    @prompt_3.setter
-    def prompt_3(self, arg: str | None, /) -> None: ...
-
-    @property
-    def negative_prompt(self) -> str | None: ...
-
-    @negative_prompt.setter
-    def negative_prompt(self, arg: str | None, /) -> None: ...
-
-    @property
-    def negative_prompt_2(self) -> str | None: ...
-
-    @negative_prompt_2.setter
-    def negative_prompt_2(self, arg: str | None, /) -> None: ...
-
-    @property
-    def negative_prompt_3(self) -> str | None: ...
-
-    @negative_prompt_3.setter
-    def negative_prompt_3(self, arg: str | None, /) -> None: ...
+def embedding_names() -> list[str]:
+    """The names of a prompt's embeddings."""
 
 class GenerateOptions:
     def __init__(self) -> None: ...
 
-    @property
-    def prompt(self) -> str: ...
-
-    @prompt.setter
-    def prompt(self, arg: str, /) -> None: ...
-
-    @property
-    def prompts(self) -> list[str]: ...
-
-    @prompts.setter
-    def prompts(self, arg: Sequence[str], /) -> None: ...
-
-    @property
-    def prompt_2(self) -> str | None: ...
-
-    @prompt_2.setter
-    def prompt_2(self, arg: str | None, /) -> None: ...
-
-    @property
-    def prompt_3(self) -> str | None: ...
-
-    @prompt_3.setter
-    def prompt_3(self, arg: str | None, /) -> None: ...
-
-    @property
-    def negative_prompt(self) -> str | None: ...
-
-    @negative_prompt.setter
-    def negative_prompt(self, arg: str | None, /) -> None: ...
-
-    @property
-    def negative_prompt_2(self) -> str | None: ...
-
-    @negative_prompt_2.setter
-    def negative_prompt_2(self, arg: str | None, /) -> None: ...
-
-    @property
-    def negative_prompt_3(self) -> str | None: ...
-
-    @negative_prompt_3.setter
-    def negative_prompt_3(self, arg: str | None, /) -> None: ...
-
-    @property
-    def prompt_texts(self) -> list[PromptTexts]: ...
-
-    @prompt_texts.setter
-    def prompt_texts(self, arg: Sequence[PromptTexts], /) -> None: ...
-
-    @property
-    def image(self) -> Image: ...
-
-    @image.setter
-    def image(self, arg: Image, /) -> None: ...
-
-    @property
-    def video(self) -> AnimateOptions: ...
-
-    @video.setter
-    def video(self, arg: AnimateOptions, /) -> None: ...
-
-    @property
-    def num_inference_steps(self) -> int | None: ...
-
-    @num_inference_steps.setter
-    def num_inference_steps(self, arg: int | None, /) -> None: ...
-
-    @property
-    def guidance_scale(self) -> float | None: ...
-
-    @guidance_scale.setter
-    def guidance_scale(self, arg: float | None, /) -> None: ...
-
-    @property
-    def guidance_rescale(self) -> float: ...
-
-    @guidance_rescale.setter
-    def guidance_rescale(self, arg: float, /) -> None: ...
-
-    @property
-    def skip_guidance_layers(self) -> list[int]: ...
-
-    @skip_guidance_layers.setter
-    def skip_guidance_layers(self, arg: Sequence[int], /) -> None: ...
-
-    @property
-    def width(self) -> int: ...
-
-    @width.setter
-    def width(self, arg: int, /) -> None: ...
-
-    @property
-    def height(self) -> int: ...
-
-    @height.setter
-    def height(self, arg: int, /) -> None: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @seed.setter
-    def seed(self, arg: int, /) -> None: ...
-
-    @property
-    def num_images_per_prompt(self) -> int: ...
-
-    @num_images_per_prompt.setter
-    def num_images_per_prompt(self, arg: int, /) -> None: ...
-
-    @property
-    def clip_skip(self) -> int | None: ...
-
-    @clip_skip.setter
-    def clip_skip(self, arg: int | None, /) -> None: ...
-
-    @property
-    def max_sequence_length(self) -> int | None: ...
-
-    @max_sequence_length.setter
-    def max_sequence_length(self, arg: int | None, /) -> None: ...
-
-    @property
-    def clean_caption(self) -> bool: ...
-
-    @clean_caption.setter
-    def clean_caption(self, arg: bool, /) -> None: ...
-
-    @property
-    def use_resolution_binning(self) -> bool: ...
-
-    @use_resolution_binning.setter
-    def use_resolution_binning(self, arg: bool, /) -> None: ...
-
-    @property
-    def original_size(self) -> tuple[int, int] | None: ...
-
-    @original_size.setter
-    def original_size(self, arg: tuple[int, int] | None, /) -> None: ...
-
-    @property
-    def crops_coords_top_left(self) -> tuple[int, int]: ...
-
-    @crops_coords_top_left.setter
-    def crops_coords_top_left(self, arg: tuple[int, int], /) -> None: ...
-
-    @property
-    def target_size(self) -> tuple[int, int] | None: ...
-
-    @target_size.setter
-    def target_size(self, arg: tuple[int, int] | None, /) -> None: ...
-
-    @property
-    def scheduler(self) -> str: ...
-
-    @scheduler.setter
-    def scheduler(self, arg: str, /) -> None: ...
-
-    @property
-    def decode(self) -> bool: ...
-
-    @decode.setter
-    def decode(self, arg: bool, /) -> None: ...
+    def set(self, name: str, value: object | None) -> None:
+        """
+        An option by its row's name. ValueError for another type, or outside of its domain.
+        """
 
     def set_reuse(self, reuse: object) -> None:
         """A policy with its parameters, "off", or a configuration."""
 
-    @property
-    def guidance_mode(self) -> str: ...
-
-    @guidance_mode.setter
-    def guidance_mode(self, arg: str, /) -> None: ...
+    def set_image(self, image: Image) -> None: ...
 
     def set_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
         """f32, C-contiguous; held, not copied."""
@@ -356,6 +115,26 @@ class StepInfo:
 
     @last.setter
     def last(self, value: bool, /) -> None: ...
+
+class HeldCode:
+    """
+    What the process holds of compiled code, of all pipelines together, for calls to come. Sizes are the backend's estimates.
+    """
+
+    @property
+    def pieces(self) -> int:
+        """Compiled graphs."""
+
+    @property
+    def bytes(self) -> float: ...
+
+    @property
+    def mappings(self) -> float:
+        """Of memory; the system allows a process so many."""
+
+    @property
+    def bytes_in_use(self) -> float:
+        """Of these, what other calls were running then: it cannot be freed."""
 
 class RunReport:
     """What happened in a run. Times are in seconds."""
@@ -420,6 +199,10 @@ class RunReport:
     def scratch_bytes(self) -> int: ...
 
     @property
+    def held(self) -> HeldCode:
+        """At the end of the call."""
+
+    @property
     def decisions(self) -> list[list[int]]:
         """
         Where reuse is decided while running: for each picture the steps that were reused.
@@ -453,7 +236,7 @@ class GenerateOutput:
 
 class Pipeline:
     @staticmethod
-    def from_pretrained(folder: str | os.PathLike, backend: str, device: str, precision: str | None, vae_precision: str | None, threads: int, variant: str, memory_limit: int | None, text_encoders: bool) -> Pipeline: ...
+    def from_pretrained(folder: str | os.PathLike, options: dict[str, object]) -> Pipeline: ...
 
     def __call__(self, options: GenerateOptions, on_step: object | None, on_phase: object | None) -> GenerateOutput: ...
 

@@ -7,12 +7,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from reprise import _core
 from reprise._arguments import (
     Check,
-    Large,
     Positive,
     Seed,
     Shape,
@@ -28,20 +27,17 @@ from reprise._arguments import (
     text,
     unchecked,
 )
+from reprise._options import CALL, EMBEDDINGS, ENCODE, LOAD, load_values, takes, unknown
 
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
     import PIL.Image
+    from typing_extensions import Unpack
 
-    from reprise.cachify import Entry
+    from reprise._options import CallOptions, EncodeOptions, LoadOptions
 
     ImageLike = PIL.Image.Image | numpy.typing.NDArray[numpy.uint8] | str | os.PathLike[str]
-
-Precision = Literal["f32", "bf16", "f16"]
-VaePrecision = Literal["auto", "f32", "bf16", "f16"]
-GuidanceMode = Literal["auto", "batched", "split"]
-Fit = Literal["stretch", "crop", "letterbox"]
 
 
 class Output:
@@ -114,20 +110,8 @@ class Pipeline:
 
     @classmethod
     @checked
-    def from_pretrained(
-        cls,
-        folder: str | os.PathLike[str],
-        *,
-        backend: str = "",
-        device: str = "CPU",
-        precision: Precision | None = None,
-        vae_precision: VaePrecision = "auto",
-        threads: int = 0,
-        variant: str = "",
-        memory_limit: Large | None = None,
-        text_encoders: bool = True,
-        keep_parameters_below: Large | None = None,
-    ) -> Pipeline:
+    @takes(LOAD)
+    def from_pretrained(cls, folder: str | os.PathLike[str], **options: Unpack[LoadOptions]) -> Pipeline:
         """Opens a folder in diffusers' layout.
 
         backend: "openvino" or "reference"; empty: the first that this build has.
@@ -146,76 +130,29 @@ class Pipeline:
 
         FileNotFoundError when there is no such folder; ValueError naming what in it is missing, broken or not supported.
         """
-        if keep_parameters_below is not None:
+        given: dict[str, Any] = dict(options)
+        unknown("from_pretrained", given, LOAD)
+        older = given.pop("keep_parameters_below", None)
+        if older is not None:
             words = "keep_parameters_below is called memory_limit now, in bytes"
-            if memory_limit is not None:
+            if given.get("memory_limit") is not None:
                 raise ValueError(f"{words}; both are given")
             warnings.warn(words, DeprecationWarning, stacklevel=3)
-            memory_limit = min(4 * keep_parameters_below, 2**63 - 1)  # bytes of a parameter in f32
-        return cls(
-            _core.Pipeline.from_pretrained(
-                folder,
-                backend,
-                device,
-                precision,
-                None if vae_precision == "auto" else vae_precision,
-                threads,
-                variant,
-                memory_limit,
-                text_encoders,
-            )
-        )
+            given["memory_limit"] = min(4 * older, 2**63 - 1)  # bytes of a parameter in f32
+        return cls(_core.Pipeline.from_pretrained(folder, load_values(given)))
 
+    @takes(CALL)
     def __call__(
         self,
         prompt: str | Sequence[str] | None = None,
         *,
-        prompt_2: str | Sequence[str] | None = None,
-        prompt_3: str | Sequence[str] | None = None,
-        negative_prompt: str | Sequence[str] | None = None,
-        negative_prompt_2: str | Sequence[str] | None = None,
-        negative_prompt_3: str | Sequence[str] | None = None,
-        prompt_embeds: numpy.typing.ArrayLike | None = None,
-        negative_prompt_embeds: numpy.typing.ArrayLike | None = None,
-        pooled_prompt_embeds: numpy.typing.ArrayLike | None = None,
-        negative_pooled_prompt_embeds: numpy.typing.ArrayLike | None = None,
-        prompt_attention_mask: numpy.typing.ArrayLike | None = None,
-        negative_prompt_attention_mask: numpy.typing.ArrayLike | None = None,
-        image: ImageLike | None = None,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        guidance_rescale: float = 0.0,
-        skip_guidance_layers: Sequence[int] = (),
-        height: int | None = None,
-        width: int | None = None,
-        seed: Seed = 0,
         generator: Any = None,
-        num_images_per_prompt: int = 1,
-        clip_skip: int | None = None,
-        max_sequence_length: int | None = None,
-        clean_caption: bool = True,
-        use_resolution_binning: bool = True,
-        original_size: tuple[int, int] | None = None,
-        crops_coords_top_left: tuple[int, int] = (0, 0),
-        target_size: tuple[int, int] | None = None,
-        scheduler: str | None = None,
-        guidance_mode: GuidanceMode = "auto",
-        reuse: str | Sequence[Entry] | None = None,
-        latents: numpy.typing.ArrayLike | None = None,
-        decode: bool = True,
         output_type: str = "pil",
         return_dict: bool = True,
-        num_frames: int | None = None,
-        fps: int = 7,
-        motion_bucket_id: int = 127,
-        noise_aug_strength: float = 0.02,
-        min_guidance_scale: float = 1.0,
-        max_guidance_scale: float = 3.0,
-        decode_chunk_size: int | None = None,
-        fit: Fit = "stretch",
         callback_on_step_end: Callable[..., Any] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         on_phase: Callable[[str], None] | None = None,
+        **options: Unpack[CallOptions],
     ) -> Output:
         """Makes pictures, or, of a picture, videos. Names and defaults are diffusers'; what the model cannot honour is
         refused with a ValueError.
@@ -238,6 +175,7 @@ class Pipeline:
         decode: False leaves the autoencoder out; `Output.images` is empty.
         output_type: "pil", or "latent", which leaves the autoencoder out and has the latents as `Output.images`.
             `Output.arrays` has pixels. return_dict: True; a call gives an `Output`.
+        only_picture: of the pictures that the call asks for, counted from 0, this one alone is made, as it is among them.
         num_frames ... fit: of videos. num_frames None: as many as the model was trained for. decode_chunk_size: frames decoded
             at once, None: all, or as many as memory allows.
         callback_on_step_end: called after each step with a `StepInfo`. What it raises stops the run and comes out here;
@@ -247,21 +185,23 @@ class Pipeline:
             `pipe._interrupt = True` leaves the remaining steps out.
         on_phase: called when a phase begins: "text encoder", "compile 2/3", "denoise", "decode".
         """
-        arguments = {name: value for name, value in locals().items() if name != "self"}
-        options = call_options(**{name: value for name, value in arguments.items() if name in _OPTIONS})
-        rest = {name: _CHECKS[name](name, value) for name, value in arguments.items() if name not in _OPTIONS}
-        if prompt is None and prompt_embeds is None and not self._native.animates:
+        own = {name: value for name, value in locals().items() if name not in ("self", "prompt", "options")}
+        given: dict[str, Any] = {"prompt": prompt, **options}
+        native = call_options(**given)
+        rest = {name: _CHECKS[name](name, value) for name, value in own.items()}
+        if prompt is None and given.get("prompt_embeds") is None and not self._native.animates:
             raise refused("prompt", prompt, "a str or a list of them, or prompt_embeds in its place", ValueError)
         if output_type not in ("pil", "latent"):
             raise refused("output_type", output_type, "'pil' or 'latent'; Output.arrays has pixels", ValueError)
         if not rest["return_dict"]:
             raise refused("return_dict", return_dict, "True: a call gives an Output", ValueError)
-        options.decode = options.decode and output_type != "latent"
+        if output_type == "latent":
+            native.set("decode", False)
         then = _step_callback(self, callback_on_step_end, rest["callback_on_step_end_tensor_inputs"])
         if generator is not None:
-            if seed != 0:
-                raise refused("seed", seed, "none beside a generator", ValueError)
-            options.seed = _seed_of(generator)
+            if given.get("seed", 0) != 0:
+                raise refused("seed", given["seed"], "none beside a generator", ValueError)
+            native.set("seed", _seed_of(generator))
         self._interrupt = False
 
         with _ProgressBar(self._progress_bar_config) as step_done:
@@ -274,21 +214,12 @@ class Pipeline:
                     info.last = True
                 return going_on
 
-            return Output(self._native(options, on_step, on_phase), output_type)
+            return Output(self._native(native, on_step, on_phase), output_type)
 
     @checked
+    @takes(ENCODE)
     def encode_prompt(
-        self,
-        prompt: str | Sequence[str],
-        *,
-        prompt_2: str | Sequence[str] | None = None,
-        prompt_3: str | Sequence[str] | None = None,
-        negative_prompt: str | Sequence[str] | None = None,
-        negative_prompt_2: str | Sequence[str] | None = None,
-        negative_prompt_3: str | Sequence[str] | None = None,
-        clip_skip: int | None = None,
-        max_sequence_length: int | None = None,
-        clean_caption: bool = True,
+        self, prompt: str | Sequence[str], **options: Unpack[EncodeOptions]
     ) -> dict[str, numpy.typing.NDArray[numpy.float32]]:
         """What the text encoders make of prompts, to be kept: float32 arrays with a row for each prompt, named as the
         arguments of a call that takes them (`pipe(**embeddings)`), which are diffusers'. safetensors' `save_file` and
@@ -298,8 +229,8 @@ class Pipeline:
         negative_pooled_prompt_embeds: (prompts, pooled width); prompt_attention_mask, negative_prompt_attention_mask:
         (prompts, tokens) of 1 and 0. Those that the model takes. ValueError as for a call.
         """
-        options = call_options(**{name: value for name, value in locals().items() if name in _OPTIONS})
-        return self._native.encode_prompt(options)
+        unknown("encode_prompt", options, ENCODE)
+        return self._native.encode_prompt(call_options(prompt=prompt, **options))
 
     def set_progress_bar_config(self, **config: Any) -> None:
         """What tqdm's progress bar is made with, as in diffusers: `disable=True` for none. TypeError or ValueError for what
@@ -511,33 +442,24 @@ _BAR: dict[str, Check] = {
 }
 
 
-# Arguments of a call but for those that are Python's alone.
 _CHECKS = checks_of(Pipeline.__call__)
-_OPTIONS = frozenset(_CHECKS) - {
-    "callback_on_step_end", "callback_on_step_end_tensor_inputs", "on_phase", "generator", "output_type", "return_dict"
-}  # fmt: skip
-_EMBEDDINGS = frozenset(name for name in _OPTIONS if name.endswith(("_embeds", "_attention_mask")))
 
 
 def call_options(**arguments: Any) -> _core.GenerateOptions:
     """The options of a call, by the names of its arguments. TypeError for a name that is none of them."""
-    for name in arguments.keys() - _OPTIONS:
-        raise TypeError(f"a call has no option {name!r}")
+    unknown("a call", arguments.keys() - {"prompt"}, CALL)
     given = {name: _CHECKS[name](name, value) for name, value in arguments.items()}
     given = {name: value for name, value in given.items() if value is not None}
-    options, video = _core.GenerateOptions(), _core.AnimateOptions()
-    embeddings = {name: given.pop(name) for name in _EMBEDDINGS & given.keys()}
+    options = _core.GenerateOptions()
+    embeddings = {name: given.pop(name) for name in EMBEDDINGS if name in given}
     if embeddings:
         options.set_embeddings(embeddings)
     prompt = given.pop("prompt", "")
-    if isinstance(prompt, str):
-        options.prompt = prompt
-    else:
-        options.prompts = prompt
-    options.prompt_texts = _prompt_texts(given, 1 if isinstance(prompt, str) else len(prompt))
+    options.set("prompt" if isinstance(prompt, str) else "prompts", prompt)
+    options.set("prompt_texts", _prompt_texts(given, 1 if isinstance(prompt, str) else len(prompt)))
     for name, value in given.items():
         if name == "image":
-            options.image = to_native(value)
+            options.set_image(to_native(value))
         elif name == "latents":
             options.set_latents(value)
         elif name == "reuse":
@@ -546,16 +468,13 @@ def call_options(**arguments: Any) -> _core.GenerateOptions:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"reuse: {error}") from None
         else:
-            setattr(video if hasattr(video, name) else options, name, value)
-    options.video = video
+            options.set(CALL[name].row, value)
     return options
 
 
-def _prompt_texts(given: dict[str, Any], count: int) -> list[_core.PromptTexts]:
+def _prompt_texts(given: dict[str, Any], count: int) -> list[dict[str, str]]:
     """What lists say for each of the prompts. They are taken out of `given`; of a list of one its text is put back."""
-    lists = {
-        name: given.pop(name) for name in list(given) if hasattr(_core.PromptTexts, name) and isinstance(given[name], list)
-    }
+    lists = {name: given.pop(name) for name in list(given) if CALL[name].is_text and isinstance(given[name], list)}
     for name, values in lists.items():
         if len(values) != count:
             words = f"one text, or as many as there are prompts: {count}"
@@ -563,11 +482,7 @@ def _prompt_texts(given: dict[str, Any], count: int) -> list[_core.PromptTexts]:
     if count == 1:
         given.update({name: values[0] for name, values in lists.items()})
         return []
-    result = [_core.PromptTexts() for _ in range(count)] if lists else []
-    for name, values in lists.items():
-        for its, value in zip(result, values, strict=True):
-            setattr(its, name, value)
-    return result
+    return [{name: values[i] for name, values in lists.items()} for i in range(count)] if lists else []
 
 
 @checked

@@ -16,12 +16,20 @@ namespace reprise::python {
 namespace nb = nanobind;
 
 void bind_errors(nb::module_& m);
+void bind_options(nb::module_& m);
 void bind_pipeline(nb::module_& m);
 void bind_cachify(nb::module_& m);
 void bind_report(nb::module_& m);
 
 /// The tensor's memory as a NumPy array, which keeps it alive. Not copied.
 nb::object numpy_view(const Tensor& tensor, bool writable);
+
+using InputArray = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+/// A tensor over the array's memory; it holds on to the array.
+Tensor tensor_over(const InputArray& array);
+
+/// The options of opening a folder, by name. ValueError for one that there is not, or another type.
+LoadOptions load_options_of(const nb::dict& values);
 
 /// An error's message, whatever was asked for by a name that has lines.
 std::string one_line(std::string_view message);

@@ -17,6 +17,7 @@
 #include "cachify/policies.h"
 #include "cachify/schedule.h"
 #include "files/json.h"
+#include "options/names.h"
 #include "pipelines/policy_view.h"
 #include "reprise/error.h"
 #include "reprise/policies.h"
@@ -229,7 +230,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
         kept = kept == Store::Rule::delta_linear || kept == Store::Rule::linear ? Store::Rule::linear
                                                                                 : Store::Rule::output;
     }
-    const auto extended = cachify::extend(modules.graph(), schedule, {});
+    const auto extended = cachify::extend(modules.graph(), schedule);
     cachify::analyse(extended, schedule, cachify::make_sequence(steps_of_evaluations, schedule));
     return result;
 }
@@ -457,9 +458,7 @@ nb::list entries_of(const Config& config) {
 }
 
 cachify::Count count_of(const std::string& name) {
-    if (name == "steps") return cachify::Count::steps;
-    if (name == "evaluations") return cachify::Count::evaluations;
-    usage_error("count is '{}'; expected 'steps' or 'evaluations'", name);
+    return options::value_of<cachify::Count>(name, "count");
 }
 
 void bind_cachify(nb::module_& m) {

@@ -7,13 +7,13 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
-#include <array>
 #include <cstring>
 
 #include "bindings.h"
 #include "core/generator.h"
 #include "files/atomic_file.h"
 #include "media/video.h"
+#include "options/names.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/prompt_embeddings.h"
 #include "report/run.h"
@@ -24,39 +24,6 @@ namespace reprise::python {
 using namespace nb::literals;
 
 namespace {
-
-/// A value by its name; Error (usage) with all names otherwise.
-template <class T, std::size_t N>
-T named(const char* what, const std::string& name, const std::array<std::pair<const char*, T>, N>& values) {
-    std::string known;
-    for (const auto& [value_name, value] : values) {
-        if (name == value_name) return value;
-        known += known.empty() ? "" : ", ";
-        known += value_name;
-    }
-    usage_error("{} is '{}'; expected one of {}", what, name, known);
-}
-
-constexpr std::array<std::pair<const char*, DType>, 3> kPrecisions = {
-    {{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}}};
-constexpr std::array<std::pair<const char*, GuidanceMode>, 3> kGuidanceModes = {
-    {{"auto", GuidanceMode::automatic}, {"batched", GuidanceMode::batched}, {"split", GuidanceMode::split}}};
-constexpr std::array<std::pair<const char*, Fit>, 3> kFits = {
-    {{"stretch", Fit::stretch}, {"crop", Fit::crop}, {"letterbox", Fit::letterbox}}};
-
-using InputArray = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-
-/// A tensor over the array's memory; it holds on to the array.
-Tensor tensor_over(const InputArray& array) {
-    Shape shape;
-    for (std::size_t axis = 0; axis < array.ndim(); ++axis)
-        shape.push_back(static_cast<std::int64_t>(array.shape(axis)));
-    const std::shared_ptr<void> owner(new InputArray(array), [](void* held) {
-        const nb::gil_scoped_acquire lock;
-        delete static_cast<InputArray*>(held);
-    });
-    return Tensor::view(DType::f32, shape, const_cast<float*>(array.data()), owner);  // never written
-}
 
 Image image_of(int width, int height, const nb::bytes& rgb) {
     const auto* begin = static_cast<const std::uint8_t*>(rgb.data());
@@ -140,108 +107,12 @@ void bind_image(nb::module_& m) {
         "frames"_a, "path"_a, "fps"_a, "text"_a, "Writes an .mp4 (H.264) or an animated lossless .webp.");
 }
 
-Tensor& embedding(PromptEmbeddings& embeddings, const std::string& name) {
-    for (const auto& [known, tensor] : pipelines::named_embeddings())
-        if (name == known) return embeddings.*tensor;
-    usage_error("'{}' is none of a prompt's embeddings", name);
-}
-
 /// A dict of the arrays that there are.
 nb::dict arrays_of(const PromptEmbeddings& embeddings) {
     nb::dict arrays;
     for (const auto& [name, tensor] : pipelines::named_embeddings())
         if ((embeddings.*tensor).defined()) arrays[name] = numpy_view(embeddings.*tensor, true);
     return arrays;
-}
-
-void bind_options(nb::module_& m) {
-    nb::class_<AnimateOptions>(m, "AnimateOptions")
-        .def(nb::init<>())
-        .def_rw("num_frames", &AnimateOptions::num_frames)
-        .def_rw("fps", &AnimateOptions::fps)
-        .def_rw("motion_bucket_id", &AnimateOptions::motion_bucket_id)
-        .def_rw("noise_aug_strength", &AnimateOptions::noise_aug_strength)
-        .def_rw("min_guidance_scale", &AnimateOptions::min_guidance_scale)
-        .def_rw("max_guidance_scale", &AnimateOptions::max_guidance_scale)
-        .def_rw("decode_chunk_size", &AnimateOptions::decode_chunk_size)
-        .def_prop_rw(
-            "fit",
-            [](const AnimateOptions& options) {
-                for (const auto& [name, value] : kFits)
-                    if (value == options.fit) return name;
-                return "?";
-            },
-            [](AnimateOptions& options, const std::string& name) {
-                options.fit = named("fit", name, kFits);
-            });
-    nb::class_<PromptTexts>(m, "PromptTexts", "What is said for one of several prompts.")
-        .def(nb::init<>())
-        .def_rw("prompt_2", &PromptTexts::prompt_2, nb::arg().none())
-        .def_rw("prompt_3", &PromptTexts::prompt_3, nb::arg().none())
-        .def_rw("negative_prompt", &PromptTexts::negative_prompt, nb::arg().none())
-        .def_rw("negative_prompt_2", &PromptTexts::negative_prompt_2, nb::arg().none())
-        .def_rw("negative_prompt_3", &PromptTexts::negative_prompt_3, nb::arg().none());
-    nb::class_<GenerateOptions>(m, "GenerateOptions")
-        .def(nb::init<>())
-        .def_rw("prompt", &GenerateOptions::prompt)
-        .def_rw("prompts", &GenerateOptions::prompts)
-        .def_rw("prompt_2", &GenerateOptions::prompt_2, nb::arg().none())
-        .def_rw("prompt_3", &GenerateOptions::prompt_3, nb::arg().none())
-        .def_rw("negative_prompt", &GenerateOptions::negative_prompt, nb::arg().none())
-        .def_rw("negative_prompt_2", &GenerateOptions::negative_prompt_2, nb::arg().none())
-        .def_rw("negative_prompt_3", &GenerateOptions::negative_prompt_3, nb::arg().none())
-        .def_rw("prompt_texts", &GenerateOptions::prompt_texts)
-        .def_rw("image", &GenerateOptions::image)
-        .def_rw("video", &GenerateOptions::video)
-        .def_rw("num_inference_steps", &GenerateOptions::num_inference_steps, nb::arg().none())
-        .def_rw("guidance_scale", &GenerateOptions::guidance_scale, nb::arg().none())
-        .def_rw("guidance_rescale", &GenerateOptions::guidance_rescale)
-        .def_rw("skip_guidance_layers", &GenerateOptions::skip_guidance_layers)
-        .def_rw("width", &GenerateOptions::width)
-        .def_rw("height", &GenerateOptions::height)
-        .def_rw("seed", &GenerateOptions::seed)
-        .def_rw("num_images_per_prompt", &GenerateOptions::num_images_per_prompt)
-        .def_rw("clip_skip", &GenerateOptions::clip_skip, nb::arg().none())
-        .def_rw("max_sequence_length", &GenerateOptions::max_sequence_length, nb::arg().none())
-        .def_rw("clean_caption", &GenerateOptions::clean_caption)
-        .def_rw("use_resolution_binning", &GenerateOptions::use_resolution_binning)
-        .def_rw("original_size", &GenerateOptions::original_size, nb::arg().none())
-        .def_rw("crops_coords_top_left", &GenerateOptions::crops_coords_top_left)
-        .def_rw("target_size", &GenerateOptions::target_size, nb::arg().none())
-        .def_rw("scheduler", &GenerateOptions::scheduler)
-        .def_rw("decode", &GenerateOptions::decode)
-        .def(
-            "set_reuse",
-            [](GenerateOptions& options, const nb::object& reuse) {
-                options.reuse = nb::isinstance<nb::str>(reuse) ? Reuse(nb::cast<std::string>(reuse))
-                                                               : Reuse(config_of(reuse));
-            },
-            "reuse"_a, nb::sig("def set_reuse(self, reuse: object) -> None"),
-            "A policy with its parameters, \"off\", or a configuration.")
-        .def_prop_rw(
-            "guidance_mode",
-            [](const GenerateOptions& options) {
-                for (const auto& [name, value] : kGuidanceModes)
-                    if (value == options.guidance_mode) return name;
-                return "?";
-            },
-            [](GenerateOptions& options, const std::string& name) {
-                options.guidance_mode = named("guidance_mode", name, kGuidanceModes);
-            })
-        .def(
-            "set_latents",
-            [](GenerateOptions& options, const InputArray& latents) {
-                options.latents = tensor_over(latents);
-            },
-            "latents"_a, "f32, C-contiguous; held, not copied.")
-        .def(
-            "set_embeddings",
-            [](GenerateOptions& options, const std::map<std::string, InputArray>& arrays) {
-                PromptEmbeddings embeddings;
-                for (const auto& [name, array] : arrays) embedding(embeddings, name) = tensor_over(array);
-                options.embeddings = std::move(embeddings);
-            },
-            "arrays"_a, "By diffusers' names; f32, C-contiguous; held, not copied.");
 }
 
 void bind_results(nb::module_& m) {
@@ -275,6 +146,14 @@ void bind_results(nb::module_& m) {
             },
             nb::for_setter(nb::sig("def last(self, value: bool, /) -> None")),
             "A callback sets it to leave the remaining steps out and decode the latents as they are.");
+    nb::class_<HeldCode>(m, "HeldCode",
+                         "What the process holds of compiled code, of all pipelines together, for calls to "
+                         "come. Sizes are the backend's estimates.")
+        .def_ro("pieces", &HeldCode::pieces, "Compiled graphs.")
+        .def_ro("bytes", &HeldCode::bytes)
+        .def_ro("mappings", &HeldCode::mappings, "Of memory; the system allows a process so many.")
+        .def_ro("bytes_in_use", &HeldCode::bytes_in_use,
+                "Of these, what other calls were running then: it cannot be freed.");
     nb::class_<RunReport>(m, "RunReport", "What happened in a run. Times are in seconds.")
         .def_ro("steps", &RunReport::steps)
         .def_ro("text_seconds", &RunReport::text_seconds)
@@ -287,7 +166,7 @@ void bind_results(nb::module_& m) {
         .def_ro("scheduler", &RunReport::scheduler, "diffusers' class.")
         .def_ro("precision", &RunReport::precision, "Of the denoiser.")
         .def_prop_ro("guidance_mode",
-                     [](const RunReport& report) { return report::name_of(report.guidance_mode); })
+                     [](const RunReport& report) { return options::name_of(report.guidance_mode); })
         .def_ro("reuse", &RunReport::reuse, "Whether a prepared configuration was in force.")
         .def_ro("segments", &RunReport::segments)
         .def_ro("flops_full", &RunReport::flops_full, "Of all steps without reuse, one picture.")
@@ -295,6 +174,7 @@ void bind_results(nb::module_& m) {
         .def_ro("kept_bytes", &RunReport::kept_bytes, "What reuse keeps between steps, one picture.")
         .def_ro("prologue_bytes", &RunReport::prologue_bytes)
         .def_ro("scratch_bytes", &RunReport::scratch_bytes)
+        .def_ro("held", &RunReport::held, "At the end of the call.")
         .def_ro("decisions", &RunReport::decisions,
                 "Where reuse is decided while running: for each picture the steps that were reused.")
         .def_ro("complaints", &RunReport::complaints, "Such as NaN in what a module keeps.")
@@ -323,6 +203,17 @@ void bind_results(nb::module_& m) {
 
 }  // namespace
 
+Tensor tensor_over(const InputArray& array) {
+    Shape shape;
+    for (std::size_t axis = 0; axis < array.ndim(); ++axis)
+        shape.push_back(static_cast<std::int64_t>(array.shape(axis)));
+    const std::shared_ptr<void> owner(new InputArray(array), [](void* held) {
+        const nb::gil_scoped_acquire lock;
+        delete static_cast<InputArray*>(held);
+    });
+    return Tensor::view(DType::f32, shape, const_cast<float*>(array.data()), owner);  // never written
+}
+
 nb::object numpy_view(const Tensor& tensor, bool writable) {
     auto* held = new Tensor(tensor);
     const nb::capsule owner(held, [](void* pointer) noexcept { delete static_cast<Tensor*>(pointer); });
@@ -339,25 +230,13 @@ void bind_pipeline(nb::module_& m) {
     nb::class_<Pipeline>(m, "Pipeline")
         .def_static(
             "from_pretrained",
-            [](const std::filesystem::path& folder, const std::string& backend, const std::string& device,
-               const std::optional<std::string>& precision, const std::optional<std::string>& vae_precision,
-               int threads, const std::string& variant, std::optional<std::int64_t> memory_limit,
-               bool text_encoders) {
-                LoadOptions options;
-                options.backend = backend;
-                options.device = device;
-                if (precision) options.precision = named("precision", *precision, kPrecisions);
-                if (vae_precision)
-                    options.vae_precision = named("vae_precision", *vae_precision, kPrecisions);
-                options.threads = threads;
-                options.variant = variant;
-                options.memory_limit = memory_limit;
-                options.text_encoders = text_encoders;
+            [](const std::filesystem::path& folder, const nb::dict& options) {
+                const LoadOptions load = load_options_of(options);
                 const nb::gil_scoped_release unlock;
-                return open(folder, options);
+                return open(folder, load);
             },
-            "folder"_a, "backend"_a, "device"_a, "precision"_a.none(), "vae_precision"_a.none(), "threads"_a,
-            "variant"_a, "memory_limit"_a.none(), "text_encoders"_a)
+            "folder"_a, "options"_a,
+            nb::sig("def from_pretrained(folder: str | os.PathLike, options: dict[str, object]) -> Pipeline"))
         .def("__call__", &generate, "options"_a, "on_step"_a.none(), "on_phase"_a.none())
         .def(
             "encode_prompt",

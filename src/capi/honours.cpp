@@ -1,46 +1,20 @@
 #include "capi/honours.h"
 
-#include "capi/options.h"
+#include "options/row.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "pipelines/prompt_embeddings.h"
-#include "reprise/error.h"
 
 namespace reprise::capi {
 
 namespace {
 
-bool takes(const Pipeline& pipe, const GenerateOptions& options) {
-    try {
-        check_options(pipe, options);
-        return true;
-    } catch (const Error& refusal) {
-        if (refusal.kind() != ErrorKind::usage) throw;
-        return false;
-    }
-}
-
-/// Embeddings of one prompt, of the tensors that the denoiser takes.
-PromptEmbeddings some_embeddings(const models::DenoiserTraits& traits) {
-    PromptEmbeddings result;
-    const auto tensor = [](Shape shape) { return Tensor(DType::f32, std::move(shape)); };
-    constexpr std::int64_t kTokens = 1;
-    result.prompt_embeds = tensor({1, kTokens, traits.text_width});
-    result.negative_prompt_embeds = result.prompt_embeds;
-    if (traits.pooled_width > 0) result.pooled_prompt_embeds = tensor({1, traits.pooled_width});
-    result.negative_pooled_prompt_embeds = result.pooled_prompt_embeds;
-    if (traits.takes_mask) result.prompt_attention_mask = tensor({1, kTokens});
-    result.negative_prompt_attention_mask = result.prompt_attention_mask;
-    return result;
-}
-
-/// Options that the pipeline takes, to which one at a time is added.
-GenerateOptions accepted_options(const Pipeline& pipe, const PromptEmbeddings& embeddings) {
-    constexpr int kSide = 512;  // for models that do not say which size they were trained for
-    GenerateOptions options;
-    if (!pipe.implementation().load_options().text_encoders) options.embeddings = embeddings;
-    if (!takes(pipe, options)) options.width = options.height = kSide;
-    check_options(pipe, options);
-    return options;
+bool takes(const models::Denoiser& denoiser, Tensor PromptEmbeddings::*tensor) {
+    using E = PromptEmbeddings;
+    if (tensor == &E::pooled_prompt_embeds || tensor == &E::negative_pooled_prompt_embeds)
+        return denoiser.takes(models::kPooledText);
+    if (tensor == &E::prompt_attention_mask || tensor == &E::negative_prompt_attention_mask)
+        return denoiser.takes(models::kTextMask);
+    return true;
 }
 
 }  // namespace
@@ -50,30 +24,18 @@ void check_options(const Pipeline& pipe, const GenerateOptions& options) {
 }
 
 std::vector<std::string> honoured_options(const Pipeline& pipe) {
-    const auto embeddings = some_embeddings(pipe.implementation().denoiser().model().traits());
-    const GenerateOptions accepted = accepted_options(pipe, embeddings);
+    const auto& implementation = pipe.implementation();
     std::vector<std::string> names;
-    for (const auto& [name, json] : option_probes()) {
-        GenerateOptions options = accepted;
-        if (!json.empty()) add_call_options(options, json);
-        if (takes(pipe, options)) names.emplace_back(name);
+    for (const options::Row& row : options::generate_options().rows) {
+        if (row.type == options::Type::callback || !implementation.honours(row.about)) continue;
+        if (row.about != options::About::embeddings) {
+            names.emplace_back(row.name);
+            continue;
+        }
+        const models::Denoiser& denoiser = implementation.denoiser().model();
+        for (const auto& each : pipelines::named_embeddings())
+            if (takes(denoiser, each.tensor)) names.emplace_back(each.name);
     }
-
-    GenerateOptions options = accepted;
-    constexpr int kSide = 8;
-    options.image = Image(kSide, kSide);
-    if (takes(pipe, options)) names.emplace_back("image");
-    names.emplace_back("latents");
-    options = accepted;
-    options.width = options.height = 0;
-    options.start_latents =
-        Tensor(DType::f32, {1, pipe.implementation().denoiser().model().traits().in_channels, kSide, kSide});
-    if (takes(pipe, options)) names.emplace_back("start_latents");
-    options = accepted;
-    options.embeddings = embeddings;
-    if (!takes(pipe, options)) return names;
-    for (const auto& each : pipelines::named_embeddings())
-        if ((embeddings.*each.tensor).defined()) names.emplace_back(each.name);
     return names;
 }
 

@@ -19,11 +19,4 @@ LoadOptions parse_load_options(std::string_view json);
 void attach(GenerateOptions& options, std::string_view name, Image image);
 void attach(GenerateOptions& options, std::string_view name, Tensor tensor);
 
-/// An option, and options in JSON that a pipeline without it refuses and every other takes. Empty: all take
-/// it.
-struct OptionProbe {
-    std::string_view name, json;
-};
-std::vector<OptionProbe> option_probes();
-
 }  // namespace reprise::capi

@@ -10,6 +10,7 @@
 #include "backends/backend.h"
 #include "compare/baseline.h"
 #include "graph/graph.h"
+#include "options/names.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/config_text.h"
 #include "report/plan_view.h"
@@ -20,8 +21,6 @@ namespace reprise::report {
 
 namespace {
 
-/// Beyond this the full way runs over the pieces of a reused one, so that weights are compiled once.
-constexpr double kTwiceCompiledBytes = 1e9;
 /// Runs of each way by which the numbers of fewer steps are chosen.
 constexpr std::size_t kTrials = 6;
 
@@ -49,7 +48,8 @@ Bout::Bout(Pipeline& pipe, BoutOptions options, Call call)
     const auto graph = pipe_.denoiser().structure(ahead.shape);
     const double bytes = static_cast<double>(parameter_count(graph, 0)) *
                          static_cast<double>(size_of(pipe_.engine().options.precision));
-    one_cut_ = bytes > kTwiceCompiledBytes;
+    // The full way then runs over the pieces of a reused one, so that weights are held once.
+    one_cut_ = bytes > pipe_.engine().traits().held_twice_bytes;
     per_call_ = static_cast<std::size_t>(o_.base.num_images_per_prompt);
     runs_ = o_.runs.value_or(std::max(1, 4 - static_cast<int>(std::min<std::size_t>(4, num_calls()))));
     for (const std::uint64_t seed : o_.seeds)
@@ -270,8 +270,9 @@ void Bout::add_settings() {
     const RunReport& report = result_.full.turns.back().report;
     const Image& first = result_.full.made.front().frames.front();
     std::error_code error;
-    const auto folder = std::filesystem::canonical(pipe_.folder().path(), error);
-    const std::string model = (error ? pipe_.folder().path() : folder).filename().string();
+    const std::filesystem::path source = pipe_.source()->description();
+    const auto folder = std::filesystem::canonical(source, error);
+    const std::string model = (error ? source : folder).filename().string();
     const bool video = !o_.pictures.empty();
     const AnimateOptions& animation = o_.base.video;
     const std::string guidance =
@@ -290,7 +291,7 @@ void Bout::add_settings() {
         {"size", fmt::format("{}x{}", first.width(), first.height())},
         {"scheduler", report.scheduler},
         {"precision", report.precision},
-        {"guidance", fmt::format("{}, {}", guidance, name_of(report.guidance_mode))},
+        {"guidance", fmt::format("{}, {}", guidance, options::name_of(report.guidance_mode))},
         {"engine", fmt::format("{} on {}, {} threads", engine.backend->name(), engine.options.device,
                                threads == 0 ? "all" : fmt::format("{}", threads))},
         {"times", clock_text(result_)},

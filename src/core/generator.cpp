@@ -47,7 +47,19 @@ void Generator::transform_block(float* block) const {
     }
 }
 
+void Generator::take_row(std::int64_t row, std::int64_t rows) {
+    row_ = row;
+    rows_ = rows;
+}
+
 Tensor Generator::randn(const Shape& shape) {
+    if (rows_ == 1) return draw(shape);
+    Shape all = shape;
+    all.at(0) *= rows_;
+    return draw(all).rows(row_ * shape[0], (row_ + 1) * shape[0]).clone();
+}
+
+Tensor Generator::draw(const Shape& shape) {
     Tensor result(DType::f32, shape);
     const auto values = result.span<float>();
     const std::size_t size = values.size();

@@ -20,8 +20,12 @@ class Generator {
     /// torch.randn(shape, generator=g, dtype=torch.float32). An empty shape is one value, a shape with a
     /// zero draws nothing.
     Tensor randn(const Shape& shape);
+    /// From here on a draw of (1, ...) is this row of what a draw of (rows, ...) gives: the noise of one of
+    /// several pictures.
+    void take_row(std::int64_t row, std::int64_t rows);
 
   private:
+    Tensor draw(const Shape& shape);
     float uniform24();
     double uniform53();
     double normal();
@@ -29,6 +33,7 @@ class Generator {
 
     std::mt19937 engine_;
     std::optional<double> next_normal_;
+    std::int64_t row_ = 0, rows_ = 1;
 };
 
 }  // namespace reprise

@@ -9,6 +9,7 @@
 #include "files/printable.h"
 #include "media/image_codec.h"
 #include "media/image_orientation.h"
+#include "media/image_text.h"
 #include "reprise/error.h"
 
 namespace reprise {
@@ -113,23 +114,36 @@ class Png {
     usage_error("{}: broken PNG: {}", file, printable(reader.state.message));
 }
 
-/// How the picture lies, by the chunks that libpng leaves out here.
-int orientation(std::span<const std::byte> file) {
-    using namespace std::string_view_literals;
+/// Calls `see` with the type and the content of each chunk, until it returns false or the file ends.
+template <class See>
+void for_each_chunk(std::span<const std::byte> file, const See& see) {
     constexpr std::size_t kSignature = 8, kAround = 12;  // a chunk's length, type and checksum
-    constexpr std::string_view kXmp = "XML:com.adobe.xmp\0\0\0"sv;
-    std::span<const std::byte> exif;
-    std::string_view xmp;
+    if (file.size() < kSignature) return;
     for (file = file.subspan(kSignature); file.size() >= kAround;) {
         std::size_t length = 0;
         for (std::size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<std::size_t>(file[i]);
-        if (length > file.size() - kAround) break;
+        if (length > file.size() - kAround) return;
         const std::string_view type(reinterpret_cast<const char*>(file.data()) + 4, 4);
-        const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, length);
-        if (type == "eXIf" && exif.empty()) exif = file.subspan(8, length);
-        if (type == "iTXt" && xmp.empty() && text.starts_with(kXmp)) xmp = text;
+        if (!see(type, file.subspan(8, length))) return;
         file = file.subspan(kAround + length);
     }
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// How the picture lies, by the chunks that libpng leaves out here.
+int orientation(std::span<const std::byte> file) {
+    using namespace std::string_view_literals;
+    constexpr std::string_view kXmp = "XML:com.adobe.xmp\0\0\0"sv;
+    std::span<const std::byte> exif;
+    std::string_view xmp;
+    for_each_chunk(file, [&](std::string_view type, std::span<const std::byte> content) {
+        if (type == "eXIf" && exif.empty()) exif = content;
+        if (type == "iTXt" && xmp.empty() && as_text(content).starts_with(kXmp)) xmp = as_text(content);
+        return true;
+    });
     return orientation_of(exif, xmp);
 }
 
@@ -143,6 +157,27 @@ void check_key(std::string_view key, std::string_view file) {
 }
 
 }  // namespace
+
+std::optional<std::string> text_in_png(std::span<const std::byte> bytes, std::string_view key) {
+    std::optional<std::string> found;
+    const std::string start = std::string(key) + '\0';
+    for_each_chunk(bytes, [&](std::string_view type, std::span<const std::byte> content) {
+        std::string_view text = as_text(content);
+        if (!text.starts_with(start)) return true;
+        text.remove_prefix(start.size());
+        if (type == "tEXt") found = text;
+        if (type == "iTXt" && text.size() >= 2 &&
+            text[0] == 0) {  // not compressed; language and translated key
+            text.remove_prefix(2);
+            for (int part = 0; part < 2; ++part)
+                text.remove_prefix(std::min(text.size(), text.find('\0')) +
+                                   (text.find('\0') < text.size() ? 1 : 0));
+            found = text;
+        }
+        return !found;
+    });
+    return found;
+}
 
 Image decode_png(std::span<const std::byte> bytes, std::string_view file) {
     Png reader(Png::Use::read);

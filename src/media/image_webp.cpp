@@ -6,6 +6,7 @@
 
 #include "media/image_codec.h"
 #include "media/image_orientation.h"
+#include "media/image_text.h"
 #include "media/video.h"
 #include "reprise/error.h"
 
@@ -80,19 +81,51 @@ std::vector<std::byte> with_text(const std::uint8_t* encoded, std::size_t size, 
     return result;
 }
 
-int orientation(const std::uint8_t* file, std::size_t size) {
-    const WebPData whole{file, size};
+/// A chunk of a WebP; empty where there is none.
+std::string chunk_of(std::span<const std::byte> file, const char* name) {
+    const WebPData whole{reinterpret_cast<const std::uint8_t*>(file.data()), file.size()};
     const std::unique_ptr<WebPMux, WebPDeleter> mux(WebPMuxCreate(&whole, 0));
-    const auto chunk = [&](const char* name) -> std::span<const std::byte> {
-        WebPData data{};
-        if (!mux || WebPMuxGetChunk(mux.get(), name, &data) != WEBP_MUX_OK) return {};
-        return {reinterpret_cast<const std::byte*>(data.bytes), data.size};
-    };
-    const auto xmp = chunk("XMP ");
-    return orientation_of(chunk("EXIF"), {reinterpret_cast<const char*>(xmp.data()), xmp.size()});
+    WebPData data{};
+    if (!mux || WebPMuxGetChunk(mux.get(), name, &data) != WEBP_MUX_OK) return {};
+    return {reinterpret_cast<const char*>(data.bytes), data.size};
+}
+
+int orientation(std::span<const std::byte> file) {
+    const std::string exif = chunk_of(file, "EXIF"), xmp = chunk_of(file, "XMP ");
+    return orientation_of(std::as_bytes(std::span(exif)), xmp);
+}
+
+std::string xml_unescaped(std::string_view text) {
+    constexpr std::pair<std::string_view, char> kEntities[] = {{"&lt;", '<'}, {"&gt;", '>'}, {"&amp;", '&'}};
+    std::string result;
+    while (!text.empty()) {
+        char mark = text.front();
+        std::size_t length = 1;
+        for (const auto& [entity, its] : kEntities)
+            if (text.starts_with(entity)) {
+                mark = its;
+                length = entity.size();
+            }
+        result += mark;
+        text.remove_prefix(length);
+    }
+    return result;
 }
 
 }  // namespace
+
+std::optional<std::string> text_in_webp(std::span<const std::byte> bytes, std::string_view key) {
+    constexpr std::string_view kBegin = "<dc:description><rdf:Alt><rdf:li xml:lang=\"x-default\">",
+                               kEnd = "</rdf:li>";
+    const std::string xmp = chunk_of(bytes, "XMP ");
+    const auto begin = xmp.find(kBegin);
+    const auto end = xmp.find(kEnd, begin);
+    if (begin == std::string::npos || end == std::string::npos) return std::nullopt;
+    const std::string_view lines = std::string_view(xmp).substr(0, end).substr(begin + kBegin.size());
+    auto found = text_in_lines(lines, key);
+    if (found) found = xml_unescaped(*found);
+    return found;
+}
 
 Image decode_webp(std::span<const std::byte> bytes, std::string_view file) {
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
@@ -111,7 +144,7 @@ Image decode_webp(std::span<const std::byte> bytes, std::string_view file) {
     std::vector<std::uint8_t> rgb;
     rgb.reserve(pixels * 3);
     append_over_white({rgba.get(), pixels * 4}, rgb);
-    return upright(Image(width, height, std::move(rgb)), orientation(data, bytes.size()));
+    return upright(Image(width, height, std::move(rgb)), orientation(bytes));
 }
 
 std::vector<std::byte> encode_webp(const Image& image, const ImageText& text, std::string_view file) {

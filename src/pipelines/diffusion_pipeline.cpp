@@ -1,15 +1,16 @@
 #include "pipelines/diffusion_pipeline.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "cachify/policies.h"
-#include "core/checks.h"
 #include "core/finite.h"
 #include "core/quantities.h"
+#include "options/honours.h"
 #include "pipelines/as_loaded.h"
 #include "pipelines/component.h"
 #include "pipelines/identity.h"
@@ -29,16 +30,15 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 DiffusionPipeline::DiffusionPipeline(PipelineParts parts)
     : parts_(std::move(parts)), made_(parts_.denoisers.size()) {
-    if (!folder().has("scheduler")) return;
-    const Config config = folder().config("scheduler");
+    if (!source()->has("scheduler")) return;
+    const Config config = source()->config("scheduler");
     warn_of_unknown_keys(config.json, config.file);
 }
 
 cachify::DenoiserIdentity DiffusionPipeline::identity(std::size_t which) const {
     MadeOnce& made = made_[which];
-    std::call_once(made.identity_made, [&] {
-        made.identity = denoiser_identity(folder(), parts_.denoisers[which].name, load_options().variant);
-    });
+    std::call_once(made.identity_made,
+                   [&] { made.identity = denoiser_identity(*source(), parts_.denoisers[which].name); });
     return made.identity;
 }
 
@@ -97,12 +97,13 @@ GenerateOptions DiffusionPipeline::with_defaults(GenerateOptions options) const 
 }
 
 std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& options) const {
-    return scheduler_as_loaded(folder(), options.scheduler);
+    return scheduler_as_loaded(*source(), options.scheduler);
 }
 
 DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
-    check_common(options);
+    options::check_values(options::generate_options(), &options);
+    refuse_unhonoured(options);
     check_part(options);
     check(options);
     const auto own = scheduler(options);
@@ -124,7 +125,7 @@ std::vector<Stage> DiffusionPipeline::stages(const std::vector<Evaluation>& eval
     std::vector<double> down_to;
     for (const NamedDenoiser& each : parts_.denoisers) down_to.push_back(each.down_to);
     const int trained = part.start || part.end
-                            ? folder().config("scheduler").get_or("num_train_timesteps", kTrainTimesteps)
+                            ? source()->config("scheduler").get_or("num_train_timesteps", kTrainTimesteps)
                             : kTrainTimesteps;
     return stages_of(evaluations, range_of(evaluations, part, trained), down_to);
 }
@@ -146,7 +147,7 @@ RunShape DiffusionPipeline::any_shape() const {
 
 DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
-    check_common(options);
+    options::check_values(options::generate_options(), &options);
     const int steps = *options.num_inference_steps;
     const models::DenoiserTraits traits = denoiser().model().traits();
     Outlook result{any_shape(), {}, {}};
@@ -168,29 +169,29 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
     return result;
 }
 
-void DiffusionPipeline::check_common(const GenerateOptions& options) {
-    constexpr int kMostImages = 1'000'000;
-    if (options.num_images_per_prompt < 1 || options.num_images_per_prompt > kMostImages)
-        usage_error("{} images per prompt; expected 1 to {}", options.num_images_per_prompt, kMostImages);
-    constexpr int kMostSteps = 100'000;
-    if (const int steps = options.num_inference_steps.value(); steps < 1 || steps > kMostSteps)
-        usage_error("{} steps; expected at least 1, at most {}", steps, kMostSteps);
-    if (!options.skip_guidance_layers.empty())
-        usage_error("skip_guidance_layers is not supported: guidance has no third branch that skips layers");
-    check_number("guidance_scale", options.guidance_scale.value());
-    check_number("guidance_rescale", options.guidance_rescale);
-    check_number("noise_aug_strength", options.video.noise_aug_strength);
-    check_number("min_guidance_scale", options.video.min_guidance_scale);
-    check_number("max_guidance_scale", options.video.max_guidance_scale);
-    if (options.guidance_rescale < 0 || options.guidance_rescale > 1)
-        usage_error("guidance_rescale is {}; expected 0 to 1", options.guidance_rescale);
+void DiffusionPipeline::refuse_unhonoured(const GenerateOptions& options) const {
+    options::refuse_unhonoured(options, with_defaults({}), source()->class_name(),
+                               [this](options::About about) { return honours(about); });
 }
+
+namespace {
+
+std::vector<std::string_view> names_of(const std::vector<models::Axis>& axes) {
+    const bool has_frames = std::find(axes.begin(), axes.end(), models::Axis::frames) != axes.end();
+    std::vector<std::string_view> names;
+    for (const models::Axis axis : axes) {
+        constexpr std::string_view kNames[] = {"pictures", "frames", "channels", "height", "width"};
+        const bool videos = has_frames && axis == models::Axis::pictures;
+        names.push_back(videos ? "videos" : kNames[static_cast<std::size_t>(axis)]);
+    }
+    return names;
+}
+
+}  // namespace
 
 void DiffusionPipeline::check_part(const GenerateOptions& options) const {
     const auto check_share = [&](const char* name, const std::optional<double>& share) {
         if (!share) return;
-        if (!makes_parts())
-            usage_error("{} is given, but this model always draws from noise to the picture", name);
         if (!(*share > 0 && *share < 1))
             usage_error("{} is {}; expected a number above 0 and below 1", name, *share);
     };
@@ -201,12 +202,21 @@ void DiffusionPipeline::check_part(const GenerateOptions& options) const {
         usage_error("denoising_start is {} and denoising_end is {}; expected the start before the end",
                     *options.denoising_start, *options.denoising_end);
     if (!options.start_latents.defined()) return;
-    if (!makes_parts()) usage_error("start_latents are given, but this model always draws from noise");
     if (options.latents.defined())
         usage_error("both start_latents and latents, which are noise, are given; give one of them");
 }
 
-Tensor DiffusionPipeline::started(const GenerateOptions& options, const Shape& shape) {
+namespace {
+
+Shape latents_of(const models::DenoiserTraits& traits, const RunShape& run, std::int64_t count) {
+    return traits.latents({count, run.height, run.width, run.text_tokens, run.frames});
+}
+
+}  // namespace
+
+Tensor DiffusionPipeline::started(const GenerateOptions& options, const RunShape& run,
+                                  std::int64_t count) const {
+    const Shape shape = latents_of(denoiser().model().traits(), run, count);
     const Tensor& given = options.start_latents;
     Shape expected = shape;
     if (!given.shape().empty() && given.dim(0) > 0 && shape[0] % given.dim(0) == 0)
@@ -223,13 +233,14 @@ Tensor DiffusionPipeline::started(const GenerateOptions& options, const Shape& s
     return result;
 }
 
-Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& shape,
+Tensor DiffusionPipeline::noise(const GenerateOptions& options, const RunShape& run, std::int64_t count,
                                 Generator& generator) const {
+    const models::DenoiserTraits traits = denoiser().model().traits();
+    const Shape shape = latents_of(traits, run, count);
     if (!options.latents.defined()) return generator.randn(shape);
     if (options.latents.shape() != shape)
-        usage_error("the latents given have shape {}, expected {} ({}, height and width in latents)",
-                    to_string(options.latents.shape()), to_string(shape),
-                    shape.size() == 5 ? "videos, frames, channels" : "pictures, channels");
+        usage_error("the latents given have shape {}, expected {} ({})", to_string(options.latents.shape()),
+                    to_string(shape), fmt::join(names_of(traits.axes), ", "));
     if (!is_floating(options.latents.type()))
         usage_error("the latents given hold {}, expected f32", name_of(options.latents.type()));
     if (!is_finite(options.latents)) usage_error("the latents given have values that are not finite");
@@ -237,6 +248,11 @@ Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& sha
 }
 
 namespace {
+
+HeldCode held_code() {
+    const auto held = backends::Store::of_process().held();
+    return {held.count, held.footprint.bytes, held.footprint.mappings, held.in_use.bytes};
+}
 
 std::string prediction_of(std::size_t halves, std::size_t half) {
     if (halves == 1) return "the denoiser's prediction";
@@ -254,6 +270,20 @@ std::string prediction_of(std::size_t halves, std::size_t half) {
 }
 
 }  // namespace
+
+DiffusionPipeline::Ingredients DiffusionPipeline::asked_of(Ingredients start) {
+    const auto& only = start.options.only_picture;
+    if (!only) return start;
+    const std::int64_t row = *only, count = static_cast<std::int64_t>(start.pictures.size());
+    if (row >= count)
+        usage_error("only_picture is {}, expected 0 to {}: the options ask for {} picture{}", row, count - 1,
+                    count, count == 1 ? "" : "s");
+    start.pictures = {std::move(start.pictures[static_cast<std::size_t>(row)])};
+    for (Tensor* rows : {&start.noise, &start.latents})
+        if (rows->defined()) *rows = rows->rows(row, row + 1).clone();
+    start.generator.take_row(row, count);
+    return start;
+}
 
 GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const Watch* watch) {
     GenerateOutput output;
@@ -275,6 +305,7 @@ GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const
         }
         report.decode_seconds = seconds_since(begin);
     }
+    report.held = held_code();
     report.messages = messages.all();
     keep_report(report);
     return output;

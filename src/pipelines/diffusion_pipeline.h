@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "core/generator.h"
-#include "files/model_folder.h"
+#include "files/model_source.h"
+#include "options/row.h"
 #include "pipelines/guided_denoiser.h"
 #include "pipelines/stages.h"
 #include "reprise/pipeline.h"
@@ -28,9 +29,9 @@ struct NamedDenoiser {
     double down_to = 0;
 };
 
-/// What a pipeline folder has beside its pictures' options: made once, by the registry.
+/// What a pipeline has beside its pictures' options: made once, by the registry.
 struct PipelineParts {
-    ModelFolder folder;
+    std::shared_ptr<const ModelSource> source;  ///< as loaded
     LoadOptions options;
     Engine engine;
     std::vector<NamedDenoiser> denoisers;  ///< at least one, of the noisiest evaluations first
@@ -112,15 +113,19 @@ class DiffusionPipeline {
     /// The embeddings of all prompts, and of what to keep away from. Usage error where there are no prompts.
     virtual PromptEmbeddings encode_prompt(const GenerateOptions& options) const = 0;
 
+    /// Whether this pipeline has what such options are about.
+    virtual bool honours(options::About about) const = 0;
     /// The options with this pipeline's number of steps and guidance scale where none are given.
     GenerateOptions with_defaults(GenerateOptions options) const;
     /// The one that the options name, or the folder's. Usage error for one that is not supported.
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
 
-    const ModelFolder& folder() const { return parts_.folder; }
+    const std::shared_ptr<const ModelSource>& source() const { return parts_.source; }
     std::span<const NamedDenoiser> denoisers() const { return parts_.denoisers; }
     const GuidedDenoiser& denoiser(std::size_t which = 0) const { return *parts_.denoisers[which].denoiser; }
     const Engine& engine() const { return parts_.engine; }
+    /// The engine in the autoencoder's precision.
+    Engine vae_engine() const;
     const LoadOptions& load_options() const { return parts_.options; }
     /// What files that were found for a denoiser are told apart by.
     cachify::DenoiserIdentity identity(std::size_t which = 0) const;
@@ -129,26 +134,26 @@ class DiffusionPipeline {
 
   protected:
     std::int64_t default_text_tokens() const { return parts_.default_text_tokens; }
-    /// The engine in the autoencoder's precision.
-    Engine vae_engine() const;
-    /// Usage error for options that this pipeline cannot honour.
-    virtual void check(const GenerateOptions& options) const = 0;
-    /// The latents that the options start from, checked, with a row for each of these pictures.
-    static Tensor started(const GenerateOptions& options, const Shape& shape);
-    /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
-    Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
+    /// Usage error for an option that this pipeline does not honour and that is not as it is by default.
+    void refuse_unhonoured(const GenerateOptions& options) const;
+    /// Usage error for values of options that this pipeline cannot have.
+    virtual void check(const GenerateOptions& /*options*/) const {}
+    /// What a run of all pictures starts from, or of the one that the options ask for alone.
+    static Ingredients asked_of(Ingredients start);
+    /// The latents that the options start from, checked, with a row for each of so many pictures.
+    Tensor started(const GenerateOptions& options, const RunShape& shape, std::int64_t count) const;
+    /// Standard normal noise for the latents of so many pictures: that which the options bring, checked, or
+    /// the generator's.
+    Tensor noise(const GenerateOptions& options, const RunShape& shape, std::int64_t count,
+                 Generator& generator) const;
 
     static void phase(const GenerateOptions& options, std::string_view name) {
         if (options.on_phase) options.on_phase(name);
     }
 
   private:
-    /// Checks what every pipeline is asked.
-    static void check_common(const GenerateOptions& options);
     void check_part(const GenerateOptions& options) const;
     std::vector<Stage> stages(const std::vector<Evaluation>& evaluations, const DenoisingPart& part) const;
-    /// Whether calls may be of a part of the way from noise to picture.
-    virtual bool makes_parts() const { return false; }
     /// The final latents, finite, with the report of how they were made.
     Tensor denoise(Ingredients& start, const Watch* watch, RunReport& report) const;
     void keep_report(const RunReport& report);

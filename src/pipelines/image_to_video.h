@@ -18,14 +18,16 @@ class ImageToVideo final : public DiffusionPipeline {
     Ingredients ingredients(const GenerateOptions& options) const override;
     std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) const override;
     PromptEmbeddings encode_prompt(const GenerateOptions& options) const override;
+    bool honours(options::About about) const override;
 
   private:
     /// Sides in pixels.
     struct Size {
         int height = 0, width = 0;
     };
-    void check(const GenerateOptions& options) const override;
     Size frame_size(const GenerateOptions& options) const;
+    /// Of the latents, along which frames lie.
+    std::size_t frames_axis() const;
     std::vector<Branches> conditioning(const GenerateOptions& options, const Outlook& ahead,
                                        Generator& generator) const;
 

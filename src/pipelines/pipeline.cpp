@@ -28,7 +28,7 @@ PromptEmbeddings Pipeline::encode_prompt(const GenerateOptions& options) const {
 }
 
 const std::string& Pipeline::class_name() const {
-    return implementation_->folder().class_name();
+    return implementation_->source()->class_name();
 }
 
 RunReport Pipeline::last_report() const {

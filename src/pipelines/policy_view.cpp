@@ -12,7 +12,7 @@ namespace reprise::pipelines {
 
 PolicyView::PolicyView(const DiffusionPipeline& pipe, const GenerateOptions& options, std::size_t denoiser)
     : context_{pipe.denoiser(denoiser).class_name(), pipe.structure(denoiser),
-               [&pipe, denoiser] { return pipe.identity(denoiser); }, pipe.folder().path()} {
+               [&pipe, denoiser] { return pipe.identity(denoiser); }, pipe.source()->folder()} {
     context_.on_message = options.on_message;
     const GenerateOptions asked = pipe.with_defaults(options);
     cachify::MeasuredRun& run = context_.run;

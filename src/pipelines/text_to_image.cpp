@@ -15,29 +15,31 @@ TextToImage::TextToImage(PipelineParts parts, std::unique_ptr<Conditioner> condi
     : DiffusionPipeline(std::move(parts)),
       conditioner_(std::move(conditioner)),
       binning_(binning),
-      decoder_(folder(), vae_engine(), load_options().variant) {
-    const models::DenoiserTraits traits = denoiser().model().traits();
-    const std::string where = folder().path().string();
+      decoder_(source(), vae_engine()) {
+    const models::Denoiser& model = denoiser().model();
+    const models::DenoiserTraits traits = model.traits();
+    const std::string where = source()->description();
     if (traits.in_channels != decoder_.config().latent_channels || traits.out_channels != traits.in_channels)
         usage_error(
             "{}: its denoiser takes {} channels and gives {}, its autoencoder has {}; inpainting and other "
             "variants are not supported yet",
             where, traits.in_channels, traits.out_channels, decoder_.config().latent_channels);
-    if (is_stable_diffusion_xl(folder()) && traits.pooled_width == 0)
+    if (is_stable_diffusion_xl(*source()) && !model.takes(models::kPooledText))
         usage_error(
             "{}: \"addition_embed_type\" is null or missing, expected \"text_time\", as this pipeline needs",
-            folder().config("unet").file);
-    if (folder().class_name().starts_with("PixArt") && folder().config("transformer").is_null("out_channels"))
+            source()->config("unet").file);
+    if (source()->class_name().starts_with("PixArt") &&
+        source()->config("transformer").is_null("out_channels"))
         usage_error("{}: \"out_channels\" is null, expected a number, as this pipeline compares it",
-                    folder().config("transformer").file);
+                    source()->config("transformer").file);
     if (!conditioner_) return;
-    if (traits.text_width != conditioner_->text_width())
-        usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where,
-                    traits.text_width, conditioner_->text_width());
-    if (traits.pooled_width > 0 && traits.pooled_width != conditioner_->pooled_width())
+    const std::int64_t text = model.width_of(models::kText), pooled = model.width_of(models::kPooledText);
+    if (text != conditioner_->text_width())
+        usage_error("{}: its denoiser expects text of width {}, its text encoders give {}", where, text,
+                    conditioner_->text_width());
+    if (pooled > 0 && pooled != conditioner_->pooled_width())
         usage_error("{}: its denoiser expects a pooled text of width {}{}, its text encoder gives {}", where,
-                    traits.pooled_width,
-                    traits.time_ids > 0 ? fmt::format(" beside {} ids", traits.time_ids) : "",
+                    pooled, traits.time_ids > 0 ? fmt::format(" beside {} ids", traits.time_ids) : "",
                     conditioner_->pooled_width());
 }
 
@@ -124,24 +126,11 @@ Tensor size_ids(const GenerateOptions& options, PictureSize size, std::int64_t h
 }  // namespace
 
 void TextToImage::check_texts(const GenerateOptions& options) const {
-    const models::DenoiserTraits traits = denoiser().model().traits();
-    const bool takes_score = traits.time_ids == models::kCropAndScoreIds;
-    if (traits.time_ids != models::kSizeAndCropIds && !takes_score &&
-        (options.original_size || options.target_size || options.crops_coords_top_left != std::pair(0, 0)))
-        usage_error("this model does not take sizes and crops as conditions");
-    if (takes_score && options.target_size)
-        usage_error("target_size is given, but this model takes an aesthetic score in its place");
-    const GenerateOptions otherwise;
-    if (!takes_score && (options.aesthetic_score != otherwise.aesthetic_score ||
-                         options.negative_aesthetic_score != otherwise.negative_aesthetic_score))
-        usage_error("an aesthetic score is given, but this model takes none");
-    check_number("aesthetic_score", options.aesthetic_score);
-    check_number("negative_aesthetic_score", options.negative_aesthetic_score);
     if (!options.prompt_texts.empty() && options.prompt_texts.size() != options.prompts.size())
         usage_error("prompt_texts has {} entries for {} prompts; expected one for each",
                     options.prompt_texts.size(), options.prompts.size());
     if (options.embeddings) {
-        check_embeddings(*options.embeddings, traits, *options.guidance_scale > 1);
+        check_embeddings(*options.embeddings, denoiser().model(), *options.guidance_scale > 1);
         check_no_texts(options);
     } else if (conditioner_) {
         conditioner_->check(options);
@@ -150,23 +139,30 @@ void TextToImage::check_texts(const GenerateOptions& options) const {
     }
 }
 
+bool TextToImage::honours(options::About about) const {
+    using options::About;
+    const std::int64_t ids = denoiser().model().traits().time_ids;
+    switch (about) {
+        case About::call:
+        case About::embeddings:
+        case About::guidance:
+            return true;
+        case About::parts:
+            return is_stable_diffusion_xl(*source());
+        case About::size_ids:
+            return ids == models::kSizeAndCropIds || ids == models::kCropAndScoreIds;
+        case About::target_size:
+            return ids == models::kSizeAndCropIds;
+        case About::score:
+            return ids == models::kCropAndScoreIds;
+        case About::bins:
+            return binning_.is_an_option;
+        default:
+            return conditioner_ && conditioner_->honours(about);
+    }
+}
+
 void TextToImage::check(const GenerateOptions& options) const {
-    const auto refuse = [](bool given, const char* name) {
-        if (given) usage_error("{} is given, but this model draws from prompts and takes none", name);
-    };
-    const AnimateOptions& video = options.video;
-    const AnimateOptions otherwise;
-    refuse(!options.image.empty(), "a picture");
-    refuse(video.num_frames != otherwise.num_frames, "num_frames");
-    refuse(video.fps != otherwise.fps, "fps");
-    refuse(video.motion_bucket_id != otherwise.motion_bucket_id, "motion_bucket_id");
-    refuse(video.noise_aug_strength != otherwise.noise_aug_strength, "noise_aug_strength");
-    refuse(video.min_guidance_scale != otherwise.min_guidance_scale, "min_guidance_scale");
-    refuse(video.max_guidance_scale != otherwise.max_guidance_scale, "max_guidance_scale");
-    refuse(video.decode_chunk_size != otherwise.decode_chunk_size, "decode_chunk_size");
-    refuse(video.fit != otherwise.fit, "fit");
-    if (!options.use_resolution_binning && !binning_.is_an_option)
-        usage_error("use_resolution_binning is off, but this model always draws at the size asked for");
     check_texts(options);
 }
 
@@ -176,7 +172,7 @@ RunShape TextToImage::shape(const GenerateOptions& options) const {
     shape.height = size.height / decoder_.config().scale();
     shape.width = size.width / decoder_.config().scale();
     shape.text_tokens = options.embeddings ? options.embeddings->prompt_embeds.dim(1)
-                        : conditioner_     ? conditioner_->tokens(options)
+                        : conditioner_     ? conditioner_->text_length(options).most
                                            : default_text_tokens();
     shape.guidance = *options.guidance_scale > 1;
     shape.mode = options.guidance_mode;
@@ -187,7 +183,7 @@ std::vector<Branches> TextToImage::texts(const GenerateOptions& options, bool gu
     if (options.embeddings) return branches_of(*options.embeddings, guidance);
     if (!conditioner_)
         usage_error("{}: opened without text encoders, it takes prompts as embeddings",
-                    folder().path().string());
+                    source()->description());
     phase(options, "text encoder");
     std::vector<Branches> result;
     for (const std::string& prompt : all_prompts(options))
@@ -199,6 +195,7 @@ std::vector<Branches> TextToImage::texts(const GenerateOptions& options, bool gu
 PromptEmbeddings TextToImage::encode_prompt(const GenerateOptions& asked) const {
     GenerateOptions options = with_defaults(asked);
     if (options.embeddings) usage_error("the prompts are given as embeddings already");
+    refuse_unhonoured(options);
     check_texts(options);
     PromptEmbeddings result = embeddings_of(texts(options, true));
     result.prompts = all_prompts(options);
@@ -211,7 +208,8 @@ std::vector<Branches> TextToImage::conditioning(const GenerateOptions& options, 
     std::vector<Branches> pictures;
     for (auto& halves : texts(options, guidance)) {
         for (models::Conditioning& half : halves)
-            half.time_ids = size_ids(options, size, how_many, &half == &halves.back());
+            if (Tensor ids = size_ids(options, size, how_many, &half == &halves.back()); ids.defined())
+                half[models::kTimeIds] = std::move(ids);
         pictures.insert(pictures.end(), static_cast<std::size_t>(options.num_images_per_prompt), halves);
     }
     return pictures;
@@ -223,21 +221,16 @@ TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) 
     check_start(options);
     const auto prompts = options.embeddings ? options.embeddings->prompt_embeds.dim(0)
                                             : static_cast<std::int64_t>(all_prompts(options).size());
-    const Shape shape = {prompts * options.num_images_per_prompt, denoiser().model().traits().in_channels,
-                         ahead.shape.height, ahead.shape.width};
     Generator generator(options.seed);
+    const std::int64_t count = prompts * options.num_images_per_prompt;
     const bool is_started = options.start_latents.defined();
-    Tensor latents = is_started ? started(options, shape) : Tensor();
-    Tensor fresh = is_started ? Tensor() : noise(options, shape, generator);
-    return {options,
-            ahead,
-            conditioning(options, ahead.shape.guidance),
-            std::move(fresh),
-            std::move(generator),
-            [scale = *options.guidance_scale, rescale = options.guidance_rescale](
-                const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
-            scheduler(options),
-            std::move(latents)};
+    Tensor latents = is_started ? started(options, ahead.shape, count) : Tensor();
+    Tensor fresh = is_started ? Tensor() : noise(options, ahead.shape, count, generator);
+    return asked_of({options, ahead, conditioning(options, ahead.shape.guidance), std::move(fresh),
+                     std::move(generator),
+                     [scale = *options.guidance_scale, rescale = options.guidance_rescale](
+                         const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
+                     scheduler(options), std::move(latents)});
 }
 
 void TextToImage::check_start(const GenerateOptions& options) const {
@@ -246,11 +239,11 @@ void TextToImage::check_start(const GenerateOptions& options) const {
         usage_error("{} given, but no {}; expected both or none",
                     is_started ? "start_latents are" : "denoising_start is",
                     is_started ? "denoising_start" : "start_latents");
-    if (!is_started && folder().class_name() == "StableDiffusionXLImg2ImgPipeline")
+    if (!is_started && source()->class_name() == "StableDiffusionXLImg2ImgPipeline")
         usage_error(
             "{}: a refiner goes on from latents: give start_latents and denoising_start; pictures are not "
             "supported yet",
-            folder().path().string());
+            source()->description());
 }
 
 std::vector<Image> TextToImage::decode(const Tensor& latents, const GenerateOptions& options) const {

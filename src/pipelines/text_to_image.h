@@ -28,6 +28,7 @@ class TextToImage final : public DiffusionPipeline {
     Ingredients ingredients(const GenerateOptions& options) const override;
     std::vector<Image> decode(const Tensor& latents, const GenerateOptions& options) const override;
     PromptEmbeddings encode_prompt(const GenerateOptions& options) const override;
+    bool honours(options::About about) const override;
 
   private:
     bool uses_bins(const GenerateOptions& options) const {
@@ -36,7 +37,6 @@ class TextToImage final : public DiffusionPipeline {
     PictureSize asked_size(const GenerateOptions& options) const;
     PictureSize drawn_size(const GenerateOptions& options) const;
     void check(const GenerateOptions& options) const override;
-    bool makes_parts() const override { return is_stable_diffusion_xl(folder()); }
     /// Usage error unless the options have all that the pipeline starts from.
     void check_start(const GenerateOptions& options) const;
     void check_texts(const GenerateOptions& options) const;

@@ -1,18 +1,8 @@
 #include "report/run.h"
 
-namespace reprise::report {
+#include "options/names.h"
 
-std::string_view name_of(GuidanceMode mode) {
-    switch (mode) {
-        case GuidanceMode::batched:
-            return "batched";
-        case GuidanceMode::split:
-            return "split";
-        case GuidanceMode::automatic:
-            return "automatic";
-    }
-    return "?";
-}
+namespace reprise::report {
 
 namespace {
 
@@ -45,12 +35,17 @@ nlohmann::ordered_json to_json(const RunReport& report) {
         {"denoise_waited_seconds", report.denoise_waited_seconds},
         {"scheduler", report.scheduler},
         {"precision", report.precision},
-        {"guidance_mode", name_of(report.guidance_mode)},
+        {"guidance_mode", options::name_of(report.guidance_mode)},
         {"reuse", report.reuse},
         {"segments", report.segments},
         {"flops", {{"full", report.flops_full}, {"run", report.flops_run}}},
         {"bytes",
          {{"kept", report.kept_bytes}, {"once", report.prologue_bytes}, {"scratch", report.scratch_bytes}}},
+        {"held",
+         {{"pieces", report.held.pieces},
+          {"bytes", report.held.bytes},
+          {"mappings", report.held.mappings},
+          {"bytes_in_use", report.held.bytes_in_use}}},
         {"complaints", report.complaints},
         {"messages", messages_of(report)}};
 }

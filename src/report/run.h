@@ -10,7 +10,4 @@ namespace reprise::report {
 /// FLOPs; times by phase; work and memory.
 nlohmann::ordered_json to_json(const RunReport& report);
 
-/// "batched", "split", "automatic".
-std::string_view name_of(GuidanceMode mode);
-
 }  // namespace reprise::report

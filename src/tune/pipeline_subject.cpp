@@ -13,9 +13,6 @@ namespace reprise::tune {
 
 namespace {
 
-/// Beyond this many bytes of weights nothing is compiled that does not have to be.
-constexpr double kSmallBytes = 3e8;
-
 /// A well-mixed number for each index (the finaliser of MurmurHash3).
 std::uint64_t mixed(std::uint64_t x) {
     x ^= x >> 33U;
@@ -66,7 +63,7 @@ PipelineSubject::PipelineSubject(pipelines::DiffusionPipeline& pipe, std::vector
                     scheduler->name());
     small_ = static_cast<double>(parameter_count(structure_, 0)) *
                  static_cast<double>(size_of(pipe.engine().options.precision)) <=
-             kSmallBytes;
+             pipe.engine().traits().cheap_bytes;
 }
 
 cachify::MeasuredRun PipelineSubject::run() const {

@@ -1,6 +1,7 @@
 #include "reprise/tune.h"
 
 #include "core/fingerprint.h"
+#include "options/row.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/error.h"
 #include "text/unicode.h"
@@ -15,35 +16,14 @@ namespace {
 std::string fingerprint_of(const TuneOptions& options, const GenerateOptions& base, const LoadOptions& load) {
     Fingerprint all;
     const auto add = [&](const auto& value) { all.add(fmt::format("{}\n", value)); };
-    const auto add_if = [&](const auto& value) {
-        if (value)
-            add(*value);
-        else
-            add("none");
-    };
-    for (const auto* text : {&base.prompt_2, &base.prompt_3, &base.negative_prompt, &base.negative_prompt_2,
-                             &base.negative_prompt_3})
-        add_if(*text);
-    add_if(base.clip_skip);
-    add_if(base.max_sequence_length);
-    add(base.clean_caption);
-    add(base.use_resolution_binning);
-    for (const auto& size : {base.original_size, std::optional(base.crops_coords_top_left), base.target_size})
-        add(size ? fmt::format("{} {}", size->first, size->second) : "none");
-    add(base.scheduler);
-    add(base.guidance_rescale);
-    add(static_cast<int>(base.guidance_mode));
-    const AnimateOptions& video = base.video;
-    add(fmt::format("{} {} {} {} {} {} {}", video.num_frames, video.fps, video.motion_bucket_id,
-                    video.noise_aug_strength, video.min_guidance_scale, video.max_guidance_scale,
-                    static_cast<int>(video.fit)));
+    add(text_of(options::write(options::generate_options(), &base, options::kFingerprint)));
+    add(text_of(options::write(options::load_options(), &load, options::kFingerprint)));
     const auto add_image = [&](const Image& image) {
         add(image.width());
         all.add(image.pixels().data(), image.pixels().size());
     };
     add_image(base.image);
     for (const Image& image : options.images) add_image(image);
-    add(fmt::format("{} {} {}", load.backend, load.device, load.threads));
     return all.text();
 }
 

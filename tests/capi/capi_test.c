@@ -128,7 +128,7 @@ static void test_wrong_options(void) {
         {"{\"seed\": \"abc\"}", "\"seed\""},
         {"{\"seed\": -1}", "\"seed\""},
         {"{\"num_inference_steps\": 2.5}", "\"num_inference_steps\""},
-        {"{\"num_inference_steps\": 0}", "0 steps"},
+        {"{\"num_inference_steps\": 0}", "\"num_inference_steps\" is 0, expected an integer from 1 to 100000"},
         {"{\"prompt\": null}", "\"prompt\""},
         {"{\"original_size\": [1, 2, 3]}", "\"original_size\""},
         {"{\"guidance_mode\": \"both\"}", "\"guidance_mode\""},

@@ -20,7 +20,7 @@ class Animate(CommandTest):
 
     @unittest.skipUnless(shutil.which("ffprobe"), "no ffprobe")
     def test_mp4(self):
-        result = self.ok(self.animate("--fps", 12, "--frames", 2, "--width", 40, "--seed", 3, "--out", "{seed}.mp4"))
+        result = self.ok(self.animate("--fps", 12, "--motion-bucket", 60, "--max-guidance", 2.5, "--frames", 2, "--width", 40, "--seed", 3, "--out", "{seed}.mp4"))
         self.assertEqual(result.stdout, "3.mp4\n")
         self.assertIn("reused 8 modules at 1 of 2 steps", result.stderr)
         probed = subprocess.run(
@@ -35,7 +35,7 @@ class Animate(CommandTest):
                     "nb_read_frames": "2", "color_space": "bt709", "color_range": "tv"}  # fmt: skip
         self.assertEqual({key: stream[key] for key in expected}, expected)
         comment = probe["format"]["tags"]["comment"].splitlines()
-        for line in ["image: base.png", "seed: 3", "motion_bucket: 127", "guidance_scale: 1 to 3", "model: tiny-svd"]:
+        for line in ["image: base.png", "seed: 3", "motion_bucket_id: 60", "max_guidance_scale: 2.5", "model: tiny-svd"]:
             self.assertIn(line, comment)
 
     def test_pictures_and_webp_hold_the_same_video(self):
@@ -49,7 +49,7 @@ class Animate(CommandTest):
         self.assertEqual(self.files(), sorted([*frames, *(f"walk-{n}.png" for n in (1, 2, 3)), "a.webp"]))
         texts, size = png_texts((self.work / "folder" / "frame-2.png").read_bytes())
         self.assertEqual(size, (32, 32))
-        self.assertEqual(texts["frames"], "3")
+        self.assertEqual(texts["num_frames"], "3")
         webp = (self.work / "a.webp").read_bytes()
         self.assertEqual(webp[8:12], b"WEBP")
         self.assertEqual(webp.count(b"ANMF"), 3)
@@ -70,7 +70,7 @@ class Animate(CommandTest):
         self.assertEqual([step["variant"] for step in report["steps"]], ["full", "reused"])
         self.assertEqual(report["files"], ["a.mp4"])
         self.assertEqual(report["settings"]["pipeline"], "StableVideoDiffusionPipeline")
-        self.assertEqual(report["settings"]["frames"], "3")
+        self.assertEqual(report["settings"]["num_frames"], 3)
 
     def test_every_option_reaches_the_model(self):
         options = ("--fps", 9), ("--motion-bucket", 20), ("--noise-aug", 0.3), ("--min-guidance", 2), (
@@ -89,9 +89,9 @@ class Animate(CommandTest):
         self.assert_refused(self.animate(image=broken), USAGE, "broken.jpg", "truncated")
         self.assert_refused(self.animate(image=self.picture("metrics.json")), USAGE, "metrics.json", "JPEG")
         self.assert_refused(self.animate(image="absent.png"), USAGE, "absent.png")
-        for option, value, word in [("--frames", 0, "--frames"), ("--fps", 0, "--fps"), ("--width", 36, "width is 36"),
-                                    ("--noise-aug", -1, "noise_aug_strength"), ("--fit", "squeeze", "letterbox"),
-                                    ("--decode-chunk-size", 0, "--decode-chunk-size"), ("--frames", 99999, "num_frames"),
+        for option, value, word in [("--frames", -1, "--frames"), ("--fps", 0, "--fps"), ("--width", 36, "width is 36"),
+                                    ("--noise-aug", -1, "--noise-aug"), ("--fit", "squeeze", "letterbox"),
+                                    ("--decode-chunk-size", -1, "--decode-chunk-size"), ("--frames", 99999, "4096"),
                                     ("--motion-bucket", "much", "--motion-bucket")]:  # fmt: skip
             with self.subTest(option=option, value=value):
                 self.assert_refused(self.animate(option, value), USAGE, word)

@@ -49,7 +49,7 @@ class Defaults(CommandTest):
                                         "batched", "--precision", "f32", "--out", "a.png"))  # fmt: skip
         self.assertNotIn("warning", made.stderr)
         texts, _ = png_texts((self.work / "a.png").read_bytes())
-        self.assertEqual(texts["steps"], "20")
+        self.assertEqual(texts["num_inference_steps"], "20")
         self.assertTrue(texts["cache"].startswith("auto: "), texts["cache"])
 
     def test_the_number_of_steps_is_diffusers_where_the_folder_says_none(self):

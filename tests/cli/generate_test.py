@@ -17,9 +17,9 @@ class Generate(CommandTest):
         self.assertIn("reused 6 modules at 2 of 4 steps", result.stderr)
         texts, size = png_texts((self.work / "a.png").read_bytes())
         self.assertEqual(size, (72, 64))
-        for key, value in {"prompt": "red apple", "negative_prompt": "größe", "seed": "7", "steps": "4",
-                           "guidance_scale": "5", "scheduler": "EulerDiscreteScheduler", "model": "tiny-sdxl",
-                           "size": "72x64"}.items():  # fmt: skip
+        for key, value in {"prompt": "red apple", "negative_prompt": "größe", "seed": "7", "num_inference_steps": "4",
+                           "guidance_scale": "5", "scheduler_class": "EulerDiscreteScheduler", "model": "tiny-sdxl",
+                           "width": "72", "height": "64"}.items():  # fmt: skip
             self.assertEqual(texts[key], value)
         self.assertIn("step % 2 != 0", texts["cache"])
         self.assertRegex(texts["parameters"], r"^red apple\nNegative prompt: größe\nSteps: 4, Sampler: .*Seed: 7")
@@ -167,7 +167,7 @@ class StableDiffusion3(CommandTest):
         texts, size = png_texts((self.work / "a.png").read_bytes())
         self.assertEqual(size, (64, 64))
         for key, value in {"prompt_3": "größe", "negative_prompt_3": "blue", "guidance_scale": "7",
-                           "scheduler": "FlowMatchEulerDiscreteScheduler"}.items():  # fmt: skip
+                           "scheduler_class": "FlowMatchEulerDiscreteScheduler"}.items():  # fmt: skip
             self.assertEqual(texts[key], value)
 
     def test_what_it_refuses(self):

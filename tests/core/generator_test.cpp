@@ -68,5 +68,17 @@ TEST(Generator, ScalarShapeIsOneValue) {
     EXPECT_EQ(Generator(1).randn({}).count(), 1);
 }
 
+TEST(Generator, TakesTheRowOfOnePicture) {
+    Generator all(7), one(7);
+    one.take_row(2, 3);
+    for (const Shape& shape : {Shape{3, 4, 5}, Shape{3, 1, 2}}) {  // in blocks of 16, and one by one
+        const Tensor every = all.randn(shape);
+        const Tensor row = one.randn({1, shape[1], shape[2]});
+        ASSERT_EQ(row.shape(), Shape({1, shape[1], shape[2]}));
+        for (std::size_t i = 0; i < row.span<float>().size(); ++i)
+            EXPECT_EQ(row.span<float>()[i], every.rows(2, 3).span<float>()[i]);
+    }
+}
+
 }  // namespace
 }  // namespace reprise

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "files/json.h"
+#include "files/model_folder.h"
 #include "files/safetensors.h"
 #include "media/metrics.h"
 #include "pipelines/support.h"
@@ -180,7 +181,7 @@ TEST(ImageToVideo, RefusesWhatItCannotHonour) {
     using Options = GenerateOptions;
     EXPECT_THAT(message([](Options& o) { o.image = {}; }), HasSubstr("picture"));
     EXPECT_THAT(message([](Options& o) { o.prompt = "red apple"; }), HasSubstr("prompt"));
-    EXPECT_THAT(message([](Options& o) { o.negative_prompt = ""; }), HasSubstr("negative prompt"));
+    EXPECT_THAT(message([](Options& o) { o.negative_prompt = ""; }), HasSubstr("negative_prompt"));
     EXPECT_THAT(message([](Options& o) { o.guidance_scale = 7; }), HasSubstr("max_guidance_scale"));
     EXPECT_THAT(message([](Options& o) { o.guidance_rescale = 0.5; }), HasSubstr("guidance_rescale"));
     EXPECT_THAT(message([](Options& o) { o.clip_skip = 1; }), HasSubstr("clip_skip"));
@@ -207,8 +208,8 @@ TEST(ImageToVideo, RefusesWhatItCannotHonour) {
 }
 
 TEST(VideoDecoder, TakesAsManyFramesAsMemoryAllows) {
-    const ModelFolder folder(kFolder / "tiny-svd");
-    const pipelines::VideoDecoder decoder(folder, {backends::create(""), {}}, "");
+    const auto folder = std::make_shared<ModelFolder>(kFolder / "tiny-svd");
+    const pipelines::VideoDecoder decoder(folder, {backends::create(""), {}});
     const Shape latents = {9, 4, 16, 16};
     EXPECT_EQ(decoder.largest_chunk(latents, std::nullopt), 9);
     EXPECT_EQ(decoder.largest_chunk(latents, 1e12), 9);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "files/json.h"
+#include "files/model_folder.h"
 #include "files/safetensors.h"
 #include "media/metrics.h"
 #include "pipelines/picture_decoder.h"
@@ -193,8 +194,8 @@ TEST(Pictures, AreDiffusersWithAutomaticGuidance) {
 
 TEST(PictureDecoder, TilesAsDiffusersDoes) {
     const SafetensorsFile expected(kFolder / "runs.safetensors");
-    const ModelFolder folder(kFolder / "tiny-sdxl");
-    pipelines::PictureDecoder decoder(folder, {backends::create(""), {}}, "");
+    const auto folder = std::make_shared<ModelFolder>(kFolder / "tiny-sdxl");
+    pipelines::PictureDecoder decoder(folder, {backends::create(""), {}});
     const Tensor picture = decoder.decode_tiled(*expected.find("odd_size"));
     const Tensor theirs = *expected.find("tiled/odd_size");
     ASSERT_EQ(picture.shape(), theirs.shape());

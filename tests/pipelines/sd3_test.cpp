@@ -114,8 +114,12 @@ TEST(Sd3Options, WhatItCannotHonourIsRefused) {
     EXPECT_THAT(message([](auto& options) { options.skip_guidance_layers = {1}; }),
                 HasSubstr("skip_guidance_layers"));
     EXPECT_THAT(message([](auto& options) { options.clip_skip = 2; }), HasSubstr("clip_skip is 2"));
-    EXPECT_THAT(message([](auto& options) { options.target_size = {64, 64}; }), HasSubstr("sizes"));
-    EXPECT_THAT(message([](auto& options) { options.num_inference_steps = 0; }), HasSubstr("0 steps"));
+    EXPECT_THAT(message([](auto& options) {
+                    options.target_size = {64, 64};
+                }),
+                HasSubstr("no sizes and crops"));
+    EXPECT_THAT(message([](auto& options) { options.num_inference_steps = 0; }),
+                HasSubstr("num_inference_steps is 0, expected"));
 }
 
 TEST(Sd3Options, DefaultsAreThoseOfDiffusers) {

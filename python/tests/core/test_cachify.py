@@ -184,7 +184,7 @@ def test_evaluations_are_counted_on_request(pipe):
     cachify.prepare(pipe, 4, cachify.SDXL_DEFAULT_CONFIG, count="evaluations")
     latents(pipe, **options)
     assert reused_steps(pipe) == [0, 1, 2]
-    with pytest.raises(ValueError, match="count is 'calls'"):
+    with pytest.raises(ValueError, match='count is "calls"'):
         cachify.prepare(pipe, 4, cachify.SDXL_DEFAULT_CONFIG, count="calls")
 
 
@@ -369,7 +369,7 @@ def test_pictures_take_the_place_of_prompts():
     assert shorter.to_dict()["modules"] != reprise.calibrate(pipe, images=[picture], **run).to_dict()["modules"]
     drawing = quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f32"))
     for search in (reprise.calibrate, reprise.tune):
-        with pytest.raises(ValueError, match="picture"):
+        with pytest.raises(ValueError, match="image is given"):
             search(drawing, images=[picture], num_inference_steps=2)
 
 

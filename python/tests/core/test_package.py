@@ -1,5 +1,7 @@
 """The package as such: what importing it brings in, that its stub is that of the extension, and its pins."""
 
+import inspect
+import json
 import os
 import re
 import subprocess
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 import reprise
 from conftest import ROOT
-from reprise import _core
+from reprise import _core, _options
 
 
 def test_importing_it_brings_in_no_heavy_module():
@@ -83,3 +85,23 @@ def test_no_document_installs_a_package_that_is_not_ours():
     assert len(texts) > 10
     for path, text in texts.items():
         assert not re.search(r"pip install\s+(-\S+\s+)*[\"']?reprise\b(?!-diffusion)|\breprise\[\w", text), path
+
+
+def test_the_stub_of_options_is_that_of_the_table():
+    committed = ROOT / "python" / "reprise" / "_options.pyi"
+    wanted = _options.stub()
+    assert wanted == committed.read_text(), (
+        f"run: python -c 'from reprise import _options; print(_options.stub(), end=\"\")' > {committed}"
+    )
+
+
+def test_signatures_have_each_option():
+    call = inspect.signature(reprise.Pipeline.__call__).parameters
+    assert call["guidance_mode"].annotation == 'Literal["auto", "batched", "split"]'
+    assert (call["fps"].default, call["width"].default, call["seed"].default) == (7, None, 0)
+    assert list(call)[:2] == ["self", "prompt"]
+    rows = [row for row in json.loads(_core.option_rows(False)) if row["settable"]]
+    missing = {row["name"].rsplit(".")[-1] for row in rows} - call.keys()
+    assert missing == {"prompts", "prompt_texts"}  # lists as the others
+    opening = inspect.signature(reprise.Pipeline.from_pretrained).parameters
+    assert {row["name"] for row in json.loads(_core.option_rows(True))} == opening.keys() - {"folder"}

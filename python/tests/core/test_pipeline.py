@@ -274,7 +274,7 @@ def test_each_prompt_has_texts_of_its_own(pipe):
             ValueError, match=f"^{name} is a list of 3; expected one text, or as many as there are prompts: 2$"
         ):
             pipe(["a", "b"], **{name: ["c", "d", "e"]}, **RUN)
-    with pytest.raises(ValueError, match="prompt_3 and negative_prompt_3 do not apply"):
+    with pytest.raises(ValueError, match="negative_prompt_3 is .*does not take it: it has no third text encoder"):
         pipe(["a", "b"], negative_prompt_3=["c", "d"], **RUN)
 
 
@@ -399,12 +399,12 @@ def test_what_a_pipeline_would_ignore_is_refused(pipe):
     ("options", "error", "message"),
     [
         ({"width": 63}, ValueError, "width is 63; expected a multiple of 8"),
-        ({"num_inference_steps": 0}, ValueError, "0 steps"),
+        ({"num_inference_steps": 0}, ValueError, "num_inference_steps is 0, expected an integer from 1"),
         ({"scheduler": "nonsense"}, ValueError, "nonsense"),
-        ({"guidance_mode": "both"}, ValueError, "guidance_mode is 'both'; expected one of auto, batched, split"),
+        ({"guidance_mode": "both"}, ValueError, 'guidance_mode is "both", expected one of auto, batched, split'),
         ({"clip_skip": 40}, ValueError, "clip_skip is 40; expected 0 to 1"),
-        ({"skip_guidance_layers": [7]}, ValueError, "skip_guidance_layers is not supported"),
-        ({"image": numpy.zeros((8, 8, 3), numpy.uint8)}, ValueError, "a picture is given"),
+        ({"skip_guidance_layers": [7]}, ValueError, "skip_guidance_layers is .*no third branch"),
+        ({"image": numpy.zeros((8, 8, 3), numpy.uint8)}, ValueError, "image is given, but"),
         ({"image": numpy.zeros((8, 8), numpy.uint8)}, TypeError, r"uint8 \(8, 8\)"),
         ({"image": "absent.png"}, FileNotFoundError, "absent.png"),
         ({"seed": "42"}, TypeError, None),
@@ -420,7 +420,7 @@ def test_folders_that_cannot_be_opened(tmp_path):
         reprise.Pipeline.from_pretrained(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="model_index.json"):
         reprise.Pipeline.from_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="precision is 'f8'"):
+    with pytest.raises(ValueError, match='precision is "f8"'):
         reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl", precision="f8")
 
 
