@@ -1,6 +1,6 @@
 # Written from the library's table of options by reprise._options.stub().
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypedDict, TypeVar
 
 import numpy
@@ -37,6 +37,11 @@ class CallOptions(TypedDict, total=False):
     original_size: tuple[int, int] | None
     crops_coords_top_left: tuple[int, int]
     target_size: tuple[int, int] | None
+    aesthetic_score: float
+    negative_aesthetic_score: float
+    denoising_start: float | None
+    denoising_end: float | None
+    start_latents: numpy.typing.ArrayLike | None
     num_inference_steps: int | None
     width: int | None
     height: int | None
@@ -55,7 +60,7 @@ class CallOptions(TypedDict, total=False):
     decode_chunk_size: int | None
     latents: numpy.typing.ArrayLike | None
     decode: bool
-    reuse: str | Sequence[Entry] | None
+    reuse: str | Sequence[Entry] | Mapping[str, str | Sequence[Entry]] | None
 
 class EncodeOptions(TypedDict, total=False):
     prompt_2: str | Sequence[str] | None
