@@ -35,9 +35,7 @@ def png_with(key, value):
 
 class Like(CommandTest):
     def like(self, picture, *arguments, model=None, out="again.png"):
-        return self.run_plainly(
-            "generate", "--model", model or self.model(), "--like", picture, "--out", out, *arguments
-        )
+        return self.run_plainly("generate", "--model", model or self.model(), "--like", picture, "--out", out, *arguments)
 
     def assert_same(self, a, b):
         self.assertEqual(pixels(self.work / a), pixels(self.work / b), f"{a} and {b}")
