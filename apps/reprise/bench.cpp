@@ -99,6 +99,10 @@ std::string to_text(const Measured& m, const Session& session, const MemoryWatch
     table.add({"peak memory", fmt::format("{} own, {} resident with mapped files",
                                           human_bytes(static_cast<double>(memory.peak_own())),
                                           human_bytes(static_cast<double>(now.peak)))});
+    const HeldCode& held = m.runs.back().held;
+    if (held.bytes > 0)
+        table.add({"compiled code", fmt::format("{} held in {} pieces, {:.0f} memory mappings",
+                                                human_bytes(held.bytes), held.pieces, held.mappings)});
     table.add({"kept for reuse", human_bytes(static_cast<double>(m.runs.back().kept_bytes))});
     return table.text();
 }

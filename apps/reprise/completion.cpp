@@ -58,7 +58,7 @@ std::string bash_script(const CLI::App& app) {
 _reprise() {{
     local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" words=""
     case "$previous" in
-{}        --model) COMPREPLY=($(compgen -d -- "$current")); return ;;
+{}        --model|--refiner) COMPREPLY=($(compgen -d -- "$current")); return ;;
         --out|--prompts-file|--latents-in|--latents-out|--embeddings|--image|--like) COMPREPLY=($(compgen -f -- "$current")); return ;;
     esac
     case "${{COMP_WORDS[1]}}" in

@@ -20,7 +20,7 @@ struct Options {
     SamplingOptions sampling;
     CacheOptions cache;
     OutputOptions output;
-    std::string out = "reprise-{seed}.png", latents_in, latents_out, like;
+    std::string out = "reprise-{seed}.png", latents_in, latents_out, like, refiner;
 };
 
 /// Puts what is to be drawn into the options, which are those of a picture or as by default. Yields the
@@ -40,6 +40,7 @@ Attachments attachments_of(const Options& o) {
     Attachments attachments;
     if (!o.prompts.embeddings.empty()) attachments["embeddings"] = o.prompts.embeddings;
     if (!o.latents_in.empty()) attachments["latents"] = o.latents_in;
+    if (!o.refiner.empty()) attachments["refiner"] = o.refiner + "/model_index.json";
     return attachments;
 }
 
@@ -50,6 +51,28 @@ void report(Context& context, const GenerateOutput& output, double load_seconds)
                                       human_seconds(load_seconds), human_seconds(run.text_seconds),
                                       human_seconds(run.compile_seconds), human_seconds(run.denoise_seconds),
                                       human_seconds(run.decode_seconds)));
+}
+
+/// What is left of the call after the base: the refiner's part, from the base's latents.
+GenerateOptions refined(const GenerateOptions& base, const GenerateOutput& made) {
+    GenerateOptions options = base;
+    options.start_latents = made.latents;
+    options.denoising_start = base.denoising_end;
+    options.denoising_end.reset();
+    options.latents = {};
+    options.prompt_2.reset();  // it has one text encoder
+    options.negative_prompt_2.reset();
+    options.decode = true;
+    return options;
+}
+
+/// Usage error unless there is a refiner where its part is left to one.
+void check_refiner(const Options& o, const GenerateOptions& base) {
+    if (o.refiner.empty()) return;
+    if (!base.denoising_end)
+        usage_error("--refiner is given without --denoising-end; expected both, such as --denoising-end 0.8");
+    if (!o.prompts.embeddings.empty())
+        usage_error("--refiner is given with --embeddings, which are the base's alone; expected prompts");
 }
 
 void run(Context& context, const Options& o) {
@@ -73,16 +96,31 @@ void run(Context& context, const Options& o) {
     ModelOptions model = o.model;
     model.base = like.load;
     model.text_encoders = !options.embeddings;
-    Session session(context, model);
-    like.check(session, context.terminal);
-    options = session.pipe.implementation().with_defaults(options);
+    std::optional<Session> session(std::in_place, context, model);
+    like.check(*session, context.terminal);
+    options = session->pipe.implementation().with_defaults(options);
+    check_refiner(o, options);
     options.latents = latents_in;
-    session.pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
+    options.decode = o.refiner.empty();
+    session->pipe.implementation().outlook(options);  // refuses what cannot be run, before anything is
     const CacheOptions cache = like.cache(o.cache);
-    session.choose_reuse(context, cache, options);
-    const GenerateOutput output = session.run(context, options);
+    session->choose_reuse(context, cache, options);
+    GenerateOutput output = session->run(context, options, o.refiner.empty() ? "" : "base");
+    Metadata metadata(*session, model, cache, options, output, attachments);
+    double load_seconds = session->load_seconds;
+    if (!o.refiner.empty()) {
+        report(context, output, load_seconds);
+        session.reset();  // large models fit in memory one at a time
+        ModelOptions second = model;
+        second.model = o.refiner;
+        session.emplace(context, second);
+        load_seconds += session->load_seconds;
+        const GenerateOptions rest = refined(options, output);
+        session->choose_reuse(context, cache, rest);
+        output = session->run(context, rest, "refiner");
+    }
+    metadata.shows(output.images.front());
 
-    const Metadata metadata(session, model, cache, options, output, attachments);
     Outputs files;
     for (std::size_t i = 0; i < count; ++i) {
         const auto number = static_cast<std::size_t>(options.only_picture.value_or(static_cast<int>(i)));
@@ -92,13 +130,13 @@ void run(Context& context, const Options& o) {
     if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
     files.commit();
 
-    report(context, output, session.load_seconds);
+    report(context, output, load_seconds);
     if (!o.output.json) {
         print(lines(files.names()));
         return;
     }
     auto json = report::to_json(output.report);
-    json["seconds"]["load"] = session.load_seconds;
+    json["seconds"]["load"] = load_seconds;
     json["memory"] = to_json(memory);
     json["settings"] = metadata.settings();
     json["settings"]["prompts"] = prompts;
@@ -131,6 +169,11 @@ void add_generate(CLI::App& app, Context& context) {
     command->add_option("--latents-out", options->latents_out, "Writes the final latents, in the same form")
         ->group("Output")
         ->type_name("FILE");
+    command
+        ->add_option("--refiner", options->refiner,
+                     "Folder of Stable Diffusion XL's refiner, which goes on where the model ends")
+        ->group("Sampling")
+        ->type_name("FOLDER");
     add_output_options(*command, options->output);
     command->footer(
         "\nExamples:\n"

@@ -41,7 +41,7 @@ std::string as_text(const Json& value) {
 
 Json identity_of(const pipelines::DiffusionPipeline& pipe) {
     const auto identity = pipe.identity();
-    return {{"pipeline", pipe.folder().class_name()},
+    return {{"pipeline", pipe.source()->class_name()},
             {"denoiser", identity.class_name},
             {"config", identity.config},
             {"weights", identity.weights}};
@@ -59,9 +59,8 @@ Metadata::Metadata(const Session& session, const ModelOptions& model, const Cach
       scheduler_(output.report.scheduler),
       identity_(identity_of(session.pipe.implementation())) {
     const auto& pipe = session.pipe.implementation();
-    const Image& first = output.images.front();
-    options_.width = first.width();
-    options_.height = first.height();
+    if (!output.images.empty()) shows(output.images.front());
+    options_.decode = true;
     options_.guidance_mode = output.report.guidance_mode;
     if (pipe.denoiser().model().traits().frames > 0)
         options_.video.num_frames = static_cast<int>(output.latents.dim(1));
@@ -72,6 +71,11 @@ Metadata::Metadata(const Session& session, const ModelOptions& model, const Cach
     for (const auto& [name, file] : attachments)
         attached_[name] = {{"file", std::filesystem::path(file).filename().string()},
                            {"sha256", sha256_of(file)}};
+}
+
+void Metadata::shows(const Image& picture) {
+    options_.width = picture.width();
+    options_.height = picture.height();
 }
 
 ImageText Metadata::texts(const GenerateOptions& options, const std::string& prompt,

@@ -21,6 +21,8 @@ class Metadata {
     Metadata(const Session& session, const ModelOptions& model, const CacheOptions& cache,
              const GenerateOptions& options, const GenerateOutput& output, const Attachments& attachments);
 
+    /// What the picture is like, where another pipeline made it of the call's latents.
+    void shows(const Image& picture);
     /// The texts of picture `number` of `count`, from 0, of this prompt: for people, for programs that look
     /// for "parameters", and, as "reprise", what `recall` reads, with which it is drawn alone.
     ImageText of_picture(std::size_t number, std::size_t count, const std::string& prompt) const;

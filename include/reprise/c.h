@@ -101,9 +101,9 @@ void reprise_call_free(reprise_call* call);
 bool reprise_attach_image(reprise_call* call, const char* name, const reprise_image* image,
                           reprise_error** error);
 /* Gives the call values under this name; they are copied. There are "latents", the noise in place of the
- * seed's, and, in place of prompts, "prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds",
- * "negative_pooled_prompt_embeds", "prompt_attention_mask", "negative_prompt_attention_mask"
- * (PromptEmbeddings in reprise/embeddings.h has the shapes). */
+ * seed's, "start_latents", from which a refiner goes on, and, in place of prompts, "prompt_embeds",
+ * "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds", "prompt_attention_mask",
+ * "negative_prompt_attention_mask" (PromptEmbeddings in reprise/embeddings.h has the shapes). */
 bool reprise_attach_tensor(reprise_call* call, const char* name, const reprise_tensor* tensor,
                            reprise_error** error);
 

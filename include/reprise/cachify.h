@@ -144,6 +144,10 @@ struct Entry {
     /// Where it is given, the steps above say where reuse is allowed (never step 0), and this decides while
     /// running. All entries that have a decision must have the same one.
     std::optional<Decision> decide = {};
+    /// Empty: the entry is about the denoiser's own modules. Otherwise it is about those of the networks
+    /// beside it whose names match this fnmatch pattern ("control.0", "control.*"); the filter sees the names
+    /// that the modules have in that network.
+    std::string part = {};
 };
 
 /// What the step functions of a configuration count.
@@ -166,7 +170,8 @@ extern const Config SD3_DEFAULT_CONFIG;
 /// {"regex": ...} or {"not": ...}) and "select_cache_step_func" (expression or list of steps). Optional are
 /// "kinds" (list of names), "store" ("output", "delta", "mean", "drop", {"forecast": order},
 /// {"delta_forecast": order}, {"linear": weights}, {"delta_linear": weights}), "kept_in" ("f16" or "bf16"),
-/// "as_one" and "decide". Errors name `origin`. Error (usage) when the text cannot be parsed.
+/// "as_one", "decide" and "part" (name or pattern). Errors name `origin`. Error (usage) when the text cannot
+/// be parsed.
 Config parse_config(std::string_view json, std::string_view origin);
 /// Reads a file. Error (usage) when it cannot be read or parsed.
 Config load_config(const std::string& path);
@@ -183,6 +188,8 @@ std::string to_json(const Config& config);
 void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count = Count::steps);
 /// The same, checked for a call with these options: its sampler, size and number of steps.
 void prepare(Pipeline& pipe, const GenerateOptions& run, Config config, Count count = Count::steps);
+/// The same with the options' own reuse, which may be by denoiser (Reuse::of).
+void prepare(Pipeline& pipe, const GenerateOptions& run);
 /// Prepares with the policy "auto". It takes what was tuned for this model and number of steps. Otherwise it
 /// takes a preset that was measured ahead of fewer steps for this class of denoiser. Otherwise it reuses
 /// nothing. The log says which.

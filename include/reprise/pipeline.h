@@ -114,6 +114,16 @@ struct GenerateOptions {
     GuidanceMode guidance_mode = GuidanceMode::automatic;
     /// Standard normal noise that replaces the seed's; f32, with the shape of GenerateOutput::latents.
     Tensor latents = {};
+    /// The part of the way from noise to picture that the call makes (Stable Diffusion XL): shares of the
+    /// noise levels that the model was trained for, between 0, which is noise, and 1. Not given: from noise,
+    /// to the picture. What a call with denoising_end makes is no picture yet: a refiner goes on from its
+    /// latents.
+    std::optional<double> denoising_start = {}, denoising_end = {};
+    /// The latents that a call with denoising_start starts from: GenerateOutput::latents of one with the same
+    /// denoising_end. f32, a row for each picture, or fewer that are repeated. diffusers has them as `image`.
+    Tensor start_latents = {};
+    /// What Stable Diffusion XL's refiner is told of the picture, and of what to keep away from.
+    double aesthetic_score = 6.0, negative_aesthetic_score = 2.5;
     bool decode = true;  ///< false: no autoencoder runs, and GenerateOutput::images is empty
     /// What is reused between steps. Not given: what `cachify::prepare` left on the pipeline, or nothing.
     std::optional<Reuse> reuse = {};
@@ -127,6 +137,23 @@ struct GenerateOptions {
     /// A stop ends the call with an Error of kind `cancelled`: within a step, between two components, and
     /// while it waits for a compilation, which goes on for others who wait for it.
     std::stop_token stop = {};
+};
+
+/// What a process holds of compiled code, of all pipelines together, for calls to come. Sizes are the
+/// backend's estimates.
+struct HeldCode {
+    std::size_t pieces = 0;  ///< compiled graphs
+    double bytes = 0;
+    double mappings = 0;      ///< of memory; the system allows a process so many
+    double bytes_in_use = 0;  ///< of these, what other calls were running then: it cannot be freed
+};
+
+/// What one of several denoisers did in a run.
+struct StageReport {
+    std::string denoiser;  ///< the component: "transformer_2"
+    int first_step = 0;    ///< the sampler's step that is its step 0
+    std::string summary;
+    std::vector<std::vector<int>> decisions;  ///< as RunReport::decisions, its own steps
 };
 
 /// What happened in a run. Times are in seconds.
@@ -147,8 +174,11 @@ struct RunReport {
     std::size_t kept_bytes = 0;      ///< values that reuse keeps between steps, one picture
     std::size_t prologue_bytes = 0;  ///< values that are computed once, one picture
     std::size_t scratch_bytes = 0;   ///< slots within a step
-    /// Where reuse is decided while running: for each picture the steps that were reused.
+    HeldCode held;                   ///< at the end of the call
+    /// Where reuse is decided while running: for each picture the steps that were reused, counted from the
+    /// first that is made. Empty where several denoisers ran: then `stages` has them.
     std::vector<std::vector<int>> decisions;
+    std::vector<StageReport> stages;      ///< where several denoisers ran, one for each
     std::vector<std::string> complaints;  ///< such as NaN in the values that a module keeps
     std::vector<Message> messages;        ///< what the call had to say, each once
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -20,6 +22,9 @@ struct Reuse {
     /// The prepared cut runs with nothing reused: results can be compared bit by bit, and a large model need
     /// not be compiled a second time.
     bool in_full = false;
+    /// In pipelines with several denoisers: of those that are named here ("transformer_2"), what they reuse
+    /// in place of the above. Each counts its own steps from 0. An entry has no entries itself.
+    std::map<std::string, Reuse, std::less<>> of = {};
 
     Reuse() = default;
     // NOLINTBEGIN(google-explicit-constructor): the point is `options.reuse = "auto:speedup=2"`

@@ -116,6 +116,26 @@ class StepInfo:
     @last.setter
     def last(self, value: bool, /) -> None: ...
 
+class HeldCode:
+    """
+    What the process holds of compiled code, of all pipelines together, for calls to come. Sizes are the backend's estimates.
+    """
+
+    @property
+    def pieces(self) -> int:
+        """Compiled graphs."""
+
+    @property
+    def bytes(self) -> float: ...
+
+    @property
+    def mappings(self) -> float:
+        """Of memory; the system allows a process so many."""
+
+    @property
+    def bytes_in_use(self) -> float:
+        """Of these, what other calls were running then: it cannot be freed."""
+
 class RunReport:
     """What happened in a run. Times are in seconds."""
 
@@ -177,6 +197,10 @@ class RunReport:
 
     @property
     def scratch_bytes(self) -> int: ...
+
+    @property
+    def held(self) -> HeldCode:
+        """At the end of the call."""
 
     @property
     def decisions(self) -> list[list[int]]:

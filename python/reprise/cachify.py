@@ -3,18 +3,20 @@ and on those of diffusers.
 
 A configuration is a list of dicts. Of several that match a module the last holds.
 
-wildcard_or_filter_func: which modules: an fnmatch pattern over the whole name, a function of the name, {"regex": ...}
-    (Python's `re.search` meaning), or {"not": ...} of one of these.
-select_cache_step_func: when they are reused: a function of the step (counted from 0) and, if it takes a second argument,
-    of the number of steps; an expression over `step` and `num_steps` ("step % 2 != 0"); or a list of steps.
-kinds: what the filter is shown, a list of names such as "cross_attention"; ["block"] where it is not given.
-store: what reuse gives: "output", the last; "delta", the input now plus what the module last added to it;
-    {"forecast": order} and {"delta_forecast": order}, extrapolations of the same; {"linear": weights} and
-    {"delta_linear": weights}, sums of the same: weights of the last values, newest first ([2, -1]), or for each step such a
-    list; "mean" over guidance's halves; "drop" of a half.
-kept_in: "f16" or "bf16": what is kept takes half the bytes of a denoiser that runs in f32.
-as_one: whether the modules, which follow one another, are reused as one: what they add together is kept.
-decide: what decides while running, at the steps above; the policies that do so fill it in.
+- `wildcard_or_filter_func`: which modules: an fnmatch pattern over the whole name, a function of the name, {"regex": ...}
+  (Python's `re.search` meaning), or {"not": ...} of one of these.
+- `select_cache_step_func`: when they are reused: a function of the step (counted from 0) and, if it takes a second argument,
+  of the number of steps; an expression over `step` and `num_steps` ("step % 2 != 0"); or a list of steps.
+- `kinds`: what the filter is shown, a list of names such as "cross_attention"; ["block"] where it is not given.
+- `store`: what reuse gives: "output", the last; "delta", the input now plus what the module last added to it;
+  {"forecast": order} and {"delta_forecast": order}, extrapolations of the same; {"linear": weights} and
+  {"delta_linear": weights}, sums of the same: weights of the last values, newest first ([2, -1]), or for each step such a
+  list; "mean" over guidance's halves; "drop" of a half.
+- `kept_in`: "f16" or "bf16": what is kept takes half the bytes of a denoiser that runs in f32.
+- `as_one`: whether the modules, which follow one another, are reused as one: what they add together is kept.
+- `decide`: what decides while running, at the steps above; the policies that do so fill it in.
+- `part`: of which network beside the denoiser's own the modules are, a name or an fnmatch pattern ("control.0", "control.*");
+  the filter sees the names that they have there. The denoiser's own modules where it is not given.
 
 Functions are called when a plan is made, not while it runs.
 """
@@ -53,6 +55,7 @@ class Entry(_Required, total=False):
     kept_in: Literal["f16", "bf16"]
     as_one: bool
     decide: dict[str, Any]
+    part: str
 
 
 Config = list[Entry]

@@ -231,7 +231,7 @@ Decisions decide(const Modules& modules, const nb::handle& entries,
         kept = kept == Store::Rule::delta_linear || kept == Store::Rule::linear ? Store::Rule::linear
                                                                                 : Store::Rule::output;
     }
-    const auto extended = cachify::extend(modules.graph(), schedule, {});
+    const auto extended = cachify::extend(modules.graph(), schedule);
     cachify::analyse(extended, schedule, cachify::make_sequence(steps_of_evaluations, schedule));
     return result;
 }

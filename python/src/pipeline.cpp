@@ -146,6 +146,14 @@ void bind_results(nb::module_& m) {
             },
             nb::for_setter(nb::sig("def last(self, value: bool, /) -> None")),
             "A callback sets it to leave the remaining steps out and decode the latents as they are.");
+    nb::class_<HeldCode>(m, "HeldCode",
+                         "What the process holds of compiled code, of all pipelines together, for calls to "
+                         "come. Sizes are the backend's estimates.")
+        .def_ro("pieces", &HeldCode::pieces, "Compiled graphs.")
+        .def_ro("bytes", &HeldCode::bytes)
+        .def_ro("mappings", &HeldCode::mappings, "Of memory; the system allows a process so many.")
+        .def_ro("bytes_in_use", &HeldCode::bytes_in_use,
+                "Of these, what other calls were running then: it cannot be freed.");
     nb::class_<RunReport>(m, "RunReport", "What happened in a run. Times are in seconds.")
         .def_ro("steps", &RunReport::steps)
         .def_ro("text_seconds", &RunReport::text_seconds)
@@ -166,6 +174,7 @@ void bind_results(nb::module_& m) {
         .def_ro("kept_bytes", &RunReport::kept_bytes, "What reuse keeps between steps, one picture.")
         .def_ro("prologue_bytes", &RunReport::prologue_bytes)
         .def_ro("scratch_bytes", &RunReport::scratch_bytes)
+        .def_ro("held", &RunReport::held, "At the end of the call.")
         .def_ro("decisions", &RunReport::decisions,
                 "Where reuse is decided while running: for each picture the steps that were reused.")
         .def_ro("complaints", &RunReport::complaints, "Such as NaN in what a module keeps.")

@@ -2,11 +2,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "backends/footprint.h"
+#include "backends/queue.h"
+#include "backends/traits.h"
 #include "graph/graph.h"
 
 namespace reprise::backends {
@@ -17,7 +20,8 @@ struct CompileOptions {
     DType precision = DType::f32;  ///< of the arithmetic; the graph is built in it already
 };
 
-/// One running instance of an executable: bound tensors and scratch memory. Used by one thread at a time.
+/// One running instance of an executable, in a queue: its scratch memory. Used by one thread at a time, and
+/// not after its queue.
 class Request {
   public:
     Request() = default;
@@ -25,12 +29,10 @@ class Request {
     Request& operator=(const Request&) = delete;
     virtual ~Request() = default;
 
-    /// Binds memory to input or output i (the graph's order). Shape and type are the graph's; the memory is
-    /// not copied and must stay alive and 64-byte aligned until rebound or the request is gone.
-    virtual void bind_input(std::size_t i, const Tensor& tensor) = 0;
-    virtual void bind_output(std::size_t i, const Tensor& tensor) = 0;
-    /// Runs once over what is bound; returns when the outputs are written.
-    virtual void run() = 0;
+    /// Runs once, when the queue has come to it. All are in the graph's order and of its types and shapes.
+    /// Afterwards each of `outputs` holds its result, in the memory that it has, or in another: so also where
+    /// it has none. Memory of the host's is used as it is, without copies, and is 64-byte aligned.
+    virtual void run(std::span<const Value* const> inputs, std::span<Value* const> outputs) = 0;
 };
 
 /// A compiled graph: immutable, shared between threads.
@@ -41,7 +43,8 @@ class Executable {
     Executable& operator=(const Executable&) = delete;
     virtual ~Executable() = default;
 
-    virtual std::unique_ptr<Request> request() const = 0;
+    /// One that runs in a queue of its backend.
+    virtual std::unique_ptr<Request> request(Queue& queue) const = 0;
     /// Frees scratch memory that the engine holds between runs. No request may be running.
     virtual void release_memory() const = 0;
 };
@@ -61,10 +64,13 @@ class Backend {
     virtual DType preferred_precision(std::string_view device) const = 0;
     /// Error (usage) when the device does not compute natively in the precision, naming what it can.
     virtual void check_precision(std::string_view device, DType precision) const = 0;
+    virtual Traits traits(std::string_view device) const = 0;
+    /// A queue for one run.
+    virtual std::unique_ptr<Queue> queue(const CompileOptions& options) const = 0;
     /// About what the graph takes while it is compiled.
     virtual Footprint footprint(const graph::Graph& graph) const = 0;
-    /// The graph's inputs and outputs are bound with the types and shapes of its nodes. Constants are not
-    /// copied where their type is already the graph's. Error (usage) for an unknown device.
+    /// The graph's inputs and outputs have the types and shapes of its nodes. Constants are not copied where
+    /// their type is already the graph's. Error (usage) for an unknown device.
     virtual std::unique_ptr<Executable> compile(const graph::Graph& graph,
                                                 const CompileOptions& options) const = 0;
 };

@@ -6,26 +6,41 @@ namespace reprise::backends {
 
 namespace {
 
+void check_count(const graph::Graph& graph, std::string_view what, std::size_t found, std::size_t expected) {
+    if (found != expected) failure("{}: {} {}, expected {}", graph.name, found, what, expected);
+}
+
 void check(const graph::Graph& graph, std::string_view what, std::size_t i, const graph::Node& node,
-           const Tensor& tensor) {
-    if (!tensor.defined()) unbound(graph, what, i);
-    if (tensor.type() != node.type || tensor.shape() != node.shape)
-        failure("{}: {} {} is bound to {} {}, expected {} {}", graph.name, what, i, name_of(tensor.type()),
-                to_string(tensor.shape()), name_of(node.type), to_string(node.shape));
+           const Value& value) {
+    if (value.type() != node.type || value.shape() != node.shape)
+        failure("{}: {} {} is {} {}, expected {} {}", graph.name, what, i, name_of(value.type()),
+                to_string(value.shape()), name_of(node.type), to_string(node.shape));
 }
 
 }  // namespace
 
-void check_input(const graph::Graph& graph, std::size_t i, const Tensor& tensor) {
-    if (i >= graph.inputs.size())
-        failure("{}: input {} is bound, but there are {}", graph.name, i, graph.inputs.size());
-    check(graph, "input", i, graph[graph.inputs[i]], tensor);
+void check_run(const graph::Graph& graph, std::span<const Value* const> inputs,
+               std::span<Value* const> outputs) {
+    check_count(graph, "inputs", inputs.size(), graph.inputs.size());
+    check_count(graph, "outputs", outputs.size(), graph.outputs.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const graph::Node& node = graph[graph.inputs[i]];
+        if (!inputs[i]->defined())
+            failure("{}: input {} ('{}') has no value", graph.name, i, node.attrs<graph::InputAttrs>().name);
+        check(graph, "input", i, node, *inputs[i]);
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+        if (outputs[i]->defined()) check(graph, "output", i, graph[graph.outputs[i].node], *outputs[i]);
 }
 
-void check_output(const graph::Graph& graph, std::size_t i, const Tensor& tensor) {
-    if (i >= graph.outputs.size())
-        failure("{}: output {} is bound, but there are {}", graph.name, i, graph.outputs.size());
-    check(graph, "output", i, graph[graph.outputs[i].node], tensor);
+void check_host_run(const graph::Graph& graph, std::span<const Value* const> inputs,
+                    std::span<Value* const> outputs) {
+    check_run(graph, inputs, outputs);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        if (outputs[i]->defined()) continue;
+        const graph::Node& node = graph[graph.outputs[i].node];
+        *outputs[i] = Value(Tensor(node.type, node.shape));
+    }
 }
 
 void check_types(const graph::Graph& graph, DType precision) {
@@ -34,12 +49,6 @@ void check_types(const graph::Graph& graph, DType precision) {
             (node.type == DType::bf16 || node.type == DType::f16) && node.type != precision)
             failure("{}: built in {}, but compiled for {}", graph.name, name_of(node.type),
                     name_of(precision));
-}
-
-void unbound(const graph::Graph& graph, std::string_view what, std::size_t i) {
-    const std::string& name =
-        what == "input" ? graph[graph.inputs[i]].attrs<graph::InputAttrs>().name : graph.outputs[i].name;
-    failure("{}: {} {} ('{}') is not bound to a tensor", graph.name, what, i, name);
 }
 
 }  // namespace reprise::backends

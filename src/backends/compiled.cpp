@@ -7,8 +7,9 @@
 namespace reprise::backends {
 
 Compiled::Compiled(const graph::Graph& graph, const Engine& engine)
-    : executable_(engine.backend->compile(graph, engine.options)),
-      has_large_scratch_(working_bytes(graph) >= kSmallScratch) {
+    : engine_(engine),
+      executable_(engine.backend->compile(graph, engine.options)),
+      has_large_scratch_(working_bytes(graph) >= engine.traits().kept_scratch_bytes) {
     for (const auto& output : graph.outputs)
         outputs_.emplace_back(graph[output.node].type, graph[output.node].shape);
 }
@@ -38,14 +39,18 @@ Compiled::Use::~Use() {
 std::vector<Tensor> Compiled::run(const std::shared_ptr<const Compiled>& compiled,
                                   const std::vector<Tensor>& inputs) {
     const Use use(compiled);
-    const auto request = use.request();  // gone before `use`
+    std::unique_ptr<Request> request;  // gone before `use`, after the queue
+    const auto queue = compiled->engine_.queue();
+    request = use.request(*queue);
+    std::vector<Value> values, results(compiled->outputs().size());
+    for (const Tensor& input : inputs) values.push_back(queue->from_host(input));
+    std::vector<const Value*> from;
+    std::vector<Value*> to;
+    for (const Value& value : values) from.push_back(&value);
+    for (Value& result : results) to.push_back(&result);
+    request->run(from, to);
     std::vector<Tensor> outputs;
-    for (std::size_t i = 0; i < inputs.size(); ++i) request->bind_input(i, inputs[i]);
-    for (const auto& [type, shape] : compiled->outputs()) {
-        outputs.emplace_back(type, shape);
-        request->bind_output(outputs.size() - 1, outputs.back());
-    }
-    request->run();
+    for (const Value& result : results) outputs.push_back(queue->to_host(result));
     return outputs;
 }
 

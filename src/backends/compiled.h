@@ -27,7 +27,9 @@ class Compiled {
         Use(Use&&) noexcept = default;
         Use& operator=(Use&&) = delete;
 
-        std::unique_ptr<Request> request() const { return compiled_->executable_->request(); }
+        std::unique_ptr<Request> request(Queue& queue) const {
+            return compiled_->executable_->request(queue);
+        }
         const Compiled& compiled() const { return *compiled_; }
 
       private:
@@ -42,6 +44,7 @@ class Compiled {
     void enter() const;
     void leave() const noexcept;
 
+    Engine engine_;
     std::vector<std::pair<DType, Shape>> outputs_;
     std::unique_ptr<const Executable> executable_;
     bool has_large_scratch_ = false;

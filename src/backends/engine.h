@@ -11,6 +11,9 @@ namespace reprise::backends {
 struct Engine {
     std::shared_ptr<Backend> backend;
     CompileOptions options;
+
+    Traits traits() const { return backend->traits(options.device); }
+    std::unique_ptr<Queue> queue() const { return backend->queue(options); }
 };
 
 /// The engine in a precision; none: the one that its device prefers.

@@ -25,9 +25,6 @@ constexpr double kPartOfMappings = 0.25;
 /// The part beyond which nothing is compiled any more.
 constexpr double kMostOfMappings = 0.9;
 
-/// Engines compile mostly on one thread, and what they need meanwhile is needed for each.
-constexpr std::size_t kMostAtOnce = 4;
-
 /// Returns freed memory to the system, as far as the allocator can.
 void trim() {
 #if defined(__GLIBC__)
@@ -91,6 +88,7 @@ Store::Held Store::held(std::optional<std::uint64_t> owner) const {
         if (owner && entry->owner != *owner) continue;
         ++result.count;
         result.footprint += entry->footprint;
+        if (!entry->is_idle()) result.in_use += entry->footprint;
     }
     return result;
 }
@@ -220,7 +218,7 @@ std::vector<Store::Item> Store::get(std::uint64_t owner, const std::vector<std::
         Untyped made = order(i);
         footprint += made.footprint;
         wanted.push_back(std::make_shared<Entry>(
-            Entry{owner, keys[i], made.footprint, call, std::move(made.make), {}, {}, 0}));
+            Entry{owner, keys[i], made.footprint, call, std::move(made.make), made.at_once, {}, {}, 0}));
         entries[i] = wanted.back();
     }
     if (!wanted.empty()) make_room(owner, footprint);
@@ -283,8 +281,10 @@ void Store::leave(const std::vector<Handle>& entries) {
 
 /// Starts as many threads as there is to do, within limits.
 void Store::begin_work() {
-    static const std::size_t at_once = std::clamp<std::size_t>(machine::processors(), 1, kMostAtOnce);
+    static const std::size_t cores = machine::processors();
     const std::scoped_lock lock(mutex_);
+    std::size_t at_once = std::max<std::size_t>(1, cores);
+    for (const Handle& entry : queue_) at_once = std::min(at_once, entry->at_once);
     for (std::size_t left = queue_.size(); left > 0 && workers_ < static_cast<int>(at_once); --left) {
         ++workers_;
         std::thread([this] { work(); }).detach();

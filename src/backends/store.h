@@ -6,6 +6,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <list>
 #include <map>
 #include <memory>
@@ -58,6 +59,7 @@ class Store {
     struct Held {
         std::size_t count = 0;
         Footprint footprint;
+        Footprint in_use;  ///< of these, what anybody holds beside the store
     };
     Held held() const;
 
@@ -67,6 +69,8 @@ class Store {
     struct Order {
         Footprint footprint;
         std::function<std::shared_ptr<const T>()> make;
+        /// As many as are made at the same time in the process, where there are as many cores.
+        std::size_t at_once = std::numeric_limits<std::size_t>::max();
     };
 
     /// What one owner has in a store; dropped with it.
@@ -89,9 +93,10 @@ class Store {
                 id_, keys,
                 [&](std::size_t i) {
                     Order<T> one = order(i);
-                    return Untyped{one.footprint, [make = std::move(one.make)] {
-                                       return std::static_pointer_cast<const void>(make());
-                                   }};
+                    return Untyped{
+                        one.footprint,
+                        [make = std::move(one.make)] { return std::static_pointer_cast<const void>(make()); },
+                        one.at_once};
                 },
                 waiting);
             std::vector<std::shared_ptr<const T>> result;
@@ -127,6 +132,7 @@ class Store {
     struct Untyped {
         Footprint footprint;
         std::function<Item()> make;
+        std::size_t at_once = 1;
     };
     struct Entry {
         std::uint64_t owner = 0;
@@ -134,9 +140,10 @@ class Store {
         Footprint footprint;
         std::uint64_t call = 0;      ///< of its owner, the last that used it
         std::function<Item()> make;  ///< until it is begun
-        Item item;                   ///< null until it is made
-        std::exception_ptr error;    ///< why it was not
-        std::size_t waiting = 0;     ///< callers
+        std::size_t at_once = 1;
+        Item item;                 ///< null until it is made
+        std::exception_ptr error;  ///< why it was not
+        std::size_t waiting = 0;   ///< callers
         bool is_idle() const { return item && item.use_count() == 1; }
         bool is_over() const { return item || error; }
     };

@@ -206,7 +206,7 @@ class Analyser {
                     result_.prologue[n] = true;
                     break;
                 case Role::varying:
-                    if (graph_.nodes[n].shape.size() >= 4) execution.reads_latents = true;
+                    if (graph_.nodes[n].attrs<graph::InputAttrs>().latents) execution.reads_latents = true;
                     break;
                 case Role::choice:
                 case Role::made: {
@@ -267,24 +267,12 @@ class Analyser {
 
     void demand_combination(std::size_t x, const Choice& choice) {
         const Store store = schedule_.rules[choice.rule].store;
-        switch (store.rule) {
-            case Store::Rule::output:
-            case Store::Rule::delta:
-                failure("planner: a choice for the {} rule", to_string(store));
-            case Store::Rule::forecast:
-            case Store::Rule::delta_forecast:
-            case Store::Rule::linear:
-            case Store::Rule::delta_linear: {
-                const Execution& now = result_.sequence[x];
-                read_stale(x, choice.fresh, now.branch, terms_at(store, now.decision));
-                break;
-            }
-            case Store::Rule::drop:
-                failure("planner: a module cannot be dropped");
-            case Store::Rule::mean:
-                for (int b = 0; b < result_.num_branches; ++b) read_stale(x, choice.fresh, b, 1);
-                break;
-        }
+        if (!is_combination(store)) failure("planner: a choice for the {} rule", to_string(store));
+        const Execution& now = result_.sequence[x];
+        if (store.rule == Store::Rule::mean)
+            for (int b = 0; b < result_.num_branches; ++b) read_stale(x, choice.fresh, b, 1);
+        else
+            read_stale(x, choice.fresh, now.branch, terms_at(store, now.decision));
     }
 
     /// What the demanded prologue nodes need in turn.

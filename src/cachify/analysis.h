@@ -43,7 +43,7 @@ struct Analysis {
         std::vector<bool> kept;         ///< by node: computed here and read by a later execution
         std::vector<bool> module_runs;  ///< by module: neither it nor one around it is reused
         std::vector<StaleRead> stale;
-        bool reads_latents = false;  ///< whether the output depends on a varying input of rank 4 or more
+        bool reads_latents = false;  ///< whether the output depends on the latents
     };
 
     Sequence sequence;

@@ -91,7 +91,7 @@ Choice from_file(const TunedFile& file, const PolicyContext& context) {
     if (config.empty()) usage_error("{}: it has no entries", file.path);
     try {
         const int steps = file.run.num_inference_steps;
-        const auto units = with_units(context.graph, config, "sample");
+        const auto units = with_units(context.graph, config);
         make_schedule(units ? units->graph : context.graph, units ? units->config : config, steps, 2);
     } catch (const Error& error) {
         usage_error("{}: {}", file.path, error.what());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/host_queue.h"
 #include "cachify/combination.h"
 
 namespace reprise::cachify {
@@ -43,9 +44,11 @@ void BranchMemory::complete(std::vector<Tensor>& predictions, int evaluation, in
             continue;
         }
         const auto weights = weights_at(rule.store, kept.evaluations, evaluation, decision);
-        Tensor made(DType::f32, kept.predictions.front().shape());
-        for (std::size_t i = 0; i < weights.size(); ++i) made = sum(made, kept.predictions[i], weights[i]);
-        predictions[branch] = made;
+        std::vector<backends::Value> values(kept.predictions.begin(), kept.predictions.end());
+        std::vector<backends::Queue::Term> terms;
+        for (std::size_t i = 0; i < weights.size(); ++i) terms.push_back({&values[i], weights[i]});
+        predictions[branch] = Tensor(DType::f32, kept.predictions.front().shape());
+        backends::host::combine(predictions[branch], terms);
     }
     std::erase_if(predictions, [](const Tensor& prediction) { return !prediction.defined(); });
 }

@@ -91,8 +91,14 @@ DType kept_in_from(std::string_view name) {
 
 namespace {
 
-constexpr std::string_view kKeys[] = {
-    "wildcard_or_filter_func", "select_cache_step_func", "kinds", "store", "kept_in", "as_one", "decide"};
+constexpr std::string_view kKeys[] = {"wildcard_or_filter_func",
+                                      "select_cache_step_func",
+                                      "kinds",
+                                      "store",
+                                      "kept_in",
+                                      "as_one",
+                                      "decide",
+                                      "part"};
 
 /// Reads one configuration; every error names the file and the entry.
 class Reader {
@@ -168,12 +174,20 @@ class Reader {
             }
             if (json.contains("decide"))
                 result.decide = decision_from(json["decide"], fmt::format("{}: entry {}", origin_, entry_));
+            if (json.contains("part")) result.part = part(json["part"]);
             return result;
         } catch (const Error& error) {
             const std::string message = error.what();
             if (message.starts_with(origin_)) throw;
             wrong("{}", printable(message, 400));
         }
+    }
+    std::string part(const Json& json) const {
+        if (!json.is_string() || json.get<std::string>().empty())
+            wrong(
+                "part is {}; expected the name of one, or a pattern, such as \"control.0\" or \"control.*\"",
+                printable(text_of(json)));
+        return json.get<std::string>();
     }
     ModuleFilter filter(const Json& json) const {
         if (json.is_string()) return json.get<std::string>();
@@ -339,6 +353,7 @@ std::string to_json(const Config& config) {
         if (entry.store.kept_in) json["kept_in"] = name_of(*entry.store.kept_in);
         if (entry.as_one) json["as_one"] = true;
         if (entry.decide) json["decide"] = to_json(*entry.decide);
+        if (!entry.part.empty()) json["part"] = entry.part;
         result.push_back(std::move(json));
     }
     return result.dump(2);

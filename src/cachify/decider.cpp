@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <span>
 
 #include "reprise/error.h"
 #include "reprise/profile.h"
@@ -22,24 +21,6 @@ constexpr std::array<std::pair<Decision::Probe, std::string_view>, 5> kProbes = 
     {Decision::Probe::table, "table"},
 }};
 
-std::vector<float> values_of(const Tensor& tensor) {
-    const Tensor real = tensor.to(DType::f32);
-    const auto span = real.span<float>();
-    return {span.begin(), span.end()};
-}
-
-double mean_magnitude(std::span<const float> values) {
-    double sum = 0;
-    for (const float value : values) sum += std::abs(value);
-    return values.empty() ? 0 : sum / static_cast<double>(values.size());
-}
-
-double mean_difference(std::span<const float> a, std::span<const float> b) {
-    double sum = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) sum += std::abs(a[i] - b[i]);
-    return a.empty() ? 0 : sum / static_cast<double>(a.size());
-}
-
 /// A change that is not a number, or from nothing, is as large as can be: the step then runs.
 double relative(double difference, double magnitude) {
     const double change = difference == 0 ? 0 : difference / magnitude;
@@ -48,6 +29,10 @@ double relative(double difference, double magnitude) {
 
 bool looks_at_latents(Decision::Probe probe) {
     return probe == Decision::Probe::latents || probe == Decision::Probe::latents_unet;
+}
+
+bool looks_at_a_probe(Decision::Probe probe) {
+    return probe == Decision::Probe::residual || probe == Decision::Probe::modulated;
 }
 
 }  // namespace
@@ -80,10 +65,10 @@ Decider::Decider(const Decision& decision, int num_steps, std::size_t picture)
     record_ = decision.replay[picture];
 }
 
-bool Decider::reuses(int step, bool allowed, const Tensor& probe, const Tensor& sample, std::size_t branch) {
+bool Decider::reuses(int step, bool allowed, Measure& seen, std::size_t branch) {
     branch_ = branch;
     allowed_ = allowed;
-    reusing_ = record_ ? is_recorded(step, allowed) : is_small_enough(step, allowed, probe, sample);
+    reusing_ = record_ ? is_recorded(step, allowed) : is_small_enough(step, allowed, seen);
     if (reusing_) reused_.push_back(step);
     return reusing_;
 }
@@ -95,10 +80,10 @@ bool Decider::is_recorded(int step, bool allowed) const {
     return recorded;
 }
 
-bool Decider::is_small_enough(int step, bool allowed, const Tensor& probe, const Tensor& sample) {
-    const double held = accumulated(change(step, probe, sample));
+bool Decider::is_small_enough(int step, bool allowed, Measure& seen) {
+    const double held = accumulated(change(step, seen));
     const bool reuse = allowed && within_limits(step) && held < budget();
-    remember(reuse, probe, sample);
+    remember(reuse, seen);
     gathered_ = reuse ? held : 0;
     in_a_row_ = reuse ? in_a_row_ + 1 : 0;
     if (!reuse) ratio_ = 1;
@@ -106,7 +91,7 @@ bool Decider::is_small_enough(int step, bool allowed, const Tensor& probe, const
 }
 
 /// Since the step that it is compared with.
-double Decider::change(int step, const Tensor& probe, const Tensor& sample) {
+double Decider::change(int step, const Measure& seen) {
     if (decision_.probe == Decision::Probe::table) {
         // Stretched to this number of steps by the nearest entry.
         const auto last = static_cast<double>(decision_.table.size() - 1);
@@ -114,23 +99,21 @@ double Decider::change(int step, const Tensor& probe, const Tensor& sample) {
         ratio_ *= decision_.table[static_cast<std::size_t>(std::lround(place))];
         return std::abs(1 - ratio_);
     }
-    if (looks_at_latents(decision_.probe)) return change_of_latents(sample);
-    const auto& seen = seen_[branch_];
-    if (seen.empty()) return HUGE_VAL;
-    return relative(mean_difference(values_of(probe), seen), mean_magnitude(seen));
+    if (looks_at_latents(decision_.probe)) return change_of_latents(seen);
+    if (!has_probe_[branch_]) return HUGE_VAL;
+    return relative(seen.difference(Seen::probe, kept_probe()), seen.magnitude(kept_probe()));
 }
 
-double Decider::change_of_latents(const Tensor& sample) const {
-    if (rate_ == 0 || sample_.empty()) return HUGE_VAL;
-    const auto now = values_of(sample);
+double Decider::change_of_latents(const Measure& seen) const {
+    if (rate_ == 0) return HUGE_VAL;
     if (decision_.probe == Decision::Probe::latents)
-        return relative(rate_ * mean_difference(now, sample_), output_magnitude_);
+        return relative(rate_ * seen.difference(Seen::sample, Seen::last_sample), output_magnitude_);
     // stable-diffusion.cpp, ucache: since the last full step, relative to a smoothed scale of the output's
     // own changes, and dearer the longer the denoiser has not run.
     constexpr double kScale = 1.6, kLeast = 1e-6;
     const double scale =
         std::sqrt(std::max(output_magnitude_, kLeast) * std::max(kScale * output_change_, kLeast));
-    return relative(rate_ * mean_difference(now, full_sample_), scale) * (1 + 0.5 * in_a_row_);
+    return relative(rate_ * seen.difference(Seen::sample, Seen::full_sample), scale) * (1 + 0.5 * in_a_row_);
 }
 
 double Decider::budget() const {
@@ -155,29 +138,29 @@ bool Decider::within_limits(int step) const {
            (decision_.most_in_all <= 0 || static_cast<int>(reused_.size()) < decision_.most_in_all);
 }
 
-void Decider::remember(bool reuse, const Tensor& probe, const Tensor& sample) {
+void Decider::remember(bool reuse, Measure& seen) {
     if (looks_at_latents(decision_.probe)) {
-        sample_ = values_of(sample);
-    } else if (probe.defined() && (!reuse || decision_.accumulate)) {
-        seen_[branch_] = values_of(probe);
+        seen.remember(Seen::sample, Seen::last_sample);
+    } else if (looks_at_a_probe(decision_.probe) && (!reuse || decision_.accumulate)) {
+        seen.remember(Seen::probe, kept_probe());
+        has_probe_[branch_] = true;
     }
 }
 
-void Decider::gave(const Tensor& prediction) {
+void Decider::gave(Measure& seen) {
     if (!looks_at_latents(decision_.probe) || record_ || reusing_) return;
     // ucache knows nothing of what is outside of its window
     if (decision_.probe == Decision::Probe::latents_unet && !allowed_) return;
     ++computed_;
-    auto now = values_of(prediction);
-    output_magnitude_ = mean_magnitude(now);
-    if (!prediction_.empty()) {
-        const double change = mean_difference(now, prediction_);
-        const double moved = mean_difference(sample_, full_sample_);
+    output_magnitude_ = seen.magnitude(Seen::prediction);
+    if (computed_ > 1) {
+        const double change = seen.difference(Seen::prediction, Seen::full_prediction);
+        const double moved = seen.difference(Seen::last_sample, Seen::full_sample);
         if (moved > 0) rate_ = change / moved;
         output_change_ = output_change_ == 0 ? change : 0.8 * output_change_ + 0.2 * change;
     }
-    prediction_ = std::move(now);
-    full_sample_ = sample_;
+    seen.remember(Seen::prediction, Seen::full_prediction);
+    seen.remember(Seen::last_sample, Seen::full_sample);
 }
 
 }  // namespace reprise::cachify

@@ -18,10 +18,10 @@ const std::vector<ModuleKind> kPathKinds = {ModuleKind::block, ModuleKind::resne
                                             ModuleKind::sampler};
 
 /// What a path leaves out, as one entry.
-Entry left_out(const std::vector<graph::Outline::Part>& parts, const StepFunction& steps) {
+Entry left_out(const std::vector<graph::Outline::Layer>& layers, const StepFunction& steps) {
     std::vector<std::string> names;
     std::vector<ModuleKind> kinds = kPathKinds;
-    for (const auto& [name, kind] : parts) {
+    for (const auto& [name, kind] : layers) {
         names.push_back(name);
         if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
     }

@@ -20,9 +20,8 @@ namespace {
 
 class Extender {
   public:
-    Extender(const Graph& graph, const Schedule& schedule, const std::vector<std::string>& varying,
-             std::span<const Variant> variants)
-        : source_(graph), schedule_(schedule), varying_(varying), variants_(variants) {}
+    Extender(const Graph& graph, const Schedule& schedule, std::span<const Variant> variants)
+        : source_(graph), schedule_(schedule), variants_(variants) {}
 
     Extended run() {
         Graph& graph = result_.graph;
@@ -60,11 +59,8 @@ class Extender {
 
     Role role_of(const Node& node) const {
         if (node.op == Op::constant) return Role::weight;
-        if (node.op == Op::input) {
-            const auto& name = node.attrs<graph::InputAttrs>().name;
-            return std::find(varying_.begin(), varying_.end(), name) != varying_.end() ? Role::varying
-                                                                                       : Role::fixed;
-        }
+        if (node.op == Op::input)
+            return node.attrs<graph::InputAttrs>().when == graph::When::step ? Role::varying : Role::fixed;
         Role role = Role::weight;
         for (const NodeId id : node.inputs) {
             const Role input = result_.role(id);
@@ -122,7 +118,8 @@ class Extender {
                  parent,
                  {},
                  {},
-                 1});
+                 1,
+                 modules[static_cast<std::size_t>(parent)].part});
             result_.body_of.push_back(-1);
             result_.variant_of.push_back(variant);
             return static_cast<ModuleId>(modules.size() - 1);
@@ -297,7 +294,6 @@ class Extender {
 
     const Graph& source_;
     const Schedule& schedule_;
-    const std::vector<std::string>& varying_;
     std::span<const Variant> variants_;
     Extended result_;
     std::vector<NodeId> renamed_;
@@ -309,7 +305,8 @@ class Extender {
 
 ModuleId first_inside(const Graph& graph, ModuleId outer, std::initializer_list<ModuleKind> kinds) {
     for (std::size_t m = 0; m < graph.modules.size(); ++m)
-        if (graph.is_within(static_cast<ModuleId>(m), outer) &&
+        if (graph.modules[m].part == graph.modules[static_cast<std::size_t>(outer)].part &&
+            graph.is_within(static_cast<ModuleId>(m), outer) &&
             std::find(kinds.begin(), kinds.end(), graph.modules[m].kind) != kinds.end())
             return static_cast<ModuleId>(m);
     return -1;
@@ -368,9 +365,8 @@ NodeId Extended::resolved(NodeId id, const std::vector<bool>& module_runs) const
     return id;
 }
 
-Extended extend(const Graph& graph, const Schedule& schedule, const std::vector<std::string>& varying_inputs,
-                std::span<const Variant> variants) {
-    return Extender(graph, schedule, varying_inputs, variants).run();
+Extended extend(const Graph& graph, const Schedule& schedule, std::span<const Variant> variants) {
+    return Extender(graph, schedule, variants).run();
 }
 
 }  // namespace reprise::cachify

@@ -14,8 +14,8 @@ namespace reprise::cachify {
 /// What a node is to the planner.
 enum class Role : std::uint8_t {
     computed,  ///< runs inside an evaluation
-    varying,   ///< an input that differs between evaluations: latents, timestep
-    fixed,     ///< an input that is the same for the whole generation: text
+    varying,   ///< an input that is given at each evaluation: latents, timestep
+    fixed,     ///< an input that is given once for the whole generation: text
     weight,    ///< depends on no input
     prologue,  ///< depends on fixed inputs only: run once per generation and branch
     choice,    ///< stands for a module's output: the fresh one or the loaded one
@@ -84,17 +84,15 @@ struct Extended {
     graph::NodeId resolved(graph::NodeId id, const std::vector<bool>& module_runs) const;
 };
 
-/// The first module inside `outer` of one of these kinds, or -1.
+/// The first module inside `outer`, of its part, of one of these kinds, or -1.
 graph::ModuleId first_inside(const graph::Graph& graph, graph::ModuleId outer,
                              std::initializer_list<ModuleKind> kinds);
 /// A block's input as the timestep modulates it: what its first attention takes; where it has none, what its
 /// first resnet gives. -1 where it has neither and gives nothing.
 graph::NodeId modulated_input(const graph::Graph& graph, graph::ModuleId block);
 
-/// `varying_inputs` names the graph's inputs that differ between evaluations. What the schedule's decision
-/// looks at is added as an output, where it is a value of the graph. Error (usage) when a delta rule
-/// names a module none of whose outputs has an input of its shape.
-Extended extend(const graph::Graph& graph, const Schedule& schedule,
-                const std::vector<std::string>& varying_inputs, std::span<const Variant> variants = {});
+/// What the schedule's decision looks at is added as an output, where it is a value of the graph. Error
+/// (usage) when a delta rule names a module none of whose outputs has an input of its shape.
+Extended extend(const graph::Graph& graph, const Schedule& schedule, std::span<const Variant> variants = {});
 
 }  // namespace reprise::cachify

@@ -37,8 +37,9 @@ struct Group {
 
 class Partitioner {
   public:
-    Partitioner(const Extended& extended, std::span<const Analysis> analyses, const CutOptions& options)
-        : extended_(extended), graph_(extended.graph), analyses_(analyses), options_(options) {}
+    Partitioner(const Extended& extended, std::span<const Analysis> analyses,
+                const backends::PieceTraits& traits)
+        : extended_(extended), graph_(extended.graph), analyses_(analyses), traits_(traits) {}
 
     Partition run() {
         for (const Choice& choice : extended_.choices)
@@ -96,7 +97,6 @@ class Partitioner {
     }
 
     bool variants_fit() const {
-        constexpr std::size_t kMostVariants = 6;
         std::set<std::vector<bool>> distinct;
         for (const Analysis& analysis : analyses_)
             for (std::size_t x = 0; x < analysis.executions.size(); ++x) {
@@ -109,12 +109,13 @@ class Partitioner {
                     distinct.insert(must);
                 }
             }
-        if (distinct.size() + (probe_ != nullptr ? 1 : 0) > kMostVariants) return false;
+        if (distinct.size() + (probe_ != nullptr ? 1 : 0) > traits_.max_variants) return false;
+        if (traits_.shares_weights) return true;
         double bytes = 0;
         for (const auto& must : distinct)
             for (std::size_t n = 0; n < must.size(); ++n)
                 if (must[n]) bytes += cost_of(graph_, graph_.nodes[n]).weight_bytes;
-        return bytes <= options_.variant_budget_bytes;
+        return bytes <= traits_.variant_bytes;
     }
 
     void cut_into_variants() {
@@ -275,15 +276,13 @@ class Partitioner {
 
     /// What merging saves, in FLOPs; nothing when it is not legal.
     std::optional<double> saving(int a, int b) const {
-        // a segment's start, and the barrier around it, cost about as much as this many FLOPs
-        constexpr double kRunCost = 3e7;
         const Group& first = groups_[static_cast<std::size_t>(a)];
         const Group& second = groups_[static_cast<std::size_t>(b)];
         double saved = 0;
         for (std::size_t c = 0; c < columns_.size(); ++c) {
             if (!first.runs[c] && !second.runs[c]) continue;
             if (first.runs[c] && second.runs[c]) {
-                saved += columns_[c].count * kRunCost;
+                saved += columns_[c].count * traits_.launch_flops;
                 continue;
             }
             const Group& extra = first.runs[c] ? second : first;
@@ -320,7 +319,7 @@ class Partitioner {
             bool found = false;
             int best_a = 0;
             int best_b = 0;
-            const bool must_shrink = alive > static_cast<std::size_t>(options_.max_segments);
+            const bool must_shrink = alive > static_cast<std::size_t>(traits_.max_segments);
             const auto consider = [&](int a, int b) {
                 const auto gain = saving(a, b);
                 if (!gain || (!must_shrink && *gain < 0) || (found && *gain <= best) || would_cycle(a, b))
@@ -417,7 +416,7 @@ class Partitioner {
         for (const NodeId id : nodes)
             weights.push_back(weights.back() +
                               cost_of(graph_, graph_.nodes[static_cast<std::size_t>(id)]).weight_bytes);
-        const double count = std::ceil(weights.back() / options_.piece_bytes);
+        const double count = std::ceil(weights.back() / traits_.piece_bytes);
         if (count <= 1) return {std::move(nodes)};
 
         std::map<NodeId, std::size_t> last_reader;
@@ -453,7 +452,7 @@ class Partitioner {
     const Extended& extended_;
     const Graph& graph_;
     std::span<const Analysis> analyses_;
-    const CutOptions& options_;
+    const backends::PieceTraits& traits_;
     Partition result_;
     std::vector<Column> columns_;
     std::vector<std::vector<int>> column_of_;  ///< [analysis][execution]
@@ -466,8 +465,9 @@ class Partitioner {
 
 }  // namespace
 
-Partition partition(const Extended& extended, std::span<const Analysis> analyses, const CutOptions& options) {
-    return Partitioner(extended, analyses, options).run();
+Partition partition(const Extended& extended, std::span<const Analysis> analyses,
+                    const backends::PieceTraits& traits) {
+    return Partitioner(extended, analyses, traits).run();
 }
 
 }  // namespace reprise::cachify

@@ -3,20 +3,10 @@
 #include <span>
 #include <vector>
 
+#include "backends/traits.h"
 #include "cachify/analysis.h"
 
 namespace reprise::cachify {
-
-struct CutOptions {
-    /// Segments to aim at; more only where no legal merge is left. Measured: many small compiled pieces hold
-    /// more threads and scratch memory.
-    int max_segments = 32;
-    /// When every distinct execution compiled as a whole holds at most this many bytes of weights in all, do
-    /// that instead of cutting: nothing is stitched together, at the price of weights held more than once.
-    double variant_budget_bytes = 256e6;
-    /// Segments with more weights than this are divided, because pieces compile at the same time.
-    double piece_bytes = 1.5e9;
-};
 
 /// Which nodes are compiled together, and which of these pieces run when.
 struct Partition {
@@ -31,6 +21,7 @@ struct Partition {
 };
 
 /// One partition that serves every given analysis of one extended graph.
-Partition partition(const Extended& extended, std::span<const Analysis> analyses, const CutOptions& options);
+Partition partition(const Extended& extended, std::span<const Analysis> analyses,
+                    const backends::PieceTraits& traits);
 
 }  // namespace reprise::cachify

@@ -44,7 +44,7 @@ Schedule without_reuse(const Schedule& schedule) {
 Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRequest& request) {
     Plan plan;
     plan.schedule = schedule;
-    plan.extended = extend(graph, schedule, request.varying_inputs, request.variants);
+    plan.extended = extend(graph, schedule, request.variants);
     const Schedule full = without_reuse(schedule);
     std::array<Analysis, 2> analyses = {
         analyse(plan.extended, schedule,
@@ -57,8 +57,8 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
             const Schedule::Rule& rule = schedule.rules[r];
             const auto module = static_cast<std::size_t>(rule.module);
             const bool is_whole = plan.extended.graph.modules[module].kind == ModuleKind::denoiser;
-            const bool extrapolates =
-                rule.store.rule == Store::Rule::forecast || rule.store.rule == Store::Rule::linear;
+            const bool extrapolates = is_combination(rule.store) && !keeps_differences(rule.store) &&
+                                      rule.store.rule != Store::Rule::mean;
             if ((is_whole || extrapolates) && analyses[0].is_reused(plan.extended, schedule, execution, r))
                 return true;
         }
@@ -75,7 +75,7 @@ Plan make_plan(const graph::Graph& graph, const Schedule& schedule, const PlanRe
             "at step{} {} the result does not depend on the latents of the step: too much is reused there",
             blind.size() == 1 ? "" : "s", fmt::join(blind, ", ")));
 
-    plan.partition = partition(plan.extended, analyses, request.cut);
+    plan.partition = partition(plan.extended, analyses, request.pieces);
     plan.segments = make_segments(plan.extended, plan.partition, analyses);
     plan.program = make_program(plan.extended, schedule, analyses[0], plan.partition, 0, plan.segments);
     plan.full_program = make_program(plan.extended, full, analyses[1], plan.partition, 1, plan.segments);

@@ -10,10 +10,9 @@ namespace reprise::cachify {
 
 /// What a plan is made of.
 struct PlanRequest {
-    std::vector<std::string> varying_inputs;  ///< inputs of the graph that differ between evaluations
-    std::vector<int> steps_of_evaluations;    ///< the sampler's step of each evaluation
-    CutOptions cut;
-    std::vector<Variant> variants = {};  ///< of the modules for which the schedule says which one runs
+    std::vector<int> steps_of_evaluations;  ///< the sampler's step of each evaluation
+    backends::PieceTraits pieces = {};      ///< of the engine that runs the plan
+    std::vector<Variant> variants = {};     ///< of the modules for which the schedule says which one runs
 };
 
 /// A schedule made ready to run: immutable. Everything is decided before the loop; nothing of a model's

@@ -201,7 +201,7 @@ Config make_taylor_seer(const PolicyContext& context, const TaylorSeerText& give
     if (given.attention) {
         options.kinds.clear();
         for (const auto& module : context.graph.modules)
-            if (name_of(module.kind).ends_with("attention") &&
+            if (module.part.empty() && name_of(module.kind).ends_with("attention") &&
                 std::find(options.kinds.begin(), options.kinds.end(), module.kind) == options.kinds.end())
                 options.kinds.push_back(module.kind);
     }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "cachify/combination.h"
+#include "cachify/filter.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -22,12 +24,25 @@ std::string kinds_text(const std::vector<ModuleKind>& kinds) {
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
+bool is_about_part(const Entry& entry, const Module& module) {
+    return entry.part.empty() ? module.part.empty() : fnmatch(module.part, entry.part);
+}
+
+/// The parts that a graph has, for the message that an entry is about none of them.
+std::string parts_of(const Graph& graph) {
+    std::set<std::string> parts;
+    for (const Module& module : graph.modules)
+        if (!module.part.empty()) parts.insert(module.part);
+    return parts.empty() ? "it has no parts but its own" : fmt::format("it has {}", fmt::join(parts, ", "));
+}
+
 /// The names of the modules that an entry is shown, shortened, for the message that nothing matched.
 std::string candidates(const Graph& graph, const Entry& entry) {
     constexpr std::size_t kShown = 6;
-    std::vector<std::string> names;
+    std::vector<std::string_view> names;
     for (const Module& module : graph.modules)
-        if (is_about(entry, module.kind)) names.push_back(module.name);
+        if (is_about_part(entry, module) && is_about(entry, module.kind))
+            names.push_back(module.name_in_part());
     if (names.empty()) return "there is none";
     const bool more = names.size() > kShown;
     if (more) names.resize(kShown);
@@ -36,8 +51,12 @@ std::string candidates(const Graph& graph, const Entry& entry) {
 
 /// That an entry matches nothing, for a message about it.
 std::string no_match(const Graph& graph, const Entry& entry) {
-    return fmt::format("({}) matches no module of kind {} in the {}; {}",
-                       entry.wildcard_or_filter_func.text(), kinds_text(entry.kinds), graph.name,
+    const auto of_part = [&](const Module& module) { return is_about_part(entry, module); };
+    if (std::none_of(graph.modules.begin(), graph.modules.end(), of_part))
+        return fmt::format("is about part '{}' of the {}; {}", entry.part, graph.name, parts_of(graph));
+    return fmt::format("({}) matches no module of kind {} in {}the {}; {}",
+                       entry.wildcard_or_filter_func.text(), kinds_text(entry.kinds),
+                       entry.part.empty() ? "" : fmt::format("part '{}' of ", entry.part), graph.name,
                        candidates(graph, entry));
 }
 
@@ -108,6 +127,9 @@ class Scheduler {
 
   private:
     void choose(const Entry& entry, std::size_t number) {
+        if (is_about(entry, ModuleKind::guidance) && !entry.part.empty())
+            usage_error("cache entry {}: guidance belongs to no part, but its part is '{}'", number,
+                        entry.part);
         bool matched = is_about(entry, ModuleKind::guidance) && choose_branches(entry, number);
         if (entry.decide) decide(*entry.decide, number);
         for (std::size_t m = 1; m < graph_.modules.size(); ++m) {
@@ -299,7 +321,8 @@ bool is_about(const Entry& entry, ModuleKind kind) {
 }
 
 bool matches(const Entry& entry, const Module& module) {
-    return is_about(entry, module.kind) && entry.wildcard_or_filter_func.matches(module.name);
+    return is_about(entry, module.kind) && is_about_part(entry, module) &&
+           entry.wildcard_or_filter_func.matches(module.name_in_part());
 }
 
 void check_matches(const Graph& graph, const Config& config) {

@@ -65,7 +65,7 @@ struct Schedule {
 
 /// Whether an entry's filter is shown modules of that kind.
 bool is_about(const Entry& entry, ModuleKind kind);
-/// Whether it is about that module.
+/// Whether it is about that module; its filter sees the name in the module's part.
 bool matches(const Entry& entry, const graph::Module& module);
 
 /// Error (usage) for an entry about modules that the graph has none of.

@@ -21,6 +21,7 @@ struct Unit {
     std::string name;
     ModuleKind kind = ModuleKind::chain;
     ModuleId parent = 0;
+    std::string part = {};        ///< of its members
     std::vector<bool> members;    ///< by node
     std::vector<NodeId> inputs;   ///< the streams that it takes
     std::vector<NodeId> outputs;  ///< members that become its outputs
@@ -76,7 +77,7 @@ Graph wrapped(const Graph& graph, const Unit& unit) {
     std::vector<bool> in_unit = inside;  // at any depth
     for (std::size_t m = 0; m <= graph.modules.size(); ++m) {
         if (static_cast<ModuleId>(m) == place) {
-            Module own{unit.name, unit.kind, unit.parent, {}, {}, 1};
+            Module own{unit.name, unit.kind, unit.parent, {}, {}, 1, unit.part};
             own.inputs = renamed(unit.inputs, within);
             for (const NodeId id : unit.outputs) own.outputs.push_back(without[static_cast<std::size_t>(id)]);
             result.modules.push_back(std::move(own));
@@ -120,6 +121,7 @@ Unit chain(const Graph& graph, const std::vector<ModuleId>& modules, std::size_t
                 entry, module(i).name, module(i - 1).name);
     }
     unit.parent = module(0).parent;
+    unit.part = module(0).part;
     unit.outputs = module(modules.size() - 1).outputs;
     for (std::size_t output = 0; output < unit.outputs.size(); ++output) {
         // back along the stream to where the first module takes it
@@ -150,13 +152,13 @@ void check_closed(const Graph& graph, const Unit& unit, std::size_t entry) {
 }
 
 /// Everything but the inputs.
-Unit whole(const Graph& graph, std::string_view stream) {
+Unit whole(const Graph& graph) {
     Unit unit;
     unit.name = "denoiser";
     unit.kind = ModuleKind::denoiser;
     for (const Node& node : graph.nodes)
         unit.members.push_back(node.op != Op::input && node.op != Op::constant);
-    unit.inputs = {graph.inputs[graph.input_index(stream)]};
+    unit.inputs = {graph.inputs[graph.latents_index()]};
     for (const auto& output : graph.outputs) unit.outputs.push_back(output.node);
     return unit;
 }
@@ -175,7 +177,7 @@ bool about_denoiser(const Entry& entry) {
 
 }  // namespace
 
-std::optional<WithUnits> with_units(const Graph& graph, const Config& config, std::string_view stream) {
+std::optional<WithUnits> with_units(const Graph& graph, const Config& config) {
     const auto asks = [](const Entry& entry) { return entry.as_one || about_denoiser(entry); };
     if (std::none_of(config.begin(), config.end(), asks)) return {};
     WithUnits result{graph, config};
@@ -190,12 +192,15 @@ std::optional<WithUnits> with_units(const Graph& graph, const Config& config, st
         const Unit unit = chain(result.graph, modules, i);
         check_closed(result.graph, unit, i);
         if (result.graph.find_module(unit.name) < 0) result.graph = wrapped(result.graph, unit);
+        const Module& own =
+            result.graph.modules[static_cast<std::size_t>(result.graph.find_module(unit.name))];
         entry.wildcard_or_filter_func =
-            ModuleFilter([name = unit.name](std::string_view n) { return n == name; });
+            ModuleFilter([name = std::string(own.name_in_part())](std::string_view n) { return n == name; });
         entry.kinds = {ModuleKind::chain};
+        entry.part = own.part;
     }
     if (std::any_of(config.begin(), config.end(), about_denoiser))
-        result.graph = wrapped(result.graph, whole(result.graph, stream));
+        result.graph = wrapped(result.graph, whole(result.graph));
     return result;
 }
 

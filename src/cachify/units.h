@@ -14,9 +14,9 @@ struct WithUnits {
 };
 
 /// What a configuration reuses as one and is no module: chains of modules (Entry::as_one), called
-/// "transformer_blocks.1-27", and the whole denoiser (kind denoiser, called "denoiser", from its input
-/// `stream` to its output). Nothing where it asks for none. Error (usage) naming modules that do not follow
-/// one another.
-std::optional<WithUnits> with_units(const graph::Graph& graph, const Config& config, std::string_view stream);
+/// "transformer_blocks.1-27", and the whole denoiser with all its parts (kind denoiser, called "denoiser",
+/// from the latents to its output). Nothing where it asks for none. Error (usage) naming modules that do not
+/// follow one another.
+std::optional<WithUnits> with_units(const graph::Graph& graph, const Config& config);
 
 }  // namespace reprise::cachify

@@ -8,12 +8,12 @@ namespace reprise::capi {
 
 namespace {
 
-bool takes(const models::DenoiserTraits& traits, Tensor PromptEmbeddings::*tensor) {
+bool takes(const models::Denoiser& denoiser, Tensor PromptEmbeddings::*tensor) {
     using E = PromptEmbeddings;
     if (tensor == &E::pooled_prompt_embeds || tensor == &E::negative_pooled_prompt_embeds)
-        return traits.pooled_width > 0;
+        return denoiser.takes(models::kPooledText);
     if (tensor == &E::prompt_attention_mask || tensor == &E::negative_prompt_attention_mask)
-        return traits.takes_mask;
+        return denoiser.takes(models::kTextMask);
     return true;
 }
 
@@ -32,9 +32,9 @@ std::vector<std::string> honoured_options(const Pipeline& pipe) {
             names.emplace_back(row.name);
             continue;
         }
-        const models::DenoiserTraits traits = implementation.denoiser().model().traits();
+        const models::Denoiser& denoiser = implementation.denoiser().model();
         for (const auto& each : pipelines::named_embeddings())
-            if (takes(traits, each.tensor)) names.emplace_back(each.name);
+            if (takes(denoiser, each.tensor)) names.emplace_back(each.name);
     }
     return names;
 }

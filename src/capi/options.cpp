@@ -34,7 +34,11 @@ void attach(GenerateOptions& options, std::string_view name, Tensor tensor) {
         options.latents = std::move(tensor);
         return;
     }
-    std::string expected = "latents";
+    if (name == "start_latents") {
+        options.start_latents = std::move(tensor);
+        return;
+    }
+    std::string expected = "latents, start_latents";
     for (const auto& each : pipelines::named_embeddings()) {
         if (name == each.name) {
             if (!options.embeddings) options.embeddings.emplace();

@@ -21,8 +21,6 @@ namespace reprise::report {
 
 namespace {
 
-/// Beyond this the full way runs over the pieces of a reused one, so that weights are compiled once.
-constexpr double kTwiceCompiledBytes = 1e9;
 /// Runs of each way by which the numbers of fewer steps are chosen.
 constexpr std::size_t kTrials = 6;
 
@@ -50,7 +48,8 @@ Bout::Bout(Pipeline& pipe, BoutOptions options, Call call)
     const auto graph = pipe_.denoiser().structure(ahead.shape);
     const double bytes = static_cast<double>(parameter_count(graph, 0)) *
                          static_cast<double>(size_of(pipe_.engine().options.precision));
-    one_cut_ = bytes > kTwiceCompiledBytes;
+    // The full way then runs over the pieces of a reused one, so that weights are held once.
+    one_cut_ = bytes > pipe_.engine().traits().held_twice_bytes;
     per_call_ = static_cast<std::size_t>(o_.base.num_images_per_prompt);
     runs_ = o_.runs.value_or(std::max(1, 4 - static_cast<int>(std::min<std::size_t>(4, num_calls()))));
     for (const std::uint64_t seed : o_.seeds)
@@ -124,17 +123,22 @@ GenerateOutput Bout::reused_run(const Contestant& contestant, GenerateOptions op
 double Bout::evaluations(int steps) const {
     GenerateOptions options = this->options(0, true);
     options.num_inference_steps = steps;
-    return static_cast<double>(pipe_.outlook(options).evaluations.size());
+    return static_cast<double>(pipe_.outlook(options).range().size());
 }
 
 std::vector<std::string> Bout::reused_by_step(const Contestant& contestant) {
     GenerateOptions options = this->options(0, true);
     options.reuse = Reuse(contestant.config, o_.count);
-    const auto view = view_of(*pipe_.denoiser().plan(pipe_.request(options, pipe_.outlook(options))));
-    std::vector<std::string> names(static_cast<std::size_t>(view.num_steps));
-    for (const auto& execution : view.executions)
-        if (auto& here = names.at(static_cast<std::size_t>(execution.step)); here.empty())
-            here = joined_names(execution.reused);
+    const auto ahead = pipe_.outlook(options);
+    std::vector<std::string> names(static_cast<std::size_t>(ahead.num_steps()));
+    for (std::size_t s = 0; s < ahead.stages.size(); ++s) {
+        const auto& [denoiser, range] = ahead.stages[s];
+        const int first = ahead.evaluations[range.first].step - ahead.evaluations[ahead.range().first].step;
+        const auto view = view_of(*pipe_.denoiser(denoiser).plan(pipe_.request(options, ahead, s)));
+        for (const auto& execution : view.executions)
+            if (auto& here = names.at(static_cast<std::size_t>(first + execution.step)); here.empty())
+                here = joined_names(execution.reused);
+    }
     return names;
 }
 
@@ -266,8 +270,9 @@ void Bout::add_settings() {
     const RunReport& report = result_.full.turns.back().report;
     const Image& first = result_.full.made.front().frames.front();
     std::error_code error;
-    const auto folder = std::filesystem::canonical(pipe_.folder().path(), error);
-    const std::string model = (error ? pipe_.folder().path() : folder).filename().string();
+    const std::filesystem::path source = pipe_.source()->description();
+    const auto folder = std::filesystem::canonical(source, error);
+    const std::string model = (error ? source : folder).filename().string();
     const bool video = !o_.pictures.empty();
     const AnimateOptions& animation = o_.base.video;
     const std::string guidance =

@@ -10,6 +10,7 @@
 #include "core/fingerprint.h"
 #include "files/json.h"
 #include "files/printable.h"
+#include "files/weight_cache.h"
 #include "reprise/error.h"
 
 namespace reprise {
@@ -142,8 +143,13 @@ void Checkpoint::open(const fs::path& path) {
     if (::stat(real.c_str(), &status) != 0) usage_error("{}: no such file", path.string());
     files_.emplace_back(path);
     // The inode has no part in it: some network file systems number their files anew with each mount.
-    identity_ += fmt::format("{}:{}:{}:{}:{}\n", real.string(), status.st_size, nanoseconds(status.st_mtim),
-                             nanoseconds(status.st_ctim), sample_of(files_.back()));
+    const std::string own =
+        fmt::format("{}:{}:{}:{}:{}\n", real.string(), status.st_size, nanoseconds(status.st_mtim),
+                    nanoseconds(status.st_ctim), sample_of(files_.back()));
+    identity_ += own;
+    Fingerprint fingerprint;
+    fingerprint.add(own);
+    identities_.push_back(fingerprint.text());
     paths_.push_back(real);
     for (const auto& [tensor, entry] : files_.back().entries())
         file_of_.insert_or_assign(tensor, files_.size() - 1);
@@ -172,10 +178,20 @@ void Checkpoint::open_shards(const fs::path& index) {
                         printable(tensor), printable(shard.get<std::string>()));
 }
 
-std::optional<Tensor> Checkpoint::find(std::string_view name) const {
+std::optional<Weight> Checkpoint::weight(std::string_view name) const {
     const auto found = file_of_.find(name);
     if (found == file_of_.end()) return std::nullopt;
     return files_[found->second].find(name);
+}
+
+std::string Checkpoint::identity(std::string_view name) const {
+    const auto found = file_of_.find(name);
+    return found == file_of_.end() ? "" : identities_[found->second];
+}
+
+std::shared_ptr<const WeightSource> Checkpoint::converted(DType precision) const {
+    auto shared = weak_from_this().lock();
+    return shared ? WeightCache().open(std::move(shared), precision) : nullptr;
 }
 
 std::vector<std::string> Checkpoint::names() const {

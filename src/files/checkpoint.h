@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,17 +33,22 @@ bool has_variant(const std::filesystem::path& folder, std::string_view variant);
 /// The weights of one component folder of a diffusers model, mapped: one .safetensors file or shards behind
 /// a .safetensors.index.json, variants included, under the names of its library or, where there are none of
 /// these, of the other one.
-class Checkpoint final : public WeightSource {
+class Checkpoint final : public WeightSource, public std::enable_shared_from_this<Checkpoint> {
   public:
     /// Usage error naming the folder or file when there is none that can be read.
     explicit Checkpoint(const std::filesystem::path& folder, const CheckpointOptions& options = {});
 
-    std::optional<Tensor> find(std::string_view name) const override;
+    std::optional<Weight> weight(std::string_view name) const override;
     std::optional<Shape> shape(std::string_view name) const override {
         const auto* found = entry(name);
         return found == nullptr ? std::nullopt : std::optional(found->shape);
     }
     std::vector<std::string> names() const override;
+    using WeightSource::identity;
+    /// Its file's, as `files_identity` has it.
+    std::string identity(std::string_view name) const override;
+    /// By way of the cache (`WeightCache`); null for a checkpoint that nobody shares.
+    std::shared_ptr<const WeightSource> converted(DType precision) const override;
     void release_pages() const override;
     /// The folder.
     std::string description() const override { return folder_.string(); }
@@ -57,7 +63,7 @@ class Checkpoint final : public WeightSource {
     /// content and when anything about it was changed last, and a fingerprint of its header and a sample of
     /// its values. For keys of caches: whoever replaces a file, even with its old time, makes another
     /// identity.
-    const std::string& identity() const { return identity_; }
+    const std::string& files_identity() const { return identity_; }
     /// The real paths of the weight files.
     const std::vector<std::filesystem::path>& files() const { return paths_; }
 
@@ -71,6 +77,7 @@ class Checkpoint final : public WeightSource {
     std::vector<SafetensorsFile> files_;
     std::vector<std::filesystem::path> paths_;
     std::string identity_;
+    std::vector<std::string> identities_;                      ///< of each file, short
     std::map<std::string, std::size_t, std::less<>> file_of_;  // tensor name to index in files_
 };
 

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <system_error>
+#include <utility>
 #include <vector>
 
+#include "files/checkpoint.h"
 #include "files/printable.h"
 #include "reprise/error.h"
 
@@ -61,12 +63,6 @@ std::vector<fs::path> pipelines_below(const fs::path& folder, int levels = 2) {
     usage_error("{}: has no {}, so it is not a model folder in diffusers' layout", name, kIndex);
 }
 
-/// True for a name that stays inside the folder.
-bool is_plain_name(std::string_view name) {
-    return !name.empty() && name != "." && name != ".." &&
-           name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
-}
-
 /// The file that configures a component of this class.
 const char* config_name(std::string_view class_name) {
     const auto mentions = [&](std::string_view word) {
@@ -85,41 +81,20 @@ std::optional<fs::path> folder_of(const fs::path& model, std::string_view name, 
     return std::nullopt;
 }
 
-}  // namespace
-
-ModelFolder::ModelFolder(const fs::path& folder) : path_(folder) {
+/// model_index.json.
+Config index_of(const fs::path& folder) {
     const fs::path file = folder / kIndex;
     if (!is_file(file)) refuse(folder);
-    index_ = Config::load(file);
-    class_name_ = index_.require<std::string>("_class_name");
-    for (const auto& [name, value] : index_.json.items()) {
-        const bool pair = value.is_array() && value.size() == 2;
-        if (name.starts_with('_') || !pair) continue;  // an option of the pipeline
-        const bool absent = value[0].is_null();        // whatever the class, as in diffusers
-        if (!absent && !(value[0].is_string() && value[1].is_string())) continue;
-        if (!is_plain_name(name))
-            usage_error("{}: component \"{}\" is not the plain name of a folder", index_.file,
-                        printable(name));
-        std::optional<Component> component;
-        if (!absent) component = Component{value[0].get<std::string>(), value[1].get<std::string>()};
-        components_.emplace(name, std::move(component));
-    }
+    return Config::load(file);
 }
 
-bool ModelFolder::names(std::string_view name) const {
-    const auto found = components_.find(name);
-    return found != components_.end() && found->second;
-}
+}  // namespace
+
+ModelFolder::ModelFolder(const fs::path& folder, ModelFolderOptions options)
+    : ModelSource(index_of(folder)), path_(folder), options_(std::move(options)) {}
 
 bool ModelFolder::has(std::string_view name) const {
     return names(name) && folder_of(path_, name, component(name).class_name);
-}
-
-const ModelFolder::Component& ModelFolder::component(std::string_view name) const {
-    const auto found = components_.find(name);
-    if (found == components_.end()) usage_error("{}: names no component \"{}\"", index_.file, name);
-    if (!found->second) usage_error("{}: component \"{}\" is null", index_.file, name);
-    return *found->second;
 }
 
 fs::path ModelFolder::path(std::string_view name) const {
@@ -135,23 +110,21 @@ Config ModelFolder::config(std::string_view name) const {
     const std::string& type = component(name).class_name;
     const fs::path folder = path(name);
     const char* expected = config_name(type);
-    const auto load = [&](const char* file) {
-        Config config = Config::load(folder / file);
-        if (const auto found = laid_over_.find(name); found != laid_over_.end())
-            config.json.update(found->second);
-        return config;
-    };
-    if (is_file(folder / expected)) return load(expected);
+    if (is_file(folder / expected)) return Config::load(folder / expected);
     constexpr std::array kOthers{"config.json", "scheduler_config.json", "tokenizer_config.json",
                                  "preprocessor_config.json"};
     for (const char* other : kOthers)
-        if (is_file(folder / other)) return load(other);
+        if (is_file(folder / other)) return Config::load(folder / other);
     usage_error("{}: no such file; it configures component \"{}\" ({})", (folder / expected).string(), name,
                 printable(type));
 }
 
-void ModelFolder::lay_over(std::string_view name, const Json& values) {
-    laid_over_.emplace(name, Json::object()).first->second.update(values);
+std::shared_ptr<const WeightSource> ModelFolder::weights(std::string_view name) const {
+    const Component& named = component(name);
+    const Library library = named.library == "transformers" ? Library::transformers : Library::diffusers;
+    return renamed(
+        std::make_shared<const Checkpoint>(path(name), CheckpointOptions{options_.variant, library}),
+        options_.name_rule == nullptr ? nullptr : options_.name_rule(named.class_name));
 }
 
 }  // namespace reprise

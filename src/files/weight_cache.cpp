@@ -39,12 +39,14 @@ class CachedWeights final : public WeightSource {
     CachedWeights(std::shared_ptr<const Checkpoint> checkpoint, SafetensorsFile converted)
         : checkpoint_(std::move(checkpoint)), converted_(std::move(converted)) {}
 
-    std::optional<Tensor> find(std::string_view name) const override {
+    std::optional<Weight> weight(std::string_view name) const override {
         auto tensor = converted_.find(name);
-        return tensor ? tensor : checkpoint_->find(name);
+        return tensor ? std::optional<Weight>(std::move(*tensor)) : checkpoint_->weight(name);
     }
     std::optional<Shape> shape(std::string_view name) const override { return checkpoint_->shape(name); }
     std::vector<std::string> names() const override { return checkpoint_->names(); }
+    using WeightSource::identity;
+    std::string identity(std::string_view name) const override { return checkpoint_->identity(name); }
     void release_pages() const override {
         converted_.release_pages();
         checkpoint_->release_pages();
@@ -69,7 +71,7 @@ Metadata metadata_of(const Checkpoint& checkpoint, DType precision) {
     std::error_code error;
     const fs::path real = fs::canonical(checkpoint.description(), error);
     return {{kFormatKey, kFormat},
-            {kIdentityKey, checkpoint.identity()},
+            {kIdentityKey, checkpoint.files_identity()},
             {kPrecisionKey, std::string(name_of(precision))},
             {kSourceKey, error ? checkpoint.description() : real.string()}};
 }

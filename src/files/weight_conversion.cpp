@@ -73,10 +73,10 @@ std::vector<std::string> names_to_convert(const Checkpoint& checkpoint, DType pr
     return names;
 }
 
-std::optional<Tensor> ConvertingWeights::find(std::string_view name) const {
+std::optional<Weight> ConvertingWeights::weight(std::string_view name) const {
     const SafetensorsEntry* entry = checkpoint_->entry(name);
     const auto type = entry == nullptr ? std::nullopt : dtype_from_safetensors(entry->dtype);
-    if (!type || !is_floating(*type) || *type == precision_) return checkpoint_->find(name);
+    if (!type || !is_floating(*type) || *type == precision_) return checkpoint_->weight(name);
     Tensor tensor(precision_, entry->shape);
     convert_elements({.from = *type,
                       .source = checkpoint_->raw(name).data(),

@@ -34,9 +34,11 @@ class ConvertingWeights final : public WeightSource {
     ConvertingWeights(std::shared_ptr<const Checkpoint> checkpoint, DType precision)
         : checkpoint_(std::move(checkpoint)), precision_(precision) {}
 
-    std::optional<Tensor> find(std::string_view name) const override;
+    std::optional<Weight> weight(std::string_view name) const override;
     std::optional<Shape> shape(std::string_view name) const override { return checkpoint_->shape(name); }
     std::vector<std::string> names() const override { return checkpoint_->names(); }
+    using WeightSource::identity;
+    std::string identity(std::string_view name) const override { return checkpoint_->identity(name); }
     void release_pages() const override { checkpoint_->release_pages(); }
     std::string description() const override { return checkpoint_->description(); }
 

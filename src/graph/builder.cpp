@@ -84,7 +84,7 @@ Value ModuleScope::returns(Value output) {
 }
 
 Builder::Builder(std::string graph_name, DType precision, const WeightSource* weights)
-    : precision_(precision), weights_(weights) {
+    : precision_(precision), sources_{{"", {weights}}} {
     graph_.name = std::move(graph_name);
     graph_.modules.emplace_back();
     graph_.modules[0].invocations = 1;
@@ -95,14 +95,27 @@ ModuleScope Builder::module(std::string_view path, ModuleKind kind) {
     ModuleId id = graph_.find_module(name);
     if (id < 0) {
         id = static_cast<ModuleId>(graph_.modules.size());
-        graph_.modules.push_back({name, kind, current_, {}, {}, 0});
+        graph_.modules.push_back({name, kind, current_, {}, {}, 0, current().part});
     }
     ++graph_.modules[static_cast<std::size_t>(id)].invocations;
     return {*this, id};
 }
 
+ModuleScope Builder::part(const std::string& name, const WeightSource* weights) {
+    if (current_ != 0) failure("{}: part '{}' begins inside of '{}'", graph_.name, name, full_name(""));
+    sources_.try_emplace(name, Source{weights});
+    if (graph_.find_module(name) < 0)
+        graph_.modules.push_back({name, ModuleKind::other, current_, {}, {}, 0, name});
+    return module(name);
+}
+
 std::string Builder::full_name(std::string_view name) const {
-    return joined(graph_.modules[static_cast<std::size_t>(current_)].name, name);
+    return joined(current().name, name);
+}
+
+std::string_view Builder::name_in_source(std::string_view full_name) const {
+    const std::string& part = current().part;
+    return part.empty() ? full_name : full_name.substr(part.size() + 1);
 }
 
 Value Builder::add(Op op, std::initializer_list<Value> inputs, Attributes attributes) {
@@ -126,14 +139,23 @@ Value Builder::add(Op op, const std::vector<Value>& inputs, Attributes attribute
 }
 
 Value Builder::input(std::string name, Shape shape, DType type) {
-    const Value value =
-        add(Op::input, std::vector<Value>{}, InputAttrs{std::move(name), type, std::move(shape)});
+    return input(InputAttrs{std::move(name), type, std::move(shape)});
+}
+
+Value Builder::input(InputAttrs declared) {
+    const Value value = add(Op::input, std::vector<Value>{}, std::move(declared));
     graph_.inputs.push_back(value.id());
     return value;
 }
 
 Value Builder::real_input(std::string name, Shape shape) {
     return convert(input(std::move(name), std::move(shape), DType::f32), precision_);
+}
+
+std::map<std::string, Value, std::less<>> Builder::real_inputs(const std::vector<InputAttrs>& declared) {
+    std::map<std::string, Value, std::less<>> result;
+    for (const InputAttrs& each : declared) result.emplace(each.name, convert(input(each), precision_));
+    return result;
 }
 
 void Builder::output(std::string name, Value value) {
@@ -150,29 +172,69 @@ Value Builder::weight(std::string_view name, Shape shape) {
         return value;
     }
     Tensor tensor;
-    if (weights_ != nullptr) {
-        auto found = weights_->find(key);
-        if (!found)
-            usage_error(
-                "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
-                weights_->description(), key, to_string(shape));
-        if (without_trailing_ones(found->shape(), shape.size()) != shape)
-            usage_error("{}: weight '{}' has shape {}, but config.json asks for {}", weights_->description(),
-                        key, to_string(found->shape()), to_string(shape));
-        if (!is_floating(found->type()))
-            usage_error("{}: weight '{}' holds {}, expected a floating type", weights_->description(), key,
-                        name_of(found->type()));
-        tensor = found->to(precision_).reshaped(shape);
-        used_.insert(key);
+    if (source().weights != nullptr) {
+        const Weight found = read(key, shape);
+        if (!found.is_plain())
+            usage_error("{}: weight {} is {}; only linear layers and convolutions can have such a weight",
+                        source().weights->description(), quoted(*source().weights, name_in_source(key)),
+                        kind_of(found));
+        tensor = std::get<Tensor>(found.values);
     }
-    const Value value = add(Op::constant, std::vector<Value>{},
-                            ConstantAttrs{key, std::move(tensor), precision_, std::move(shape)});
-    constants_.emplace(key, value.id());
-    return value;
+    return weight_constant(key, std::move(shape), tensor);
 }
 
-bool Builder::has_weight(std::string_view name) const {
-    return weights_ != nullptr && weights_->find(full_name(name)).has_value();
+Weight Builder::read(const std::string& key, const Shape& shape) {
+    const WeightSource& weights = *source().weights;
+    const std::string_view own = name_in_source(key);
+    auto found = weights.weight(own);
+    if (!found)
+        usage_error(
+            "{}: weight '{}' of shape {} is missing; is this folder complete and of this architecture?",
+            weights.description(), own, to_string(shape));
+    if (without_trailing_ones(found->shape(), shape.size()) != shape)
+        usage_error("{}: weight {} has shape {}, but config.json asks for {}", weights.description(),
+                    quoted(weights, own), to_string(found->shape()), to_string(shape));
+    if (const auto* plain = std::get_if<Tensor>(&found->values);
+        plain != nullptr && !is_floating(plain->type()))
+        usage_error("{}: weight {} holds {}, expected a floating type", weights.description(),
+                    quoted(weights, own), name_of(plain->type()));
+    source().used.emplace(own);
+    return std::move(*found);
+}
+
+Value Builder::weight_constant(const std::string& key, Shape shape, const Tensor& value) {
+    ConstantAttrs attrs{key, {}, precision_, std::move(shape)};
+    if (const WeightSource* weights = source().weights; weights != nullptr) {
+        attrs.value = value.to(precision_).reshaped(attrs.shape);
+        attrs.source = weights->identity(name_in_source(key));
+    }
+    const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
+    constants_.emplace(key, constant.id());
+    return constant;
+}
+
+Value Builder::layer_weight(Shape shape, std::vector<LowRank>& low_rank) {
+    const std::string key = full_name("weight");
+    if (source().weights == nullptr) return weight("weight", std::move(shape));
+    Weight found = read(key, shape);
+    low_rank = std::move(found.low_rank);
+    if (constants_.contains(key)) return weight("weight", std::move(shape));  // of another invocation
+    const auto* packed = std::get_if<PackedWeight>(&found.values);
+    return weight_constant(key, std::move(shape),
+                           packed != nullptr ? unpacked(*packed) : std::get<Tensor>(found.values));
+}
+
+/// A matrix of a low-rank pair, as a layer of a weight of this rank has it.
+Value Builder::narrow_weight(std::string_view name, const Tensor& value, std::size_t rank) {
+    const std::string key = full_name(name);
+    if (const auto known = constants_.find(key); known != constants_.end()) return {this, known->second};
+    Shape shape = without_trailing_ones(value.shape(), rank);
+    shape.resize(std::max(rank, shape.size()), 1);
+    ConstantAttrs attrs{key, value.to(precision_).reshaped(shape), precision_, shape};
+    attrs.source = source().weights->identity(name_in_source(full_name("weight")));
+    const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
+    constants_.emplace(key, constant.id());
+    return constant;
 }
 
 Value Builder::constant(std::string name, Tensor value) {
@@ -189,16 +251,25 @@ Value Builder::convert(Value x, DType type) {
 
 Value Builder::linear(Value x, std::string_view name, std::int64_t out_features, bool bias) {
     const auto layer = module(name);
-    std::vector<Value> inputs = {x, weight("weight", {out_features, x.dim(-1)})};
+    std::vector<LowRank> low_rank;
+    std::vector<Value> inputs = {x, layer_weight({out_features, x.dim(-1)}, low_rank)};
     if (bias) inputs.push_back(weight("bias", {out_features}));
-    return add(Op::linear, inputs, {});
+    Value y = add(Op::linear, inputs, {});
+    for (std::size_t i = 0; i < low_rank.size(); ++i) {
+        const Value down = narrow_weight(fmt::format("low_rank.{}.down", i), low_rank[i].down, 2);
+        const Value up = narrow_weight(fmt::format("low_rank.{}.up", i), low_rank[i].up, 2);
+        y = y + add(Op::linear, {add(Op::linear, {x, down}, {}), up}, {}) * low_rank[i].strength;
+    }
+    return y;
 }
 
 Value Builder::convolution(Value x, std::string_view name, const Convolution& options) {
     const auto layer = module(name);
     Shape weight_shape = {options.out_channels, x.dim(1)};
     weight_shape.insert(weight_shape.end(), options.kernel.begin(), options.kernel.end());
-    std::vector<Value> inputs = {x, weight("weight", weight_shape)};
+    const std::size_t rank = weight_shape.size();
+    std::vector<LowRank> low_rank;
+    std::vector<Value> inputs = {x, layer_weight(std::move(weight_shape), low_rank)};
     if (options.bias) inputs.push_back(weight("bias", {options.out_channels}));
     ConvolutionAttrs attrs;
     attrs.stride =
@@ -206,7 +277,17 @@ Value Builder::convolution(Value x, std::string_view name, const Convolution& op
     attrs.pad_begin =
         options.padding.empty() ? std::vector<std::int64_t>(options.kernel.size(), 0) : options.padding;
     attrs.pad_end = attrs.pad_begin;
-    return add(Op::convolution, inputs, attrs);
+    Value y = add(Op::convolution, inputs, attrs);
+    ConvolutionAttrs pointwise;
+    pointwise.stride.assign(options.kernel.size(), 1);
+    pointwise.pad_begin = pointwise.pad_end = std::vector<std::int64_t>(options.kernel.size(), 0);
+    for (std::size_t i = 0; i < low_rank.size(); ++i) {
+        const Value down = narrow_weight(fmt::format("low_rank.{}.down", i), low_rank[i].down, rank);
+        const Value up = narrow_weight(fmt::format("low_rank.{}.up", i), low_rank[i].up, rank);
+        const Value narrow = add(Op::convolution, {x, down}, attrs);
+        y = y + add(Op::convolution, {narrow, up}, pointwise) * low_rank[i].strength;
+    }
+    return y;
 }
 
 Value Builder::conv2d(Value x, std::string_view name, std::int64_t out_channels, std::int64_t kernel,
@@ -313,16 +394,21 @@ Value Builder::gather(Value table, Value ids) {
     return add(Op::gather, {table, ids}, {});
 }
 
+void Builder::warn_of_left_over(const Source& source, const std::vector<std::string>& ignored) {
+    if (source.weights == nullptr) return;
+    std::vector<std::string> left_over;
+    for (const auto& name : source.weights->names())
+        if (!source.used.contains(name) && !excused(name, ignored) &&
+            source.weights->shape(name) != Shape{})  // scalars are no weights of any model
+            left_over.push_back(name);
+    if (!left_over.empty() && source.weights->is_first_look())
+        spdlog::warn("{}: {} weight{} left over that config.json does not account for, such as '{}'",
+                     source.weights->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
+                     left_over.front());
+}
+
 Graph Builder::finish(const std::vector<std::string>& ignored) {
-    if (weights_ != nullptr) {
-        std::vector<std::string> left_over;
-        for (const auto& name : weights_->names())
-            if (used_.find(name) == used_.end() && !excused(name, ignored)) left_over.push_back(name);
-        if (!left_over.empty() && weights_->is_first_look())
-            spdlog::warn("{}: {} weight{} left over that config.json does not account for, such as '{}'",
-                         weights_->description(), left_over.size(), left_over.size() == 1 ? " is" : "s are",
-                         left_over.front());
-    }
+    for (const auto& [part, source] : sources_) warn_of_left_over(source, ignored);
     Graph result = std::move(graph_);
     graph_ = {};
     return result;

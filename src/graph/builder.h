@@ -61,7 +61,7 @@ class ModuleScope {
 };
 
 /// Makes a graph, in one precision, from layers. Weights are asked from a source under
-/// "<module path>.<name>"; without a source the graph has shapes only.
+/// "<module path>.<name>"; without a source the graph has shapes only. Each part has a source of its own.
 class Builder {
   public:
     /// `weights` may be null (structure only) and must outlive the builder. Floating weights are converted to
@@ -73,20 +73,28 @@ class Builder {
     /// Opens a module inside the current one. `path` may have several parts: "resnets.0". Opening the same
     /// path again counts as another invocation.
     ModuleScope module(std::string_view path, ModuleKind kind = ModuleKind::other);
+    /// Opens a part, such as "control.0": a network beside the denoiser's own, with modules and weights of
+    /// its own. In the graph their names begin with the part's; `weights`, as above, has them without it.
+    /// Error (failure) inside of a module.
+    ModuleScope part(const std::string& name, const WeightSource* weights);
     /// Full name of a weight or module called `name` in the current module.
     std::string full_name(std::string_view name) const;
 
     /// A value from outside, of its own type (host data is f32 or i64).
     Value input(std::string name, Shape shape, DType type = DType::f32);
+    Value input(InputAttrs declared);
     /// An f32 host input converted to the graph's precision.
     Value real_input(std::string name, Shape shape);
+    /// The same as declared, in that order, by name.
+    std::map<std::string, Value, std::less<>> real_inputs(const std::vector<InputAttrs>& declared);
     void output(std::string name, Value value);
 
     /// The weight `name` of the current module, of exactly this shape (trailing dimensions of size 1 in the
     /// file are accepted: a 1x1 convolution's weight as a linear one). Error (usage) when missing or
-    /// misshapen.
+    /// misshapen, or not plain: only `linear` and `convolution` unfold weights that are packed or have
+    /// low-rank pairs beside them. Packed ones become constants of the graph's precision; a pair becomes two
+    /// narrow layers, whose result is added.
     Value weight(std::string_view name, Shape shape);
-    bool has_weight(std::string_view name) const;
     /// A constant that is not from the checkpoint (computed tables), f32 or i64.
     Value constant(std::string name, Tensor value);
 
@@ -147,12 +155,29 @@ class Builder {
     friend class Value;
     Value add(Op op, std::initializer_list<Value> inputs, Attributes attributes);
     Value add(Op op, const std::vector<Value>& inputs, Attributes attributes);
+    /// The weight of that full name from the source. Error (usage) when it is missing or misshapen.
+    Weight read(const std::string& key, const Shape& shape);
+    Value weight_constant(const std::string& key, Shape shape, const Tensor& value);
+    /// The weight "weight" of the current module, whatever it is; what is beside it is appended to
+    /// `low_rank`.
+    Value layer_weight(Shape shape, std::vector<LowRank>& low_rank);
+    Value narrow_weight(std::string_view name, const Tensor& value, std::size_t rank);
+
+    /// Where the weights of a part come from, and which were asked for.
+    struct Source {
+        const WeightSource* weights = nullptr;
+        std::set<std::string, std::less<>> used = {};
+    };
+    const Module& current() const { return graph_.modules[static_cast<std::size_t>(current_)]; }
+    Source& source() { return sources_.at(current().part); }
+    /// The name in the source of the current part.
+    std::string_view name_in_source(std::string_view full_name) const;
+    static void warn_of_left_over(const Source& source, const std::vector<std::string>& ignored);
 
     Graph graph_;
     DType precision_;
-    const WeightSource* weights_;
+    std::map<std::string, Source, std::less<>> sources_;  ///< by part; "" is the denoiser's own
     ModuleId current_ = 0;
-    std::set<std::string, std::less<>> used_;
     std::map<std::string, NodeId, std::less<>> constants_;  ///< one node per weight, however often it is read
 };
 

@@ -48,6 +48,7 @@ struct Attribute {
     void operator()(const ConstantAttrs& a) const {
         digest.add(a.name);
         digest.add(a.is_literal);
+        digest.add(a.source);
         if (a.is_literal && a.value.defined()) digest.bytes(a.value.data(), a.value.bytes());
     }
     void operator()(const ConvertAttrs& a) const { digest.add(a.type); }

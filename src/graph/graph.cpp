@@ -17,8 +17,14 @@ bool Graph::is_within(ModuleId inner, ModuleId outer) const {
 
 std::size_t Graph::input_index(std::string_view input_name) const {
     for (std::size_t i = 0; i < inputs.size(); ++i)
-        if ((*this)[inputs[i]].attrs<InputAttrs>().name == input_name) return i;
+        if (input(i).name == input_name) return i;
     failure("{} has no input called '{}'", name, input_name);
+}
+
+std::size_t Graph::latents_index() const {
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (input(i).latents) return i;
+    failure("{} has no input of latents", name);
 }
 
 std::vector<std::vector<NodeId>> consumers(const Graph& graph) {

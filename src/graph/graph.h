@@ -45,6 +45,12 @@ struct Graph {
     bool is_within(ModuleId inner, ModuleId outer) const;
     /// Position in `inputs` of the input of that name; Error (failure) when there is none.
     std::size_t input_index(std::string_view input_name) const;
+    /// What the input at a position in `inputs` was declared as.
+    const InputAttrs& input(std::size_t position) const {
+        return (*this)[inputs[position]].attrs<InputAttrs>();
+    }
+    /// Position in `inputs` of the latents; Error (failure) when there are none.
+    std::size_t latents_index() const;
 };
 
 /// For each node, the nodes that read it.

@@ -40,10 +40,20 @@ enum class Op : std::uint8_t {
 enum class Unary : std::uint8_t { silu, gelu, gelu_tanh, quick_gelu, sigmoid, tanh, relu };
 enum class Binary : std::uint8_t { add, subtract, multiply, divide };
 
+/// When the value of an input is given.
+enum class When : std::uint8_t {
+    step,   ///< at each evaluation: latents, timestep
+    fixed,  ///< once for a picture: what guides it
+};
+
+/// What a graph takes from outside, as its builder declares it.
 struct InputAttrs {
     std::string name;
     DType type = DType::f32;
     Shape shape;
+    When when = When::step;
+    bool per_half = false;  ///< fixed, and the halves of guidance have their own: rows of a batch of both
+    bool latents = false;   ///< what the denoiser predicts for
 };
 struct ConstantAttrs {
     std::string name;  ///< the checkpoint's key
@@ -51,6 +61,7 @@ struct ConstantAttrs {
     DType type = DType::f32;
     Shape shape;
     bool is_literal = false;  ///< its values are the model's function's, not the checkpoint's
+    std::string source = {};  ///< the weight's identity in its source; empty for a literal
 };
 struct ConvertAttrs {
     DType type = DType::f32;

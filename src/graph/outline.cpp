@@ -25,13 +25,13 @@ class Reader {
     explicit Reader(const Graph& graph)
         : graph_(graph),
           unit_of_(graph.modules.size(), kOutside),
-          part_of_(graph.modules.size(), -1),
+          layer_of_(graph.modules.size(), -1),
           origins_(graph.nodes.size()) {}
 
     Outline read() {
         find_units();
         if (graph_.nodes.empty()) return std::move(outline_);  // a list of modules alone
-        find_ends_of_parts();
+        find_ends_of_layers();
         find_origins();
         for (std::size_t u = 0; u < outline_.units.size(); ++u) follow_streams(static_cast<int>(u));
         return std::move(outline_);
@@ -50,31 +50,32 @@ class Reader {
             const Module& module = graph_.modules[m];
             const auto above = index(module.parent);
             unit_of_[m] = unit_of_[above];
-            part_of_[m] = part_of_[above];
-            if (module.outputs.empty() || part_of_[m] >= 0) continue;
+            layer_of_[m] = layer_of_[above];
+            if (module.outputs.empty() || layer_of_[m] >= 0) continue;
             if (unit_of_[m] >= 0) {
-                auto& parts = outline_.units[index(unit_of_[m])].parts;
-                part_of_[m] = static_cast<int>(parts.size());
-                parts.push_back({module.name, module.kind});
+                auto& layers = outline_.units[index(unit_of_[m])].layers;
+                layer_of_[m] = static_cast<int>(layers.size());
+                layers.push_back({module.name, module.kind});
             } else if (module.kind == ModuleKind::block) {
                 unit_of_[m] = static_cast<int>(outline_.units.size());
                 outline_.units.push_back({module.name, stack_of(module.name), module.kind});
+                outline_.units.back().part = module.part;
                 modules_.push_back(static_cast<ModuleId>(m));
             }
         }
         reads_.resize(modules_.size());
     }
 
-    void find_ends_of_parts() {
-        for (const auto& unit : outline_.units) ends_.emplace_back(unit.parts.size(), NodeId{-1});
+    void find_ends_of_layers() {
+        for (const auto& unit : outline_.units) ends_.emplace_back(unit.layers.size(), NodeId{-1});
         for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
             const auto m = index(graph_.nodes[n].module);
-            if (part_of_[m] >= 0) ends_[index(unit_of_[m])][index(part_of_[m])] = static_cast<NodeId>(n);
+            if (layer_of_[m] >= 0) ends_[index(unit_of_[m])][index(layer_of_[m])] = static_cast<NodeId>(n);
         }
     }
 
-    /// How many of a unit's parts end before that node, or with it.
-    int parts_until(int unit, NodeId id) const {
+    /// How many of a unit's layers end before that node, or with it.
+    int layers_until(int unit, NodeId id) const {
         const auto& ends = ends_[index(unit)];
         return static_cast<int>(
             std::count_if(ends.begin(), ends.end(), [&](NodeId end) { return end <= id; }));
@@ -82,9 +83,12 @@ class Reader {
 
     /// Of every value outside of units where it comes from, and what units read from outside.
     void find_origins() {
-        std::set<NodeId> taken;
+        std::map<NodeId, std::string> taken;  // and by which part; by the denoiser's own if by that
         for (const ModuleId id : modules_)
-            taken.insert(graph_.modules[index(id)].inputs.begin(), graph_.modules[index(id)].inputs.end());
+            for (const NodeId input : graph_.modules[index(id)].inputs) {
+                auto& part = taken.try_emplace(input, graph_.modules[index(id)].part).first->second;
+                if (graph_.modules[index(id)].part.empty()) part.clear();
+            }
         for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
             const auto id = static_cast<NodeId>(n);
             const int unit = unit_of(id);
@@ -96,7 +100,7 @@ class Reader {
             }
             if (unit == kOutside && origins_[n].empty() && taken.contains(id)) {
                 origins_[n] = {{kOutside, id}};
-                begun_[id] = begin_stream({kOutside, id});
+                begun_[id] = begin_stream({kOutside, id}, taken.at(id));
             }
             if (unit == kOutside || graph_.nodes[n].op == Op::constant) continue;
             const auto& outputs = module(unit).outputs;
@@ -106,25 +110,36 @@ class Reader {
         }
     }
 
-    int begin_stream(Origin origin) {
-        newest_.push_back(origin);
+    int begin_stream(Origin origin, const std::string& part) {
+        newest_.emplace_back(origin, part);
         return static_cast<int>(newest_.size()) - 1;
     }
 
-    /// The stream whose newest value that is; -1 for none.
-    int stream_at(Origin origin) const {
-        const auto found = std::find(newest_.begin(), newest_.end(), origin);
+    /// The part's stream whose newest value that is; -1 for none.
+    int stream_at(Origin origin, const std::string& part) const {
+        const auto found = std::find(newest_.begin(), newest_.end(), std::pair(origin, part));
         return found == newest_.end() ? -1 : static_cast<int>(found - newest_.begin());
     }
 
     /// The stream that a unit takes with this value. What joins several, or is older than the newest of its
     /// stream, begins another.
     int stream_of(NodeId value, int unit) {
-        const auto& origins = origins_[index(value)];
+        const auto origins = own_origins(value, unit);
         const bool own = unit_of(value) == unit;
         if (!own && origins.size() == 1)
-            if (const int stream = stream_at(*origins.begin()); stream >= 0) return stream;
-        return begin_stream({unit, kInner});
+            if (const int stream = stream_at(*origins.begin(), module(unit).part); stream >= 0) return stream;
+        return begin_stream({unit, kInner}, module(unit).part);
+    }
+
+    /// The origins of a value that are not of other parts than the unit's, if there are some: what another
+    /// part adds to a stream does not end it.
+    std::set<Origin> own_origins(NodeId value, int unit) const {
+        const auto& all = origins_[index(value)];
+        std::set<Origin> own = all;
+        std::erase_if(own, [&](const Origin& origin) {
+            return origin.first != kOutside && module(origin.first).part != module(unit).part;
+        });
+        return own.empty() ? all : own;
     }
 
     bool is_taken_after(int unit, Origin origin) const {
@@ -153,9 +168,9 @@ class Reader {
             int stream = -1;
             if (transforms && continued.insert(streams.at(own.inputs[o])).second) {
                 stream = streams.at(own.inputs[o]);
-                newest_[index(stream)] = origin;
+                newest_[index(stream)].first = origin;
             } else if (is_taken_after(u, origin)) {
-                stream = begin_stream(origin);
+                stream = begin_stream(origin, own.part);
             }
             unit.gives.push_back(stream);
         }
@@ -165,20 +180,20 @@ class Reader {
         std::set<Origin> known;
         for (const auto& [value, reader] : reads_[index(u)])
             for (const Origin& origin : origins_[index(value)]) {
-                if (stream_at(origin) >= 0 || !known.insert(origin).second) continue;
+                if (stream_at(origin, module(u).part) >= 0 || !known.insert(origin).second) continue;
                 outline_.skips.push_back(skip(origin, value, u, reader));
             }
     }
 
     Skip skip(Origin origin, NodeId value, int to, NodeId reader) const {
         const auto [from, output] = origin;
-        Skip result{from, output, 0, to, parts_until(to, reader - 1)};
+        Skip result{from, output, 0, to, layers_until(to, reader - 1)};
         if (from == kOutside) {
             result.output = begun_.at(output);
         } else {
             const NodeId made =
                 output == kInner ? value : graph_[module(from).outputs[index(output)]].inputs[0];
-            result.after = parts_until(from, made);
+            result.after = layers_until(from, made);
         }
         return result;
     }
@@ -186,12 +201,12 @@ class Reader {
     const Graph& graph_;
     Outline outline_;
     std::vector<ModuleId> modules_;          ///< by unit
-    std::vector<int> unit_of_, part_of_;     ///< by module
-    std::vector<std::vector<NodeId>> ends_;  ///< by unit and part: the last node
+    std::vector<int> unit_of_, layer_of_;    ///< by module
+    std::vector<std::vector<NodeId>> ends_;  ///< by unit and layer: the last node
     std::vector<std::set<Origin>> origins_;  ///< by node
     std::vector<std::vector<Read>> reads_;   ///< by unit, in order
     std::map<NodeId, int> begun_;            ///< by node outside of units: the stream that begins there
-    std::vector<Origin> newest_;             ///< by stream
+    std::vector<std::pair<Origin, std::string>> newest_;  ///< by stream, and whose stream it is
 };
 
 using Place = std::pair<int, int>;
@@ -212,6 +227,22 @@ bool lies_within(const Skip& inner, const Skip& outer) {
 
 Outline outline_of(const Graph& graph) {
     return Reader(graph).read();
+}
+
+Outline of_part(const Outline& outline, std::string_view part) {
+    Outline result;
+    std::vector<int> places;  // by unit; -1: left out
+    for (const auto& unit : outline.units) {
+        places.push_back(unit.part == part ? static_cast<int>(result.units.size()) : -1);
+        if (unit.part == part) result.units.push_back(unit);
+    }
+    for (Skip skip : outline.skips) {
+        const bool begins_outside = skip.from == kOutside;
+        if (!begins_outside) skip.from = places[index(skip.from)];
+        skip.to = places[index(skip.to)];
+        if (skip.to >= 0 && (begins_outside || skip.from >= 0)) result.skips.push_back(skip);
+    }
+    return result;
 }
 
 std::string stack_of(const std::string& module_name) {
@@ -252,13 +283,13 @@ std::vector<Skip> nested_skips(const Outline& outline) {
     return chain;
 }
 
-std::vector<Outline::Part> within_skip(const Outline& outline, const Skip& skip) {
-    std::vector<Outline::Part> result;
+std::vector<Outline::Layer> within_skip(const Outline& outline, const Skip& skip) {
+    std::vector<Outline::Layer> result;
     const auto add = [&](int unit, int first, int last) {
-        const auto& parts = outline.units[index(unit)].parts;
-        result.insert(result.end(), parts.begin() + first, parts.begin() + last);
+        const auto& layers = outline.units[index(unit)].layers;
+        result.insert(result.end(), layers.begin() + first, layers.begin() + last);
     };
-    const auto count = [&](int unit) { return static_cast<int>(outline.units[index(unit)].parts.size()); };
+    const auto count = [&](int unit) { return static_cast<int>(outline.units[index(unit)].layers.size()); };
     if (skip.from >= 0) add(skip.from, skip.after, count(skip.from));
     for (int u = skip.from + 1; u < skip.to; ++u) {
         const bool joined = std::any_of(outline.skips.begin(), outline.skips.end(), [&](const Skip& other) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
@@ -12,11 +13,11 @@ namespace reprise::graph {
 /// from its graph, whatever the blocks are called. Plain data.
 struct Outline {
     /// A module directly inside a block that has outputs.
-    struct Part {
+    struct Layer {
         std::string name;  ///< full
         ModuleKind kind = ModuleKind::other;
 
-        friend bool operator==(const Part&, const Part&) = default;
+        friend bool operator==(const Layer&, const Layer&) = default;
     };
 
     /// An outermost block.
@@ -31,16 +32,17 @@ struct Outline {
         /// By output: whether the stream that it transforms comes in with the same shape, so that a change
         /// can be added to it.
         std::vector<bool> residual = {};
-        std::vector<Part> parts = {};  ///< in the order in which they run
+        std::vector<Layer> layers = {};  ///< in the order in which they run
+        std::string part = {};           ///< the network that it belongs to, as Module::part
     };
 
     /// A value that a later unit reads and that is no stream as it then is.
     struct Skip {
         int from = -1;   ///< the unit that makes it; -1: it is a stream as it begins
         int output = 0;  ///< of that unit; with from = -1 the stream; -1: a value that is no output
-        int after = 0;   ///< so many of that unit's parts run before it is there
+        int after = 0;   ///< so many of that unit's layers run before it is there
         int to = 0;      ///< the unit that reads it
-        int before = 0;  ///< so many of that unit's parts run before it is read
+        int before = 0;  ///< so many of that unit's layers run before it is read
 
         friend bool operator==(const Skip&, const Skip&) = default;
     };
@@ -55,6 +57,9 @@ struct Outline {
 /// The outline of a graph. Modules of kind block are units where no other block is around them.
 Outline outline_of(const Graph& graph);
 
+/// What is left of an outline without the units of other parts, and the skips that begin or end in them.
+Outline of_part(const Outline& outline, std::string_view part);
+
 /// The name of the list that a module is in: its name without ".N" at the end, or its name.
 std::string stack_of(const std::string& module_name);
 
@@ -66,9 +71,9 @@ std::vector<std::string> names_of(const Outline& outline);
 std::vector<Outline::Skip> nested_skips(const Outline& outline);
 
 /// What runs between the two ends of a skip. Units are named as a whole. But of the one where it begins, the
-/// one where it ends, and those from which a skip within it ends in the latter, the parts are named (if they
+/// one where it ends, and those from which a skip within it ends in the latter, the layers are named (if they
 /// have any).
-std::vector<Outline::Part> within_skip(const Outline& outline, const Outline::Skip& skip);
+std::vector<Outline::Layer> within_skip(const Outline& outline, const Outline::Skip& skip);
 
 /// How many units the stack of the last unit has.
 std::size_t last_stack_size(const Outline& outline);

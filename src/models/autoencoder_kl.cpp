@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/autoencoder_blocks.h"
 #include "reprise/error.h"
 
@@ -110,9 +109,8 @@ AutoencoderKLConfig AutoencoderKLConfig::from(const Config& config) {
 
 graph::Graph build_autoencoder_kl_decoder(const AutoencoderKLConfig& config, const PictureShape& latents,
                                           DType precision, const WeightSource* weights) {
-    const auto source = named_weights(weights, "AutoencoderKL");
     check_shape("pictures", latents.batch, latents.height * config.scale(), latents.width * config.scale());
-    Builder b("vae_decoder", precision, source.get());
+    Builder b("vae_decoder", precision, weights);
     const auto& channels = config.block_out_channels;
 
     Value x = b.real_input("latents", {latents.batch, config.latent_channels, latents.height, latents.width});
@@ -133,9 +131,8 @@ graph::Graph build_autoencoder_kl_decoder(const AutoencoderKLConfig& config, con
 
 graph::Graph build_autoencoder_kl_encoder(const AutoencoderKLConfig& config, const PictureShape& image,
                                           DType precision, const WeightSource* weights) {
-    const auto source = named_weights(weights, "AutoencoderKL");
     check_shape("pictures", image.batch, image.height, image.width);
-    Builder b("vae_encoder", precision, source.get());
+    Builder b("vae_encoder", precision, weights);
     const auto& channels = config.block_out_channels;
 
     Value x = b.real_input("image", {image.batch, config.in_channels, image.height, image.width});

@@ -6,7 +6,6 @@
 
 #include "graph/builder.h"
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/spatio_temporal.h"
 #include "nn/temporal_decoder_blocks.h"
 #include "reprise/error.h"
@@ -89,8 +88,7 @@ graph::Graph build_temporal_decoder(const AutoencoderKLTemporalDecoderConfig& co
     check_shape("frames", latents.videos, 1, frames);
     check_shape("pictures", latents.videos * frames, latents.height * pictures.scale(),
                 latents.width * pictures.scale());
-    const auto source = named_weights(weights, "AutoencoderKLTemporalDecoder");
-    Builder b("vae_decoder", precision, source.get());
+    Builder b("vae_decoder", precision, weights);
     const auto& channels = pictures.block_out_channels;
 
     Value x = b.real_input(

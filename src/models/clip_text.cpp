@@ -5,7 +5,6 @@
 #include <string>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/clip_layers.h"
 #include "reprise/error.h"
 
@@ -71,8 +70,6 @@ ClipTextConfig ClipTextConfig::from(const Config& whole, std::string_view class_
 
 graph::Graph build_clip_text(const ClipTextConfig& config, const ClipTextShape& shape,
                              const ClipTextOutputs& outputs, DType precision, const WeightSource* weights) {
-    const auto source =
-        named_weights(weights, config.projection_dim > 0 ? "CLIPTextModelWithProjection" : "CLIPTextModel");
     check_shape("text", shape.batch, 1, shape.tokens);
     if (shape.tokens > config.max_position_embeddings)
         usage_error("text of {} tokens is longer than the {} that the text encoder has positions for",
@@ -81,7 +78,7 @@ graph::Graph build_clip_text(const ClipTextConfig& config, const ClipTextShape& 
         usage_error("clip_skip asks for hidden state {} from the end, but the text encoder has {} layers",
                     outputs.hidden_state, config.num_hidden_layers);
 
-    Builder b("text_encoder", precision, source.get());
+    Builder b("text_encoder", precision, weights);
     const Value ids = b.input("input_ids", {shape.batch, shape.tokens}, DType::i64);
     Value pooled;
     {

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/clip_layers.h"
 #include "reprise/error.h"
 
@@ -74,8 +73,7 @@ ClipVisionConfig ClipVisionConfig::from(const Config& whole) {
 graph::Graph build_clip_vision(const ClipVisionConfig& config, std::int64_t batch, DType precision,
                                const WeightSource* weights) {
     check_shape("pictures", batch, config.image_size, config.image_size);
-    const auto source = named_weights(weights, "CLIPVisionModelWithProjection");
-    Builder b("image_encoder", precision, source.get());
+    Builder b("image_encoder", precision, weights);
     const Value pixels =
         b.real_input("pixel_values", {batch, config.num_channels, config.image_size, config.image_size});
     Value x;

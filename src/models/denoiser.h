@@ -1,6 +1,9 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,38 +22,53 @@ struct DenoiserShape {
     friend bool operator==(const DenoiserShape&, const DenoiserShape&) = default;
 };
 
-/// What guides a denoiser, on the host, for a whole batch. Undefined where the model takes none.
-struct Conditioning {
-    Tensor encoder_hidden_states;  ///< (B, tokens, D) f32
-    Tensor attention_mask;         ///< (B, tokens) f32 of 1 and 0: the tokens that may be attended to
-    Tensor text_embeds;            ///< (B, P) f32, pooled
-    /// (B, traits().time_ids) f32. Stable Diffusion XL (6): original size, crop's corner, target size, each
-    /// (height, width). PixArt (3): size, then height / width. Stable Video Diffusion: frame rate - 1, motion
-    /// bucket, noise augmentation.
-    Tensor time_ids;
-    Tensor image_latents;  ///< (B, F, C, H, W) f32, laid beside the sample's channels
-};
+using NamedTensors = std::map<std::string, Tensor, std::less<>>;
 
-/// How many ids a picture's size and crop are, and its size and ratio.
-inline constexpr std::int64_t kSizeAndCropIds = 6, kSizeAndRatioIds = 3;
+/// What guides one half of guidance, f32 on the host, in batches of B, by diffusers' names. A denoiser takes
+/// those that `Denoiser::fixed_inputs` asks for.
+///
+///     encoder_hidden_states  (B, tokens, D)
+///     attention_mask         (B, tokens) of 1 and 0: the tokens that may be attended to
+///     text_embeds            (B, P), pooled
+///     time_ids               (B, traits().time_ids). Stable Diffusion XL (6): original size, crop's corner,
+///                            target size, each (height, width). Its refiner (5): original size, crop's
+///                            corner, aesthetic score. PixArt (3): size, then height / width.
+///                            Stable Video Diffusion: frame rate - 1, motion bucket, noise augmentation.
+///     image_latents          of the latents' shape but for the channels, laid beside those of the sample
+using Conditioning = NamedTensors;
 
-/// The sizes that a pipeline has to know. Zero where the model takes no such input.
+/// The names of `Conditioning`, of which all but the ids are names of the graph's inputs too.
+inline constexpr const char *kText = "encoder_hidden_states", *kTextMask = "attention_mask",
+                            *kPooledText = "text_embeds", *kTimeIds = "time_ids",
+                            *kImageLatents = "image_latents";
+
+/// What is given under that name. Error (failure) when nothing is.
+const Tensor& given(const Conditioning& conditioning, std::string_view name);
+
+/// How many ids a picture's size and crop are, its crop and score, and its size and ratio.
+inline constexpr std::int64_t kSizeAndCropIds = 6, kCropAndScoreIds = 5, kSizeAndRatioIds = 3;
+
+/// What an axis of latents counts.
+enum class Axis : std::uint8_t { pictures, frames, channels, height, width };
+inline constexpr Axis kPictureAxes[] = {Axis::pictures, Axis::channels, Axis::height, Axis::width};
+
+/// What a pipeline has to know of a denoiser.
 struct DenoiserTraits {
-    std::int64_t in_channels = 0;                      ///< of the sample, without those of image_latents
+    std::int64_t in_channels = 0;                      ///< of the latents
     std::int64_t out_channels = 0;                     ///< of the prediction
     std::int64_t sample_height = 0, sample_width = 0;  ///< of the latents it was trained for; 0: not said
-    std::int64_t text_width = 0;                       ///< of encoder_hidden_states
-    std::int64_t pooled_width = 0;                     ///< of text_embeds
-    std::int64_t time_ids = 0;                         ///< how many
+    std::int64_t time_ids = 0;                         ///< how many it takes
     std::int64_t patch_size = 1;                       ///< the latents' sides must be multiples of it
     std::int64_t max_side = 0;                         ///< of the latents; 0: any
     std::int64_t frames = 0;                           ///< that it was trained for; 0: it makes pictures
-    std::int64_t image_channels = 0;                   ///< of image_latents
-    bool takes_mask = false;                           ///< attention_mask
-};
+    /// How its latents lie; pictures or videos come first.
+    std::vector<Axis> axes = {std::begin(kPictureAxes), std::end(kPictureAxes)};
 
-/// The graph inputs that change from step to step, under the names that every denoiser's graph gives them.
-inline constexpr std::string_view kVaryingInputs[] = {"sample", "timestep_embedding"};
+    /// Where an axis stands; -1 where the latents have none.
+    std::ptrdiff_t place_of(Axis axis) const;
+    /// The shape of so many pictures' latents.
+    Shape latents(const DenoiserShape& shape) const;
+};
 
 /// A denoiser of any class, made from its config.json: for what treats them alike. Immutable.
 class Denoiser {
@@ -61,14 +79,28 @@ class Denoiser {
     virtual ~Denoiser() = default;
 
     virtual DenoiserTraits traits() const = 0;
-    /// Its graph; without weights, for its structure only. Input "sample" is (B, C, H, W), of a video
-    /// (B, F, C, H, W), f32; so is its one output, "sample".
+    /// What its graph takes, in the order of the graph's inputs, f32. One of them is the latents, of the
+    /// shape that traits() says. Nothing of the shape is checked.
+    virtual std::vector<graph::InputAttrs> inputs(const DenoiserShape& shape) const = 0;
+    /// Its graph; without weights, for its structure only. Its one output, "sample", has the latents' axes.
     virtual graph::Graph build(const DenoiserShape& shape, DType precision,
                                const WeightSource* weights) const = 0;
-    /// The host tensors for the graph's inputs, in their order. Only those made from the sample and the
-    /// timestep change from step to step.
-    virtual std::vector<Tensor> inputs(const Tensor& sample, float timestep,
-                                       const Conditioning& conditioning) const = 0;
+    /// The values of its fixed inputs, by name: made once for a picture and half of guidance.
+    virtual NamedTensors fixed_inputs(const Conditioning& conditioning) const = 0;
+    /// The values of the inputs that are given at each step, in the order in which `inputs` has them.
+    virtual std::vector<Tensor> step_inputs(const Tensor& sample, float timestep) const = 0;
+
+    /// The input of that name at the least shape; none where it takes none.
+    std::optional<graph::InputAttrs> input(std::string_view name) const;
+    /// The size of that input's last axis, or 0.
+    std::int64_t width_of(std::string_view input) const;
+    bool takes(std::string_view input) const { return width_of(input) > 0; }
 };
+
+/// An input that each half of guidance has a value of its own of, the same at all steps.
+graph::InputAttrs fixed_input(std::string name, Shape shape);
+/// The latents, and the timestep as sines and cosines.
+graph::InputAttrs latents_input(Shape shape);
+graph::InputAttrs timestep_input(std::int64_t width);
 
 }  // namespace reprise::models

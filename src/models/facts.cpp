@@ -68,19 +68,19 @@ class ListedUNet {
     int count(const Outline::Unit& listed, std::string_view list) const {
         const std::string stack = fmt::format("{}.{}", listed.name, list);
         return static_cast<int>(
-            std::count_if(listed.parts.begin(), listed.parts.end(),
-                          [&](const auto& part) { return graph::stack_of(part.name) == stack; }));
+            std::count_if(listed.layers.begin(), listed.layers.end(),
+                          [&](const auto& layer) { return graph::stack_of(layer.name) == stack; }));
     }
 
-    void add_part(const Outline::Unit& listed, std::string_view list, int number) {
+    void add_layer(const Outline::Unit& listed, std::string_view list, int number) {
         const std::string name = fmt::format("{}.{}.{}", listed.name, list, number);
-        for (const auto& part : listed.parts)
-            if (part.name == name) outline_.units.back().parts.push_back(part);
+        for (const auto& layer : listed.layers)
+            if (layer.name == name) outline_.units.back().layers.push_back(layer);
     }
 
     void add(const Outline::Unit& listed) {
         Outline::Unit& unit = outline_.units.emplace_back(listed);
-        unit.parts.clear();
+        unit.layers.clear();
         const int layers = count(listed, names_.layer[0]);
         const bool down = unit.stack == names_.down, up = unit.stack == names_.up;
         int outputs = 1;
@@ -89,26 +89,26 @@ class ListedUNet {
         if (up && layers == 0) take();
         for (int layer = 0; layer < layers; ++layer) {
             if (up) take();
-            for (const std::string_view list : names_.layer) add_part(listed, list, layer);
+            for (const std::string_view list : names_.layer) add_layer(listed, list, layer);
             if (down) give(outputs++);
         }
         const std::string_view sampler = down ? names_.downsampler : names_.upsampler;
         if (count(listed, sampler) == 0) return;
-        add_part(listed, sampler, 0);
+        add_layer(listed, sampler, 0);
         if (down && layers > 0) give(outputs);
     }
 
     int place() const { return static_cast<int>(outline_.units.size()) - 1; }
-    int parts() const { return static_cast<int>(outline_.units.back().parts.size()); }
+    int layers_so_far() const { return static_cast<int>(outline_.units.back().layers.size()); }
 
-    void give(int output) { ends_.push_back({place(), output, parts(), 0, 0}); }
+    void give(int output) { ends_.push_back({place(), output, layers_so_far(), 0, 0}); }
 
     void take() {
         if (ends_.empty()) return;
         Outline::Skip skip = ends_.back();
         ends_.pop_back();
         skip.to = place();
-        skip.before = parts();
+        skip.before = layers_so_far();
         outline_.skips.push_back(skip);
     }
 
@@ -130,7 +130,7 @@ const DenoiserFacts* facts_of(std::string_view class_name) {
 }
 
 Outline outline_of(std::string_view class_name, const Graph& graph) {
-    Outline outline = graph::outline_of(graph);
+    Outline outline = graph::of_part(graph::outline_of(graph), "");
     const DenoiserFacts* facts = facts_of(class_name);
     if (!graph.nodes.empty() || facts == nullptr || facts->unet == nullptr) return outline;
     return ListedUNet(outline, *facts->unet).read();

@@ -74,8 +74,8 @@ std::span<const DenoiserFacts> denoiser_facts();
 /// Those of a class; null where nothing is known.
 const DenoiserFacts* facts_of(std::string_view class_name);
 
-/// The outline of a denoiser of that class. Of a graph without nodes, which lists modules alone, the blocks
-/// follow one another unless the class is one with skips; streams are then unknown.
+/// The outline of a denoiser of that class, without other parts. Of a graph without nodes, which lists
+/// modules alone, the blocks follow one another unless the class is one with skips; streams are then unknown.
 graph::Outline outline_of(std::string_view class_name, const graph::Graph& graph);
 
 }  // namespace reprise::models

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/adaptive_norm.h"
 #include "nn/embeddings.h"
 #include "nn/patches.h"
@@ -96,34 +95,33 @@ float* write_sinusoids(float* out, float position, std::int64_t width) {
     return out + width;
 }
 
-/// The graph's inputs, in the order in which they are bound.
-struct Inputs {
-    Value sample, time, text, mask, resolution, aspect_ratio;
-};
+constexpr const char *kResolution = "resolution_embedding", *kAspectRatio = "aspect_ratio_embedding";
 
-Inputs make_inputs(Builder& b, const PixArtTransformerConfig& config, const DenoiserShape& shape) {
+std::vector<graph::InputAttrs> inputs_of(const PixArtTransformerConfig& config, const DenoiserShape& shape) {
     const auto batch = shape.batch;
     const auto width = config.embedding.width;
-    Inputs in;
-    in.sample = b.real_input("sample", {batch, config.in_channels, shape.height, shape.width});
-    in.time = b.real_input("timestep_embedding", {1, width});
-    in.text = b.real_input("encoder_hidden_states", {batch, shape.text_tokens, config.text_width()});
-    in.mask = b.real_input("attention_mask", {batch, shape.text_tokens});
-    if (!config.use_additional_conditions) return in;
-    in.resolution = b.real_input("resolution_embedding", {batch, 2, width});
-    in.aspect_ratio = b.real_input("aspect_ratio_embedding", {batch, width});
-    return in;
+    std::vector<graph::InputAttrs> inputs = {
+        latents_input({batch, config.in_channels, shape.height, shape.width}), timestep_input(width),
+        fixed_input(kText, {batch, shape.text_tokens, config.text_width()}),
+        fixed_input(kTextMask, {batch, shape.text_tokens})};
+    if (!config.use_additional_conditions) return inputs;
+    inputs.push_back(fixed_input(kResolution, {batch, 2, width}));
+    inputs.push_back(fixed_input(kAspectRatio, {batch, width}));
+    return inputs;
 }
+
+using Inputs = std::map<std::string, Value, std::less<>>;
 
 /// The embedding (B or 1, C) of the timestep and, where the model has them, of the sizes.
 Value embedded_conditions(Builder& b, const Inputs& in, const PixArtTransformerConfig& config) {
     const auto scope = b.module("emb");
     const auto width = config.width();
-    const Value time = nn::timestep_embedding(b, "timestep_embedder", in.time, {width, Unary::silu, {}});
+    const Value time =
+        nn::timestep_embedding(b, "timestep_embedder", in.at("timestep_embedding"), {width, Unary::silu, {}});
     if (!config.use_additional_conditions) return time;
     const nn::TimestepEmbedding layers = {width / 3, Unary::silu, {}};
-    const Value resolution = nn::timestep_embedding(b, "resolution_embedder", in.resolution, layers);
-    const Value ratio = nn::timestep_embedding(b, "aspect_ratio_embedder", in.aspect_ratio, layers);
+    const Value resolution = nn::timestep_embedding(b, "resolution_embedder", in.at(kResolution), layers);
+    const Value ratio = nn::timestep_embedding(b, "aspect_ratio_embedder", in.at(kAspectRatio), layers);
     const auto batch = resolution.dim(0);
     return time + b.concat({b.reshape(resolution, {batch, 2 * layers.width}), ratio}, 1);
 }
@@ -153,30 +151,33 @@ class PixArtTransformer final : public Denoiser {
         traits.out_channels = config_.predicted_channels();
         traits.sample_height = config_.sample_size;
         traits.sample_width = config_.sample_size;
-        traits.text_width = config_.text_width();
         traits.time_ids = config_.use_additional_conditions ? kSizeAndRatioIds : 0;
         traits.patch_size = config_.patch_size;
-        traits.takes_mask = true;
         return traits;
+    }
+    std::vector<graph::InputAttrs> inputs(const DenoiserShape& shape) const override {
+        return inputs_of(config_, shape);
     }
     graph::Graph build(const DenoiserShape& shape, DType precision,
                        const WeightSource* weights) const override {
         return build_pixart_transformer(config_, shape, precision, weights);
     }
-    std::vector<Tensor> inputs(const Tensor& sample, float timestep,
-                               const Conditioning& conditioning) const override {
-        std::vector<Tensor> result = {sample, timestep_embedding(timestep, config_.embedding),
-                                      conditioning.encoder_hidden_states, conditioning.attention_mask};
+    NamedTensors fixed_inputs(const Conditioning& conditioning) const override {
+        NamedTensors result = {{kText, given(conditioning, kText)},
+                               {kTextMask, given(conditioning, kTextMask)}};
         if (!config_.use_additional_conditions) return result;
-        const auto batch = conditioning.time_ids.dim(0);
-        const auto ids = conditioning.time_ids.span<float>();
+        const auto batch = given(conditioning, kTimeIds).dim(0);
+        const auto ids = given(conditioning, kTimeIds).span<float>();
         std::vector<float> sizes, ratios;
         for (std::size_t i = 0; i < ids.size(); ++i)
             (i % kSizeAndRatioIds == 2 ? ratios : sizes).push_back(ids[i]);
-        result.push_back(
-            sinusoidal_embedding(sizes, config_.embedding).reshaped({batch, 2, config_.embedding.width}));
-        result.push_back(sinusoidal_embedding(ratios, config_.embedding));
+        result[kResolution] =
+            sinusoidal_embedding(sizes, config_.embedding).reshaped({batch, 2, config_.embedding.width});
+        result[kAspectRatio] = sinusoidal_embedding(ratios, config_.embedding);
         return result;
+    }
+    std::vector<Tensor> step_inputs(const Tensor& sample, float timestep) const override {
+        return {sample, timestep_embedding(timestep, config_.embedding)};
     }
 
   private:
@@ -250,18 +251,17 @@ Tensor pixart_positions(const PixArtTransformerConfig& config, std::int64_t rows
 graph::Graph build_pixart_transformer(const PixArtTransformerConfig& config, const DenoiserShape& shape,
                                       DType precision, const WeightSource* weights) {
     check_latents(config, shape);
-    const auto source = named_weights(weights, "PixArtTransformer2DModel");
-    Builder b("transformer", precision, source.get());
+    Builder b("transformer", precision, weights);
     const auto width = config.width();
     const auto side = config.patch_size;
     const auto rows = shape.height / side;
     const auto columns = shape.width / side;
-    const Inputs in = make_inputs(b, config, shape);
+    const Inputs in = b.real_inputs(inputs_of(config, shape));
 
     Value x;
     {
         const auto scope = b.module("pos_embed");
-        x = nn::picture_to_patches(b, "proj", in.sample, side, width) +
+        x = nn::picture_to_patches(b, "proj", in.at("sample"), side, width) +
             b.constant("positions", pixart_positions(config, rows, columns));
     }
     Value embedded, modulation;
@@ -272,8 +272,8 @@ graph::Graph build_pixart_transformer(const PixArtTransformerConfig& config, con
         modulation = b.reshape(modulation, {embedded.dim(0), 6, width});
     }
     const Value bias =
-        b.reshape(b.affine(in.mask, kMasked, -kMasked), {shape.batch, 1, 1, shape.text_tokens});
-    const nn::PixArtConditions conditions = {modulation, text_of(b, in.text, config), bias};
+        b.reshape(b.affine(in.at(kTextMask), kMasked, -kMasked), {shape.batch, 1, 1, shape.text_tokens});
+    const nn::PixArtConditions conditions = {modulation, text_of(b, in.at(kText), config), bias};
     for (std::int64_t i = 0; i < config.num_layers; ++i)
         x = nn::pixart_block(b, "transformer_blocks." + std::to_string(i), x, conditions, config.block);
 
@@ -284,7 +284,8 @@ graph::Graph build_pixart_transformer(const PixArtTransformerConfig& config, con
     x = nn::patches_to_picture(b, x, rows, columns, side);
     if (config.predicted_channels() != config.out_channels) x = b.slice(x, 1, 0, config.predicted_channels());
     b.output("sample", b.convert(x, DType::f32));
-    return b.finish();
+    return b.finish(
+        {"pos_embed.pos_embed"});  // old releases stored the table of positions, which is computed
 }
 
 std::unique_ptr<Denoiser> make_pixart_transformer(const Config& config) {

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/adaptive_norm.h"
 #include "nn/embeddings.h"
 #include "nn/patches.h"
@@ -87,6 +86,13 @@ void check_latents(const Sd3TransformerConfig& config, const DenoiserShape& shap
                     shape.height, shape.width, most, most);
 }
 
+std::vector<graph::InputAttrs> inputs_of(const Sd3TransformerConfig& config, const DenoiserShape& shape) {
+    return {latents_input({shape.batch, config.in_channels, shape.height, shape.width}),
+            timestep_input(config.timestep.width),
+            fixed_input(kText, {shape.batch, shape.text_tokens, config.joint_attention_dim}),
+            fixed_input(kPooledText, {shape.batch, config.pooled_projection_dim})};
+}
+
 class Sd3Transformer final : public Denoiser {
   public:
     explicit Sd3Transformer(Sd3TransformerConfig config) : config_(std::move(config)) {}
@@ -97,20 +103,22 @@ class Sd3Transformer final : public Denoiser {
         traits.out_channels = config_.out_channels;
         traits.sample_height = config_.sample_size;
         traits.sample_width = config_.sample_size;
-        traits.text_width = config_.joint_attention_dim;
-        traits.pooled_width = config_.pooled_projection_dim;
         traits.patch_size = config_.patch_size;
         traits.max_side = config_.pos_embed_max_size * config_.patch_size;
         return traits;
+    }
+    std::vector<graph::InputAttrs> inputs(const DenoiserShape& shape) const override {
+        return inputs_of(config_, shape);
     }
     graph::Graph build(const DenoiserShape& shape, DType precision,
                        const WeightSource* weights) const override {
         return build_sd3_transformer(config_, shape, precision, weights);
     }
-    std::vector<Tensor> inputs(const Tensor& sample, float timestep,
-                               const Conditioning& conditioning) const override {
-        return {sample, timestep_embedding(timestep, config_.timestep), conditioning.encoder_hidden_states,
-                conditioning.text_embeds};
+    NamedTensors fixed_inputs(const Conditioning& conditioning) const override {
+        return {{kText, given(conditioning, kText)}, {kPooledText, given(conditioning, kPooledText)}};
+    }
+    std::vector<Tensor> step_inputs(const Tensor& sample, float timestep) const override {
+        return {sample, timestep_embedding(timestep, config_.timestep)};
     }
 
   private:
@@ -159,27 +167,22 @@ Sd3TransformerConfig Sd3TransformerConfig::from(const Config& config) {
 graph::Graph build_sd3_transformer(const Sd3TransformerConfig& config, const DenoiserShape& shape,
                                    DType precision, const WeightSource* weights) {
     check_latents(config, shape);
-    const auto source = named_weights(weights, "SD3Transformer2DModel");
-    Builder b("transformer", precision, source.get());
+    Builder b("transformer", precision, weights);
     const auto width = config.width();
 
-    const Value sample = b.real_input("sample", {shape.batch, config.in_channels, shape.height, shape.width});
-    const Value time = b.real_input("timestep_embedding", {1, config.timestep.width});
-    const Value text =
-        b.real_input("encoder_hidden_states", {shape.batch, shape.text_tokens, config.joint_attention_dim});
-    const Value pooled = b.real_input("text_embeds", {shape.batch, config.pooled_projection_dim});
+    const auto in = b.real_inputs(inputs_of(config, shape));
 
     nn::JointStreams streams;
-    streams.hidden_states = patch_embedding(b, sample, config);
+    streams.hidden_states = patch_embedding(b, in.at("sample"), config);
     Value condition;
     {
         const auto scope = b.module("time_text_embed");
         const nn::TimestepEmbedding layers = {width, graph::Unary::silu, {}};
-        condition = nn::timestep_embedding(b, "timestep_embedder", time, layers) +
-                    nn::timestep_embedding(b, "text_embedder", pooled, layers);
+        condition = nn::timestep_embedding(b, "timestep_embedder", in.at("timestep_embedding"), layers) +
+                    nn::timestep_embedding(b, "text_embedder", in.at(kPooledText), layers);
     }
     condition = b.silu(condition);  // each norm's first step
-    streams.encoder_hidden_states = b.linear(text, "context_embedder", width);
+    streams.encoder_hidden_states = b.linear(in.at(kText), "context_embedder", width);
 
     for (std::size_t i = 0; i < config.blocks.size(); ++i)
         streams = nn::joint_transformer_block(b, "transformer_blocks." + std::to_string(i), streams,

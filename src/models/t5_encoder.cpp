@@ -8,7 +8,6 @@
 
 #include "models/clip_text.h"
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "reprise/error.h"
 
 namespace reprise::models {
@@ -101,7 +100,7 @@ Value position_bias(Builder& b, std::int64_t tokens, const T5EncoderConfig& conf
 
 /// What this part does not read.
 std::vector<std::string> weights_of_others(const T5EncoderConfig& config, const T5Part& part) {
-    std::vector<std::string> names = {"shared.weight", "encoder.embed_tokens.weight"};
+    std::vector<std::string> names = {"shared.weight"};
     if (part.end < config.num_layers) names.emplace_back("encoder.final_layer_norm.weight");
     for (std::int64_t i = 0; i < config.num_layers; ++i)
         if (i < part.begin || i >= part.end) names.push_back("encoder.block." + std::to_string(i) + ".*");
@@ -184,8 +183,7 @@ std::int64_t t5_position_bucket(std::int64_t relative_position, std::int64_t num
 }
 
 Tensor t5_token_embeddings(const T5EncoderConfig& config, const Tensor& ids, const WeightSource& weights) {
-    auto table = weights.find("shared.weight");
-    if (!table) table = weights.find("encoder.embed_tokens.weight");  // another name of the same
+    const auto table = weights.find("shared.weight");
     if (!table) usage_error("{}: weight 'shared.weight' is missing", weights.description());
     if (table->shape() != Shape{config.vocab_size, config.d_model} || !is_floating(table->type()))
         usage_error("{}: weight 'shared.weight' is {} of {}, but config.json asks for {}",
@@ -206,8 +204,7 @@ graph::Graph build_t5_encoder(const T5EncoderConfig& config, const T5Shape& shap
     check_shape("text", shape.batch, 1, shape.tokens);
     if (precision == DType::f16)
         usage_error("a T5 text encoder cannot run in f16, which its activations overflow; use f32 or bf16");
-    const auto source = named_weights(weights, "T5EncoderModel");
-    Builder b("text_encoder", precision, source.get());
+    Builder b("text_encoder", precision, weights);
 
     Value x = b.real_input("hidden_states", {shape.batch, shape.tokens, config.d_model});
     Value bias = position_bias(b, shape.tokens, config);

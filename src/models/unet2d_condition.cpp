@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 
 namespace reprise::models {
 
@@ -22,6 +21,21 @@ Value same_convolution(Builder& b, Value x, std::string_view name, std::int64_t 
     return b.conv2d(x, name, channels, kernel, 1, (kernel - 1) / 2);
 }
 
+constexpr const char* kIdsEmbedding = "time_ids_embedding";
+
+std::vector<graph::InputAttrs> inputs_of(const UNet2DConditionConfig& config, const DenoiserShape& shape) {
+    std::vector<graph::InputAttrs> inputs = {
+        latents_input({shape.batch, config.in_channels, shape.height, shape.width}),
+        timestep_input(config.timestep.width),
+        fixed_input(kText, {shape.batch, shape.text_tokens, config.text_width})};
+    if (config.text_time) {
+        const auto& added = *config.text_time;
+        inputs.push_back(fixed_input(kPooledText, {shape.batch, added.pooled_width}));
+        inputs.push_back(fixed_input(kIdsEmbedding, {shape.batch, added.num_ids * added.ids.width}));
+    }
+    return inputs;
+}
+
 class UNet2DCondition final : public Denoiser {
   public:
     explicit UNet2DCondition(UNet2DConditionConfig config) : config_(std::move(config)) {}
@@ -32,28 +46,28 @@ class UNet2DCondition final : public Denoiser {
         traits.out_channels = config_.out_channels;
         traits.sample_height = config_.sample_height;
         traits.sample_width = config_.sample_width;
-        traits.text_width = config_.text_width;
-        if (config_.text_time) {
-            traits.pooled_width = config_.text_time->pooled_width;
-            traits.time_ids = kSizeAndCropIds;
-        }
+        if (config_.text_time) traits.time_ids = config_.text_time->num_ids;
         return traits;
+    }
+    std::vector<graph::InputAttrs> inputs(const DenoiserShape& shape) const override {
+        return inputs_of(config_, shape);
     }
     graph::Graph build(const DenoiserShape& shape, DType precision,
                        const WeightSource* weights) const override {
         return build_unet2d_condition(config_, shape, precision, weights);
     }
-    std::vector<Tensor> inputs(const Tensor& sample, float timestep,
-                               const Conditioning& conditioning) const override {
-        std::vector<Tensor> result = {sample, timestep_embedding(timestep, config_.timestep),
-                                      conditioning.encoder_hidden_states};
+    NamedTensors fixed_inputs(const Conditioning& conditioning) const override {
+        NamedTensors result = {{kText, given(conditioning, kText)}};
         if (config_.text_time) {
-            const auto& ids = conditioning.time_ids;
-            result.push_back(conditioning.text_embeds);
-            result.push_back(sinusoidal_embedding(ids.span<float>(), config_.text_time->ids)
-                                 .reshaped({ids.dim(0), ids.dim(1) * config_.text_time->ids.width}));
+            const Tensor& ids = given(conditioning, kTimeIds);
+            result[kPooledText] = given(conditioning, kPooledText);
+            result[kIdsEmbedding] = sinusoidal_embedding(ids.span<float>(), config_.text_time->ids)
+                                        .reshaped({ids.dim(0), ids.dim(1) * config_.text_time->ids.width});
         }
         return result;
+    }
+    std::vector<Tensor> step_inputs(const Tensor& sample, float timestep) const override {
+        return {sample, timestep_embedding(timestep, config_.timestep)};
     }
 
   private:
@@ -66,26 +80,21 @@ graph::Graph build_unet2d_condition(const UNet2DConditionConfig& config, const D
                                     DType precision, const WeightSource* weights) {
     check_shape("latents", shape.batch, shape.height, shape.width);
     check_shape("text", shape.batch, 1, shape.text_tokens);
-    const auto source = named_weights(weights, "UNet2DConditionModel");
-    Builder b("unet", precision, source.get());
+    Builder b("unet", precision, weights);
 
-    Value x = b.real_input("sample", {shape.batch, config.in_channels, shape.height, shape.width});
-    Value time = b.real_input("timestep_embedding", {1, config.timestep.width});
-    const Value text =
-        b.real_input("encoder_hidden_states", {shape.batch, shape.text_tokens, config.text_width});
+    const auto in = b.real_inputs(inputs_of(config, shape));
+    Value x = in.at("sample");
+    Value time = in.at("timestep_embedding");
 
     if (config.center_input_sample) x = b.affine(x, 2, -1);
     time = nn::timestep_embedding(b, "time_embedding", time, config.time_embedding);
     if (config.text_time) {
-        const auto& added = *config.text_time;
-        const Value pooled = b.real_input("text_embeds", {shape.batch, added.pooled_width});
-        const Value ids =
-            b.real_input("time_ids_embedding", {shape.batch, kSizeAndCropIds * added.ids.width});
-        time = time + nn::timestep_embedding(b, "add_embedding", b.concat({pooled, ids}, 1),
+        time = time + nn::timestep_embedding(b, "add_embedding",
+                                             b.concat({in.at(kPooledText), in.at(kIdsEmbedding)}, 1),
                                              {config.time_embedding.width, graph::Unary::silu, {}});
     }
     if (config.time_embedding_activation) time = b.unary(time, *config.time_embedding_activation);
-    const nn::UNetConditions conditions = {b.unary(time, config.resnet.activation), text};
+    const nn::UNetConditions conditions = {b.unary(time, config.resnet.activation), in.at(kText)};
 
     x = same_convolution(b, x, "conv_in", config.timestep.width, config.conv_in_kernel);
     std::vector<Value> skips = {x};

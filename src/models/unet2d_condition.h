@@ -12,13 +12,18 @@
 
 namespace reprise::models {
 
+/// A key that the pipeline's class lays over the UNet's configuration: how many ids describe the picture. The
+/// file has the width of all that is added alone.
+inline constexpr const char* kNumTimeIds = "_num_time_ids";
+
 /// UNet2DConditionModel's config.json, resolved: what every block is made of. Covers Stable Diffusion 1.x,
 /// 2.x and XL.
 struct UNet2DConditionConfig {
     /// The pooled text and the sizes that Stable Diffusion XL adds to the time embedding ("text_time").
     struct TextTime {
-        std::int64_t pooled_width = 0;  ///< of text_embeds, when there are six ids
+        std::int64_t pooled_width = 0;  ///< of text_embeds
         SinusoidalEmbedding ids;
+        std::int64_t num_ids = 0;  ///< which the pipeline's class says
     };
 
     std::int64_t in_channels = 4, out_channels = 4;
@@ -38,15 +43,12 @@ struct UNet2DConditionConfig {
 
     /// Usage error naming the key for a value that is wrong or not supported.
     static UNet2DConditionConfig from(const Config& config);
-    /// Usage error unless the text encoder's pooled width is the one that this model was made for; names
-    /// the refiner, whose five ids are not supported. `file` is that of the configuration.
-    void check_pooled_width(std::int64_t width, std::string_view file) const;
 };
 
 /// Inputs, in this order: "sample" (B, C, H, W), "timestep_embedding" (1, timestep.width),
 /// "encoder_hidden_states" (B, tokens, text_width) and, with text_time, "text_embeds" (B, pooled_width) and
-/// "time_ids_embedding" (B, 6 * ids.width), all f32. Output: "sample" (B, out_channels, H, W), f32. `weights`
-/// may be null and need not outlive the call.
+/// "time_ids_embedding" (B, num_ids * ids.width), all f32. Output: "sample" (B, out_channels, H, W), f32.
+/// `weights` may be null and need not outlive the call.
 graph::Graph build_unet2d_condition(const UNet2DConditionConfig& config, const DenoiserShape& shape,
                                     DType precision, const WeightSource* weights);
 

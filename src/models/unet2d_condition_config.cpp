@@ -283,9 +283,10 @@ std::optional<UNet2DConditionConfig::TextTime> read_text_time(const Config& conf
     const auto width = config.require<std::int64_t>("addition_time_embed_dim");
     check_range(config, "addition_time_embed_dim", width, 1, kMaxWidth);
     const auto total = config.require<std::int64_t>("projection_class_embeddings_input_dim");
-    check_range(config, "projection_class_embeddings_input_dim", total, 6 * width + 1, 8 * kMaxWidth);
-    return UNet2DConditionConfig::TextTime{total - 6 * width,
-                                           read_sinusoidal(config, "addition_time_embed_dim", width)};
+    const auto ids = config.get_or<std::int64_t>(kNumTimeIds, kSizeAndCropIds);
+    check_range(config, "projection_class_embeddings_input_dim", total, ids * width + 1, 8 * kMaxWidth);
+    return UNet2DConditionConfig::TextTime{total - ids * width,
+                                           read_sinusoidal(config, "addition_time_embed_dim", width), ids};
 }
 
 /// Each layer is within bounds, but all together could still fill the memory.
@@ -339,21 +340,6 @@ UNet2DConditionConfig UNet2DConditionConfig::from(const Config& config) {
     result.up_blocks = blocks.up(result.resnet);
     check_size(result, config);
     return result;
-}
-
-void UNet2DConditionConfig::check_pooled_width(std::int64_t width, std::string_view file) const {
-    if (!text_time || width == text_time->pooled_width) return;
-    const auto ids = text_time->ids.width;
-    const auto total = text_time->pooled_width + 6 * ids;
-    if (total == width + 5 * ids)
-        usage_error(
-            "{}: \"projection_class_embeddings_input_dim\" is {}, five ids beside {} of text: this is a "
-            "refiner, "
-            "which Reprise does not support",
-            file, total, width);
-    usage_error(
-        "{}: \"projection_class_embeddings_input_dim\" is {}, but the text encoder gives {} and six ids {}",
-        file, total, width, 6 * ids);
 }
 
 }  // namespace reprise::models

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "models/config_checks.h"
-#include "models/weight_names.h"
 #include "nn/embeddings.h"
 #include "reprise/error.h"
 
@@ -23,6 +22,21 @@ std::string numbered(const char* list, std::size_t i) {
     return list + std::to_string(i);
 }
 
+constexpr const char* kIdsEmbedding = "time_ids_embedding";
+
+std::vector<graph::InputAttrs> inputs_of(const UNetSpatioTemporalConfig& config, const DenoiserShape& shape) {
+    const auto latents = [&](std::int64_t channels) -> Shape {
+        return {shape.batch, shape.frames, channels, shape.height, shape.width};
+    };
+    const auto image_channels = config.image_channels();
+    std::vector<graph::InputAttrs> inputs = {
+        latents_input(latents(config.in_channels - image_channels)), timestep_input(config.timestep.width),
+        fixed_input(kText, {shape.batch, shape.text_tokens, config.context_width}),
+        fixed_input(kIdsEmbedding, {shape.batch, config.added_ids * config.added_id.width})};
+    if (image_channels > 0) inputs.push_back(fixed_input(kImageLatents, latents(image_channels)));
+    return inputs;
+}
+
 class UNetSpatioTemporal final : public Denoiser {
   public:
     explicit UNetSpatioTemporal(UNetSpatioTemporalConfig config) : config_(std::move(config)) {}
@@ -33,25 +47,29 @@ class UNetSpatioTemporal final : public Denoiser {
         traits.out_channels = config_.out_channels;
         traits.sample_height = config_.sample_height;
         traits.sample_width = config_.sample_width;
-        traits.text_width = config_.context_width;
         traits.time_ids = config_.added_ids;
         traits.frames = config_.num_frames;
-        traits.image_channels = config_.image_channels();
+        traits.axes = {Axis::pictures, Axis::frames, Axis::channels, Axis::height, Axis::width};
         return traits;
+    }
+    std::vector<graph::InputAttrs> inputs(const DenoiserShape& shape) const override {
+        return inputs_of(config_, shape);
     }
     graph::Graph build(const DenoiserShape& shape, DType precision,
                        const WeightSource* weights) const override {
         return build_unet_spatio_temporal(config_, shape, precision, weights);
     }
-    std::vector<Tensor> inputs(const Tensor& sample, float timestep,
-                               const Conditioning& conditioning) const override {
-        const auto& ids = conditioning.time_ids;
-        std::vector<Tensor> result = {sample, timestep_embedding(timestep, config_.timestep),
-                                      conditioning.encoder_hidden_states,
-                                      sinusoidal_embedding(ids.span<float>(), config_.added_id)
-                                          .reshaped({ids.dim(0), ids.dim(1) * config_.added_id.width})};
-        if (config_.image_channels() > 0) result.push_back(conditioning.image_latents);
+    NamedTensors fixed_inputs(const Conditioning& conditioning) const override {
+        const Tensor& ids = given(conditioning, kTimeIds);
+        NamedTensors result = {
+            {kText, given(conditioning, kText)},
+            {kIdsEmbedding, sinusoidal_embedding(ids.span<float>(), config_.added_id)
+                                .reshaped({ids.dim(0), ids.dim(1) * config_.added_id.width})}};
+        if (config_.image_channels() > 0) result[kImageLatents] = given(conditioning, kImageLatents);
         return result;
+    }
+    std::vector<Tensor> step_inputs(const Tensor& sample, float timestep) const override {
+        return {sample, timestep_embedding(timestep, config_.timestep)};
     }
 
   private:
@@ -72,23 +90,14 @@ graph::Graph build_unet_spatio_temporal(const UNetSpatioTemporalConfig& config, 
     check_shape("picture embeddings", shape.batch, 1, shape.text_tokens);
     if (shape.frames < 1 || shape.frames > kMaxFrames)
         usage_error("a video of {} frames cannot be computed; expected 1 to {}", shape.frames, kMaxFrames);
-    const auto source = named_weights(weights, "UNetSpatioTemporalConditionModel");
-    Builder b("unet", precision, source.get());
-    const auto image_channels = config.image_channels();
-    const Shape sample_shape = {shape.batch, shape.frames, config.in_channels - image_channels, shape.height,
-                                shape.width};
-
-    Value x = b.real_input("sample", sample_shape);
-    Value time = b.real_input("timestep_embedding", {1, config.timestep.width});
-    const Value context =
-        b.real_input("encoder_hidden_states", {shape.batch, shape.text_tokens, config.context_width});
-    const Value ids =
-        b.real_input("time_ids_embedding", {shape.batch, config.added_ids * config.added_id.width});
-    if (image_channels > 0) {
-        Shape image_shape = sample_shape;
-        image_shape[2] = image_channels;
-        x = b.concat({x, b.real_input("image_latents", image_shape)}, 2);
-    }
+    Builder b("unet", precision, weights);
+    const auto in = b.real_inputs(inputs_of(config, shape));
+    Value x = in.at("sample");
+    Value time = in.at("timestep_embedding");
+    const Value ids = in.at(kIdsEmbedding);
+    Shape out_shape = x.shape();
+    out_shape[2] = config.out_channels;
+    if (config.image_channels() > 0) x = b.concat({x, in.at(kImageLatents)}, 2);
 
     const auto time_width = 4 * config.timestep.width;
     time = nn::timestep_embedding(b, "time_embedding", time, {time_width, Unary::silu, {}});
@@ -96,7 +105,7 @@ graph::Graph build_unet_spatio_temporal(const UNetSpatioTemporalConfig& config, 
     nn::VideoConditions conditions;
     conditions.frames = shape.frames;
     conditions.time = {time, shape.batch == 1 ? time : b.repeat(time, 0, shape.frames)};
-    conditions.context = context;
+    conditions.context = in.at(kText);
     conditions.frame_numbers = [&](std::int64_t width) {
         return b.constant("frame_numbers", numbers_of_frames(shape.frames, width));
     };
@@ -115,8 +124,6 @@ graph::Graph build_unet_spatio_temporal(const UNetSpatioTemporalConfig& config, 
     constexpr float kEpsilon = 1e-5F;
     x = b.silu(b.group_norm(x, "conv_norm_out", nn::kSpatioTemporalGroups, kEpsilon));
     x = b.conv2d(x, "conv_out", config.out_channels, 3);
-    Shape out_shape = sample_shape;
-    out_shape[2] = config.out_channels;
     b.output("sample", b.convert(b.reshape(x, out_shape), DType::f32));
     return b.finish();
 }

@@ -31,6 +31,13 @@ std::string_view reason(About about, const Has& has) {
             return "guidance has no third branch that skips layers";
         case About::size_ids:
             return "its denoiser takes no sizes and crops as conditions";
+        case About::parts:
+            return "it always draws from noise to the picture";
+        case About::target_size:
+            return has(About::score) ? "its denoiser takes an aesthetic score in its place"
+                                     : "its denoiser takes no sizes and crops as conditions";
+        case About::score:
+            return "its denoiser takes no aesthetic score as a condition";
         case About::bins:
             return "it always draws at the size asked for";
         case About::video:

@@ -23,7 +23,10 @@ enum class About : std::uint8_t {
     embeddings,    ///< prompts as embeddings
     guidance,      ///< one guidance scale for all that is drawn
     third_branch,  ///< guidance with a branch that leaves layers out
+    parts,         ///< a part of the way from noise to picture
     size_ids,      ///< a denoiser that takes sizes and crops as conditions
+    target_size,   ///< a denoiser that takes the size to be drawn as a condition
+    score,         ///< a denoiser that takes an aesthetic score as a condition
     bins,          ///< a choice between sizes that the model was trained for
     video,         ///< frames, made of a picture
     load,          ///< the options that a pipeline is opened with

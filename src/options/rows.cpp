@@ -17,7 +17,7 @@ const Row* Table::find(std::string_view name) const {
 }
 
 bool Table::differs(const Row& row, const void* owner) const {
-    return row.get(owner) != row.get(defaults);
+    return !(row.get(owner) == row.get(defaults));  // != would take NaN for no difference
 }
 
 namespace {

@@ -107,8 +107,10 @@ Json to_value(const Reuse& reuse) {
             what = "a configuration with functions of the program's own";
         }
     }
-    if (reuse.count == cachify::Count::steps && !reuse.in_full) return what;
-    return {{"what", what}, {"count", name_of(reuse.count)}, {"in_full", reuse.in_full}};
+    if (reuse.count == cachify::Count::steps && !reuse.in_full && reuse.of.empty()) return what;
+    Json result = {{"what", what}, {"count", name_of(reuse.count)}, {"in_full", reuse.in_full}};
+    for (const auto& [denoiser, own] : reuse.of) result["of"][denoiser] = to_value(own);
+    return result;
 }
 template <class T>
 Json to_value(const std::optional<T>& member) {
@@ -137,12 +139,13 @@ void from_value(Reuse& member, const Json& value, std::string_view name, std::st
     } else if (value.is_array()) {
         member = cachify::parse_config(text_of(value), where);
     } else {
-        constexpr std::string_view kWhat = "what", kCount = "count", kInFull = "in_full";
+        constexpr std::string_view kWhat = "what", kCount = "count", kInFull = "in_full", kOf = "of";
         for (const auto& [key, its] : value.items())
-            if (key != kWhat && key != kCount && key != kInFull)
-                usage_error("{}: \"{}\" has a key \"{}\", expected \"what\", \"count\" or \"in_full\"",
-                            origin, name, printable(key));
-        const Json what = require<Json>(value, kWhat, where);
+            if (key != kWhat && key != kCount && key != kInFull && key != kOf)
+                usage_error(
+                    "{}: \"{}\" has a key \"{}\", expected \"what\", \"count\", \"in_full\" or \"of\"",
+                    origin, name, printable(key));
+        const Json what = get_or<Json>(value, kWhat, "off", where);
         if (!what.is_string() && !what.is_array())
             usage_error("{}: \"{}\" is of {}, expected a policy or a list", origin, name,
                         printable(text_of(what)));
@@ -150,6 +153,16 @@ void from_value(Reuse& member, const Json& value, std::string_view name, std::st
         from_value(reuse, what, name, origin);
         reuse.count = value_of<cachify::Count>(get_or(value, kCount, "steps", where), kCount);
         reuse.in_full = get_or(value, kInFull, false, where);
+        const Json of = get_or<Json>(value, kOf, Json::object(), where);
+        if (!of.is_object())
+            usage_error("{}: \"{}\" is {} of several denoisers, expected an object by their names", origin,
+                        name, printable(text_of(of)));
+        for (const auto& [denoiser, own] : of.items()) {
+            if (!own.is_string() && !own.is_array() && !own.is_object())
+                usage_error("{}: \"{}\" is {} of \"{}\", expected a policy or a list", origin, name,
+                            printable(text_of(own)), printable(denoiser));
+            from_value(reuse.of[denoiser], own, name, origin);
+        }
         member = std::move(reuse);
     }
 }
@@ -366,7 +379,22 @@ constexpr auto kGenerate = std::to_array<Row>({
     row<&G::original_size>({.name = "original_size", .about = About::size_ids, .counts = kResult}),
     row<&G::crops_coords_top_left>(
         {.name = "crops_coords_top_left", .about = About::size_ids, .counts = kResult}),
-    row<&G::target_size>({.name = "target_size", .about = About::size_ids, .counts = kResult}),
+    row<&G::target_size>({.name = "target_size", .about = About::target_size, .counts = kResult}),
+    row<&G::aesthetic_score>({.name = "aesthetic_score", .about = About::score, .counts = kResult}),
+    row<&G::negative_aesthetic_score>(
+        {.name = "negative_aesthetic_score", .about = About::score, .counts = kResult}),
+    row<&G::denoising_start>(
+        {.name = "denoising_start", .about = About::parts, .counts = kResult, .domain = between(0, 1)}),
+    row<&G::denoising_end>({.name = "denoising_end",
+                            .about = About::parts,
+                            .counts = kResult,
+                            .domain = between(0, 1),
+                            .group = kSampling,
+                            .flag = "--denoising-end",
+                            .placeholder = "SHARE",
+                            .help = "Where the base ends and the refiner begins, between 0, which is "
+                                    "noise, and 1"}),
+    row<&G::start_latents>({.name = "start_latents", .about = About::parts, .counts = kResult}),
     row<&G::num_inference_steps>({.name = "num_inference_steps",
                                   .counts = kMetadata,
                                   .domain = between(1, 100'000),
@@ -520,14 +548,16 @@ using MembersOfGenerate = decltype([](const G& options) {
                  prompt_texts, embeddings, image, video, num_inference_steps, guidance_scale,
                  guidance_rescale, skip_guidance_layers, width, height, seed, num_images_per_prompt,
                  only_picture, clip_skip, max_sequence_length, clean_caption, use_resolution_binning,
-                 original_size, crops_coords_top_left, target_size, scheduler, guidance_mode, latents, decode,
-                 reuse, callback_on_step_end, on_phase, on_message, stop] = options;
+                 original_size, crops_coords_top_left, target_size, scheduler, guidance_mode, latents,
+                 denoising_start, denoising_end, start_latents, aesthetic_score, negative_aesthetic_score,
+                 decode, reuse, callback_on_step_end, on_phase, on_message, stop] = options;
     return count(prompt, prompts, prompt_2, prompt_3, negative_prompt, negative_prompt_2, negative_prompt_3,
                  prompt_texts, embeddings, image, video, num_inference_steps, guidance_scale,
                  guidance_rescale, skip_guidance_layers, width, height, seed, num_images_per_prompt,
                  only_picture, clip_skip, max_sequence_length, clean_caption, use_resolution_binning,
-                 original_size, crops_coords_top_left, target_size, scheduler, guidance_mode, latents, decode,
-                 reuse, callback_on_step_end, on_phase, on_message, stop);
+                 original_size, crops_coords_top_left, target_size, scheduler, guidance_mode, latents,
+                 denoising_start, denoising_end, start_latents, aesthetic_score, negative_aesthetic_score,
+                 decode, reuse, callback_on_step_end, on_phase, on_message, stop);
 }(std::declval<const G&>()));
 
 /// How many rows are of members of the structure itself, or of the one within it.

@@ -4,7 +4,10 @@
 #include <array>
 #include <charconv>
 #include <string_view>
+#include <utility>
 
+#include "models/denoiser.h"
+#include "models/unet2d_condition.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 
@@ -13,6 +16,9 @@ namespace reprise::pipelines {
 namespace {
 
 constexpr std::string_view kStableDiffusion = "StableDiffusionPipeline";
+constexpr std::string_view kStableDiffusionXL = "StableDiffusionXLPipeline";
+/// Of Stable Diffusion XL's refiner.
+constexpr std::string_view kStableDiffusionXLImg2Img = "StableDiffusionXLImg2ImgPipeline";
 /// Its code neither scales the noise nor what the denoiser takes, whatever the scheduler.
 constexpr std::string_view kStableDiffusion3 = "StableDiffusion3Pipeline";
 /// The other pipelines' code asks schedulers for a scale of the noise, which this one does not have.
@@ -25,7 +31,8 @@ struct LatentScale {
 };
 constexpr auto kLatentScales = std::to_array<LatentScale>({
     {kStableDiffusion, false, false},
-    {"StableDiffusionXLPipeline", false, true},
+    {kStableDiffusionXL, false, true},
+    {kStableDiffusionXLImg2Img, false, true},
     {kStableDiffusion3, true, false},
     {"PixArtAlphaPipeline", false, false},
     {"PixArtSigmaPipeline", false, false},
@@ -58,24 +65,27 @@ bool is_before_0_9(std::string_view version) {
 }
 
 /// StableDiffusionPipeline takes a small sample_size in an old UNet's configuration for a mistake.
-void correct_sample_size(ModelFolder& folder) {
+Json corrected_sample_size(const ModelSource& source) {
     constexpr int kTrainedSize = 64;
-    if (!folder.has("unet")) return;
-    const Json unet = folder.config("unet").json;
+    if (!source.has("unet")) return Json::object();
+    const Json unet = source.config("unet").json;
     const auto version = unet.find("_diffusers_version");
     const auto size = unet.find("sample_size");
     if (version != unet.end() && version->is_string() &&
         is_before_0_9(version->get_ref<const std::string&>()) && size != unet.end() &&
         size->is_number_integer() && *size < kTrainedSize)
-        folder.lay_over("unet", {{"sample_size", kTrainedSize}});
+        return {{"sample_size", kTrainedSize}};
+    return Json::object();
 }
 
-void lay_over_autoencoder(ModelFolder& folder, const LatentScale& scale) {
-    if (!folder.has("vae")) return;
-    const Config vae = folder.config("vae");
-    if (!scale.shift) folder.lay_over("vae", {{"shift_factor", nullptr}});
+Json unread_scales(const ModelSource& source, const LatentScale& scale) {
+    Json values = Json::object();
+    if (!source.has("vae")) return values;
+    const Config vae = source.config("vae");
+    if (!scale.shift) values["shift_factor"] = nullptr;
     if (!scale.statistics || !vae.has("latents_mean") || !vae.has("latents_std"))  // one alone is unread too
-        folder.lay_over("vae", {{"latents_mean", nullptr}, {"latents_std", nullptr}});
+        values["latents_mean"] = values["latents_std"] = nullptr;
+    return values;
 }
 
 /// StableDiffusionPipeline's corrections of its scheduler. They hold for the keys that the file has, and in
@@ -93,29 +103,48 @@ void correct_scheduler(Json& config, bool own) {
 
 }  // namespace
 
-void lay_over_as_loaded(ModelFolder& folder) {
-    const auto scale = std::find_if(kLatentScales.begin(), kLatentScales.end(),
-                                    [&](const auto& row) { return row.pipeline == folder.class_name(); });
-    if (scale != kLatentScales.end()) lay_over_autoencoder(folder, *scale);
-    if (folder.class_name() == kStableDiffusion) correct_sample_size(folder);
+bool is_set(const Config& index, const char* key, bool otherwise) {
+    if (index.json.contains(key) && index.json[key].is_null()) return false;
+    return index.get_or(key, otherwise);
 }
 
-std::unique_ptr<Scheduler> scheduler_as_loaded(const ModelFolder& folder, const std::string& name) {
+bool is_stable_diffusion_xl(const ModelSource& source) {
+    return source.class_name() == kStableDiffusionXL || source.class_name() == kStableDiffusionXLImg2Img;
+}
+
+bool takes_aesthetic_score(const ModelSource& source) {
+    return source.class_name() == kStableDiffusionXLImg2Img &&
+           is_set(source.index(), "requires_aesthetics_score", false);
+}
+
+std::shared_ptr<const ModelSource> as_loaded(std::shared_ptr<const ModelSource> source) {
+    OverlaidModel::Values values;
+    const auto scale = std::find_if(kLatentScales.begin(), kLatentScales.end(),
+                                    [&](const auto& row) { return row.pipeline == source->class_name(); });
+    if (scale != kLatentScales.end()) values["vae"] = unread_scales(*source, *scale);
+    if (source->class_name() == kStableDiffusion) values["unet"] = corrected_sample_size(*source);
+    if (is_stable_diffusion_xl(*source) && source->has("unet"))
+        values["unet"] = {{models::kNumTimeIds, takes_aesthetic_score(*source) ? models::kCropAndScoreIds
+                                                                               : models::kSizeAndCropIds}};
+    return std::make_shared<OverlaidModel>(std::move(source), std::move(values));
+}
+
+std::unique_ptr<Scheduler> scheduler_as_loaded(const ModelSource& source, const std::string& name) {
     const bool own = name.empty();
-    const std::string& own_class = folder.component("scheduler").class_name;
-    Config config = folder.config("scheduler");
+    const std::string& own_class = source.component("scheduler").class_name;
+    Config config = source.config("scheduler");
     if (const auto unset = config.find<std::vector<std::string>>("_use_default_values"))
         for (const std::string& key : *unset) config.json.erase(key);
     for (const Replaced& row : kReplaced)
         if (!own && own_class == row.scheduler && config.json.contains(row.key))
             config.json[std::string(row.key)] = row.value;
-    if (folder.class_name() == kStableDiffusion) correct_scheduler(config.json, own);
+    if (source.class_name() == kStableDiffusion) correct_scheduler(config.json, own);
     auto scheduler = make_scheduler(own ? own_class : name, config.json, config.file);
-    if (folder.class_name() == kStableDiffusion3)
+    if (source.class_name() == kStableDiffusion3)
         scheduler->set_scales(false);
     else if (scheduler->name() == kFlowMatchEuler)
         usage_error("{} is for models that are trained by flow matching; a {} is none", scheduler->name(),
-                    folder.class_name());
+                    source.class_name());
     return scheduler;
 }
 

@@ -12,11 +12,9 @@ namespace reprise::pipelines {
 
 namespace {
 
-std::filesystem::path path_of(const ModelFolder& folder, const std::string& name) {
-    if (!folder.has(name))
-        usage_error("{}: this folder has no {}; Reprise needs it to encode prompts", folder.path().string(),
-                    name);
-    return folder.path(name);
+models::ClipTextConfig config_of(const ModelSource& source, const std::string& name) {
+    need_for_prompts(source, name);
+    return models::ClipTextConfig::from(source.config(name), source.component(name).class_name);
 }
 
 /// A tokenizer may have more tokens than its encoder has rows; they are missed only where a prompt has one.
@@ -31,49 +29,36 @@ void check_rows(std::span<const std::int64_t> ids, std::int64_t rows, const std:
 
 }  // namespace
 
-ClipEncoder::ClipEncoder(const ModelFolder& folder, const std::string& suffix, Wanted wanted, Engine engine,
-                         const LoadOptions& options)
-    : name_("text_encoder" + suffix),
-      wanted_(wanted),
-      engine_(std::move(engine)),
-      variant_(options.variant),
-      memory_limit_(options.memory_limit),
-      folder_(path_of(folder, name_)),
-      config_(models::ClipTextConfig::from(folder.config(name_), folder.component(name_).class_name)),
-      tokenizer_(ClipTokenizer::load(folder.path("tokenizer" + suffix))) {}
+ClipEncoder::ClipEncoder(const std::shared_ptr<const ModelSource>& source, const std::string& suffix,
+                         Wanted wanted, Engine engine, const LoadOptions& options)
+    : wanted_(wanted),
+      config_(config_of(*source, "text_encoder" + suffix)),
+      tokenizer_(ClipTokenizer::load(source->tokenizer("tokenizer" + suffix))),
+      component_(source, "text_encoder" + suffix, std::move(engine), {.memory_limit = options.memory_limit}) {
+}
 
 void ClipEncoder::check_clip_skip(int clip_skip) const {
     if (clip_skip < 0 || clip_skip >= config_.num_hidden_layers)
         usage_error("clip_skip is {}; expected 0 to {}, as {} has {} layers", clip_skip,
-                    config_.num_hidden_layers - 1, name_, config_.num_hidden_layers);
-}
-
-void ClipEncoder::release_large() const {
-    compiled_.release_beyond(memory_limit_);
+                    config_.num_hidden_layers - 1, component_.name(), config_.num_hidden_layers);
 }
 
 ClipEncoder::Encoded ClipEncoder::operator()(const std::string& text, int clip_skip,
                                              const Caller& caller) const {
     const auto encoded =
         tokenizer_.encode(wanted_.all_vectors ? tokenizer_.with_all_vectors(text) : text, tokens());
-    check_rows(encoded.ids, config_.vocab_size, name_, tokenizer_);
+    check_rows(encoded.ids, config_.vocab_size, component_.name(), tokenizer_);
     const Tensor ids = Tensor::from({1, tokens()}, std::span<const std::int64_t>(encoded.ids));
-    const auto compiled = compiled_.get(
-        std::to_string(clip_skip), engine_,
-        [&] {
-            const DType precision = engine_.options.precision;
-            auto weights = open_weights(folder_, variant_, precision, Library::transformers);
-            auto graph = models::build_clip_text(
-                config_, {1, tokens()},
-                {wanted_.hidden_state + clip_skip, wanted_.final_norm, wanted_.pooled}, precision,
-                weights.get());
-            return CompiledGraphs::Built{std::move(graph), std::move(weights)};
-        },
-        caller);
     std::vector<Tensor> inputs = {ids};
     if (wanted_.pooled) inputs.push_back(models::pooled_index(ids, config_.eos_token_id));
-    const auto outputs = backends::Compiled::run(compiled, inputs);
-    for (const Tensor& output : outputs) check_finite(output, "the result of " + name_);
+    const auto outputs = component_(
+        {std::to_string(clip_skip),
+         [&](DType precision, const WeightSource& weights) {
+             return models::build_clip_text(
+                 config_, {1, tokens()},
+                 {wanted_.hidden_state + clip_skip, wanted_.final_norm, wanted_.pooled}, precision, &weights);
+         }},
+        inputs, caller);
     Encoded result{outputs[0], wanted_.pooled ? outputs[1] : Tensor(), {}};
     if (!encoded.lost.empty())
         result.warning = fmt::format("the prompt is longer than {} tokens; this part was cut: \"{}\"",
@@ -98,7 +83,7 @@ std::vector<ClipEncoder::Encoded> encode(const std::vector<ClipEncoder>& encoder
 
 void check_equal_tokens(const ClipEncoder& first, const ClipEncoder& second) {
     if (first.tokens() != second.tokens())
-        usage_error("{}: its tokenizer makes {} tokens, but the first one makes {}", second.folder().string(),
+        usage_error("{}: its tokenizer makes {} tokens, but the first one makes {}", second.where(),
                     second.tokens(), first.tokens());
 }
 

@@ -1,11 +1,9 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "files/model_folder.h"
 #include "models/clip_text.h"
 #include "pipelines/component.h"
 #include "reprise/pipeline.h"
@@ -13,7 +11,7 @@
 
 namespace reprise::pipelines {
 
-/// One CLIP text encoder of a pipeline folder, with its tokenizer. Compiled when first needed. Thread-safe.
+/// One CLIP text encoder of a pipeline, with its tokenizer. Thread-safe.
 class ClipEncoder {
   public:
     /// What a pipeline takes of it.
@@ -26,8 +24,8 @@ class ClipEncoder {
     };
     /// The encoder "text_encoder<suffix>" and the tokenizer "tokenizer<suffix>". Usage error when one is
     /// absent or they do not fit each other.
-    ClipEncoder(const ModelFolder& folder, const std::string& suffix, Wanted wanted, Engine engine,
-                const LoadOptions& options);
+    ClipEncoder(const std::shared_ptr<const ModelSource>& source, const std::string& suffix, Wanted wanted,
+                Engine engine, const LoadOptions& options);
 
     struct Encoded {
         Tensor hidden_states;  ///< (1, tokens, hidden_size) f32
@@ -40,21 +38,17 @@ class ClipEncoder {
     /// Usage error when the encoder has too few layers for it.
     void check_clip_skip(int clip_skip) const;
     /// Frees what was compiled if it is larger than what may stay.
-    void release_large() const;
+    void release_large() const { component_.release_large(); }
     std::int64_t tokens() const { return wanted_.tokens > 0 ? wanted_.tokens : tokenizer_.max_length(); }
     const models::ClipTextConfig& config() const { return config_; }
-    const std::filesystem::path& folder() const { return folder_; }
+    /// What to call it in messages: its folder.
+    std::string where() const { return component_.where(); }
 
   private:
-    std::string name_;  ///< the component's: "text_encoder_2"
     Wanted wanted_;
-    Engine engine_;
-    std::string variant_;
-    std::optional<std::int64_t> memory_limit_;
-    std::filesystem::path folder_;
     models::ClipTextConfig config_;
     ClipTokenizer tokenizer_;
-    CompiledGraphs compiled_;  ///< by clip_skip
+    Component component_;  ///< compiled by clip_skip
 };
 
 /// What each encoder makes of its text. They work side by side, for an engine compiles mostly on one thread.

@@ -2,63 +2,103 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "core/finite.h"
-#include "files/weight_cache.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
 
-std::shared_ptr<const backends::Compiled> CompiledGraphs::get(const std::string& key, const Engine& engine,
-                                                              const std::function<Built()>& build,
-                                                              const Caller& caller) const {
-    using backends::Compiled;
-    caller.check_stop();
-    const auto order = [&] {
-        auto built = std::make_shared<const Built>(build());
-        const auto footprint = engine.backend->footprint(built->graph);
-        return backends::Store::Order<Compiled>{footprint, [built = std::move(built), engine] {
-                                                    auto compiled = std::make_shared<const Compiled>(
-                                                        built->graph, engine);
-                                                    if (built->weights) built->weights->release_pages();
-                                                    return compiled;
-                                                }};
-    };
-    return store_.get<Compiled>(key, order, {caller.stop, {}});
+using backends::Compiled;
+
+namespace {
+
+/// The first output that is not finite, or null.
+const Tensor* not_finite(const std::vector<std::vector<Tensor>>& results) {
+    for (const auto& outputs : results)
+        for (const Tensor& output : outputs)
+            if (!is_finite(output)) return &output;
+    return nullptr;
 }
 
-AutoencoderHalf::AutoencoderHalf(std::string what, std::filesystem::path folder, std::string variant,
-                                 Engine engine, Build build)
-    : what_(std::move(what)),
-      folder_(std::move(folder)),
-      variant_(std::move(variant)),
-      engine_(std::move(engine)),
-      build_(std::move(build)) {}
+}  // namespace
 
-Tensor AutoencoderHalf::run(const Tensor& input, DType precision, const Caller& caller) const {
+Component::Component(std::shared_ptr<const ModelSource> source, std::string name, Engine engine,
+                     Options options)
+    : source_(std::move(source)),
+      name_(std::move(name)),
+      engine_(std::move(engine)),
+      options_(std::move(options)) {}
+
+std::string Component::stage() const {
+    return options_.does.empty() ? name_ : fmt::format("{} with {}", options_.does, where());
+}
+
+std::shared_ptr<const WeightSource> Component::weights(DType precision) const {
+    const std::lock_guard lock(opened_->mutex);
+    auto& weights = opened_->weights[precision];
+    if (!weights) weights = in_precision(source_->weights(name_), precision);
+    return weights;
+}
+
+std::shared_ptr<const Compiled> Component::compiled(const Piece& piece, DType precision,
+                                                    const Caller& caller) const {
+    caller.check_stop();
     Engine engine = engine_;
     engine.options.precision = precision;
-    const auto compiled = compiled_.get(
-        fmt::format("{} {}", to_string(input.shape()), name_of(precision)), engine,
-        [&] {
-            auto weights = open_weights(folder_, variant_, precision);
-            auto graph = build_(input.shape(), precision, weights.get());
-            return CompiledGraphs::Built{std::move(graph), std::move(weights)};
-        },
-        caller);
-    return backends::Compiled::run(compiled, {input}).front();
+    const auto order = [&] {
+        auto source = weights(precision);
+        auto graph = std::make_shared<const graph::Graph>(piece.build(precision, *source));
+        source->release_pages();  // what had to be converted was read, and is held by the graph
+        const auto footprint = engine.backend->footprint(*graph);
+        return backends::Store::Order<Compiled>{
+            footprint,
+            [graph = std::move(graph), source = std::move(source), engine] {
+                auto made = std::make_shared<const Compiled>(*graph, engine);
+                source->release_pages();
+                return made;
+            },
+            engine.traits().compiles_at_once};
+    };
+    return store_.get<Compiled>(fmt::format("{} {}", piece.key, name_of(precision)), order,
+                                {caller.stop, {}});
 }
 
-Tensor AutoencoderHalf::operator()(const Tensor& input, const Caller& caller) const {
-    const std::string stage = fmt::format("{} with {}", what_, folder_.string());
-    Tensor output = run(input, precision(), caller);
-    if (is_finite(output)) return output;
-    if (precision() != DType::f32) {
-        caller.warn(fmt::format("{} in {} makes values that are not finite: it is done again in f32", stage,
-                                name_of(precision())));
-        output = run(input, DType::f32, caller);
+std::vector<std::vector<Tensor>> Component::run(const std::vector<Piece>& parts,
+                                                std::vector<std::vector<Tensor>> inputs, DType precision,
+                                                const Caller& caller) const {
+    std::vector<std::vector<Tensor>> results(inputs.size());
+    for (const Piece& part : parts) {
+        {
+            const auto made = compiled(part, precision, caller);
+            for (std::size_t i = 0; i < inputs.size(); ++i) {
+                results[i] = Compiled::run(made, inputs[i]);
+                inputs[i].front() = results[i].front();
+            }
+        }
+        if (parts.size() > 1) store_.drop_idle();
     }
-    check_finite(output, "what comes of " + stage);
-    return output;
+    return results;
+}
+
+std::vector<std::vector<Tensor>> Component::operator()(const std::vector<Piece>& parts,
+                                                       std::vector<std::vector<Tensor>> inputs,
+                                                       const Caller& caller) const {
+    auto results = run(parts, inputs, precision(), caller);
+    if (not_finite(results) != nullptr && options_.again_in_f32 && precision() != DType::f32) {
+        caller.warn(fmt::format("{} in {} makes values that are not finite: it is done again in f32", stage(),
+                                name_of(precision())));
+        results = run(parts, std::move(inputs), DType::f32, caller);
+    }
+    if (const Tensor* output = not_finite(results))
+        check_finite(*output, (options_.does.empty() ? "the result of " : "what comes of ") + stage());
+    return results;
+}
+
+std::vector<Tensor> Component::operator()(const Piece& piece, const std::vector<Tensor>& inputs,
+                                          const Caller& caller) const {
+    return (*this)(std::vector{piece}, {inputs}, caller).front();
 }
 
 void check_finite(const Tensor& tensor, std::string_view stage) {
@@ -66,11 +106,10 @@ void check_finite(const Tensor& tensor, std::string_view stage) {
     failure("{} is not finite: it has {}", stage, has_nan(tensor) ? "NaN" : "infinity");
 }
 
-std::shared_ptr<const WeightSource> open_weights(const std::filesystem::path& folder,
-                                                 const std::string& variant, DType precision,
-                                                 Library library) {
-    return WeightCache().open(std::make_shared<const Checkpoint>(folder, CheckpointOptions{variant, library}),
-                              precision);
+void need_for_prompts(const ModelSource& source, std::string_view name) {
+    if (!source.has(name))
+        usage_error("{}: this folder has no {}; Reprise needs it to encode prompts", source.description(),
+                    name);
 }
 
 }  // namespace reprise::pipelines

@@ -1,19 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "backends/compiled.h"
 #include "backends/store.h"
-#include "core/weight_source.h"
-#include "files/checkpoint.h"
+#include "files/model_source.h"
 #include "graph/graph.h"
 #include "pipelines/caller.h"
 
@@ -21,62 +20,73 @@ namespace reprise::pipelines {
 
 using backends::Engine;
 
-/// A component's compiled graphs, which run by themselves, without reuse. How long each is held is the
-/// store's to say. Thread-safe.
-class CompiledGraphs {
+/// A part of a model that runs by itself, without reuse: a text encoder, an image encoder, a half of an
+/// autoencoder. It is compiled when first needed, for each shape that it runs at; how long that is held is
+/// the store's to say. Its weights are opened once in each precision, when they are first needed.
+/// Thread-safe.
+class Component {
   public:
-    /// A graph, and the weights that it was made from.
-    struct Built {
-        graph::Graph graph;
-        std::shared_ptr<const WeightSource> weights;
+    struct Options {
+        /// What it does, for messages: "decoding". Empty: it is called by its name.
+        std::string does = {};
+        /// Computes again in f32, with a warning, what is not finite in 16 bits.
+        bool again_in_f32 = false;
+        /// Bytes that may stay compiled between calls; none: all that the store allows.
+        std::optional<std::int64_t> memory_limit = {};
     };
-    /// The one of a key; `build` is called where it has to be compiled.
-    std::shared_ptr<const backends::Compiled> get(const std::string& key, const Engine& engine,
-                                                  const std::function<Built()>& build,
-                                                  const Caller& caller) const;
-    /// Frees what is in no use.
-    void release() const { store_.drop_idle(); }
-    /// The same where more bytes are held than a limit, if there is one.
-    void release_beyond(const std::optional<std::int64_t>& bytes) const { store_.drop_beyond(bytes); }
+    /// The engine's precision is the component's own.
+    Component(std::shared_ptr<const ModelSource> source, std::string name, Engine engine, Options options);
 
-  private:
-    mutable backends::Store::Share store_;
-};
+    /// One of the graphs that the component has: all of it at a shape, or a part of its layers.
+    struct Piece {
+        std::string key;  ///< names it among the component's
+        std::function<graph::Graph(DType precision, const WeightSource& weights)> build;
+    };
+    /// The outputs for these inputs. Error (failure) that names the component when they are not finite.
+    std::vector<Tensor> operator()(const Piece& piece, const std::vector<Tensor>& inputs,
+                                   const Caller& caller) const;
+    /// The same for several inputs, of a component in parts: each runs for all inputs before the next, of
+    /// which the first input is its first output. More than one are freed as soon as they have run, so that
+    /// one at a time takes memory.
+    std::vector<std::vector<Tensor>> operator()(const std::vector<Piece>& parts,
+                                                std::vector<std::vector<Tensor>> inputs,
+                                                const Caller& caller) const;
 
-/// A half of a folder's autoencoder, compiled when first needed, by the shape of its input. What comes out of
-/// 16 bits with values that are not finite is computed again in f32, with a warning. Thread-safe.
-class AutoencoderHalf {
-  public:
-    /// Of the graph for an input of that shape, in that precision.
-    using Build =
-        std::function<graph::Graph(const Shape& input, DType precision, const WeightSource* weights)>;
-    /// `what` is done, for messages: "decoding".
-    AutoencoderHalf(std::string what, std::filesystem::path folder, std::string variant, Engine engine,
-                    Build build);
-
-    /// Its output, f32, finite. Error (failure) where it is not in f32 either.
-    Tensor operator()(const Tensor& input, const Caller& caller = {}) const;
-    void release_beyond(const std::optional<std::int64_t>& bytes) const { compiled_.release_beyond(bytes); }
+    /// Frees what is compiled and in no use, if that is more than may stay.
+    void release_large() const { store_.drop_beyond(options_.memory_limit); }
     DType precision() const { return engine_.options.precision; }
+    /// In the component's precision.
+    std::shared_ptr<const WeightSource> weights() const { return weights(precision()); }
+    const std::string& name() const { return name_; }
+    /// What to call it in messages: its folder.
+    std::string where() const { return source_->where(name_); }
 
   private:
-    Tensor run(const Tensor& input, DType precision, const Caller& caller) const;
+    std::shared_ptr<const WeightSource> weights(DType precision) const;
+    std::shared_ptr<const backends::Compiled> compiled(const Piece& piece, DType precision,
+                                                       const Caller& caller) const;
+    std::vector<std::vector<Tensor>> run(const std::vector<Piece>& parts,
+                                         std::vector<std::vector<Tensor>> inputs, DType precision,
+                                         const Caller& caller) const;
+    std::string stage() const;
 
-    std::string what_;
-    std::filesystem::path folder_;
-    std::string variant_;
+    std::shared_ptr<const ModelSource> source_;
+    std::string name_;
     Engine engine_;
-    Build build_;
-    CompiledGraphs compiled_;
+    Options options_;
+    mutable backends::Store::Share store_;
+    /// Behind a pointer, so that components can be moved.
+    struct Opened {
+        std::mutex mutex;
+        std::map<DType, std::shared_ptr<const WeightSource>> weights;
+    };
+    std::unique_ptr<Opened> opened_ = std::make_unique<Opened>();
 };
 
 /// Error (failure) that names the stage unless all values are finite.
 void check_finite(const Tensor& tensor, std::string_view stage);
 
-/// The weights of a component folder in a precision, mapped (through the cache where they have to be
-/// converted). `library`: whose class the component is.
-std::shared_ptr<const WeightSource> open_weights(const std::filesystem::path& folder,
-                                                 const std::string& variant, DType precision,
-                                                 Library library = Library::diffusers);
+/// Usage error unless the source has the component, which is needed to encode prompts.
+void need_for_prompts(const ModelSource& source, std::string_view name);
 
 }  // namespace reprise::pipelines

@@ -6,6 +6,7 @@
 
 #include "models/denoiser.h"
 #include "options/row.h"
+#include "pipelines/text_length.h"
 #include "reprise/pipeline.h"
 
 namespace reprise::pipelines {
@@ -29,8 +30,9 @@ class Conditioner {
                                                      const std::string& prompt, bool guidance) const = 0;
     /// Frees the compiled encoders that are larger than what may stay.
     virtual void release_large() const = 0;
+    /// Of a picture's texts, both halves.
+    virtual TextLength text_length(const GenerateOptions& options) const = 0;
     /// encoder_hidden_states is (1, tokens, text_width), text_embeds (1, pooled_width).
-    virtual std::int64_t tokens(const GenerateOptions& options) const = 0;
     virtual std::int64_t text_width() const = 0;
     virtual std::int64_t pooled_width() const = 0;
 };

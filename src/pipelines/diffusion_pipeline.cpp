@@ -1,13 +1,14 @@
 #include "pipelines/diffusion_pipeline.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "cachify/policies.h"
 #include "core/finite.h"
-#include "core/process_time.h"
 #include "core/quantities.h"
 #include "options/honours.h"
 #include "pipelines/as_loaded.h"
@@ -15,6 +16,7 @@
 #include "pipelines/identity.h"
 #include "pipelines/policy_view.h"
 #include "pipelines/sampling_loop.h"
+#include "pipelines/staged_run.h"
 #include "reprise/error.h"
 #include "schedulers/registry.h"
 
@@ -26,26 +28,35 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-DiffusionPipeline::DiffusionPipeline(PipelineParts parts) : parts_(std::move(parts)) {
-    if (!folder().has("scheduler")) return;
-    const Config config = folder().config("scheduler");
+DiffusionPipeline::DiffusionPipeline(PipelineParts parts)
+    : parts_(std::move(parts)), made_(parts_.denoisers.size()) {
+    if (!source()->has("scheduler")) return;
+    const Config config = source()->config("scheduler");
     warn_of_unknown_keys(config.json, config.file);
 }
 
-cachify::DenoiserIdentity DiffusionPipeline::identity() const {
-    std::call_once(identity_made_, [&] { identity_ = denoiser_identity(folder(), load_options().variant); });
-    return identity_;
+cachify::DenoiserIdentity DiffusionPipeline::identity(std::size_t which) const {
+    MadeOnce& made = made_[which];
+    std::call_once(made.identity_made,
+                   [&] { made.identity = denoiser_identity(*source(), parts_.denoisers[which].name); });
+    return made.identity;
 }
 
-const graph::Graph& DiffusionPipeline::structure() const {
-    std::call_once(structure_made_, [&] { structure_ = denoiser().structure(any_shape()); });
-    return structure_;
+const graph::Graph& DiffusionPipeline::structure(std::size_t which) const {
+    MadeOnce& made = made_[which];
+    std::call_once(made.structure_made, [&] { made.structure = denoiser(which).structure(any_shape()); });
+    return made.structure;
 }
 
-RunRequest DiffusionPipeline::request(const GenerateOptions& options, const Outlook& ahead) const {
+RunRequest DiffusionPipeline::request(const GenerateOptions& options, const Outlook& ahead,
+                                      std::size_t stage) const {
     GenerateOptions heard = options;
     heard.on_message = hears(options);
-    return {ahead.shape, ahead.evaluations, ways_of(*this, heard), {}, Caller(heard), options.on_phase};
+    const auto& [which, range] = ahead.stages[stage];
+    auto evaluations = own_evaluations(ahead.evaluations, range);
+    if (range.size() < ahead.evaluations.size()) heard.num_inference_steps = evaluations.back().step + 1;
+    auto ways = ways_of(*this, heard, which);
+    return {ahead.shape, std::move(evaluations), std::move(ways), {}, Caller(heard), options.on_phase};
 }
 
 OnMessage DiffusionPipeline::hears(const GenerateOptions& options) const {
@@ -86,15 +97,41 @@ GenerateOptions DiffusionPipeline::with_defaults(GenerateOptions options) const 
 }
 
 std::unique_ptr<Scheduler> DiffusionPipeline::scheduler(const GenerateOptions& options) const {
-    return scheduler_as_loaded(folder(), options.scheduler);
+    return scheduler_as_loaded(*source(), options.scheduler);
 }
 
 DiffusionPipeline::Outlook DiffusionPipeline::outlook(const GenerateOptions& asked) const {
     const GenerateOptions options = with_defaults(asked);
     options::check_values(options::generate_options(), &options);
     refuse_unhonoured(options);
+    check_part(options);
     check(options);
-    return {shape(options), scheduler(options)->start(*options.num_inference_steps)->evaluations()};
+    const auto own = scheduler(options);
+    auto evaluations = own->start(*options.num_inference_steps)->evaluations();
+    if (options.denoising_start && !own->starts_later())
+        usage_error("denoising_start is given, but {} cannot start at a later step; choose another scheduler",
+                    own->name());
+    auto all = stages(evaluations, {options.denoising_start, options.denoising_end});
+    if (all.empty())
+        usage_error("{} steps have none from {} to {} of the way (denoising_start, denoising_end)",
+                    *options.num_inference_steps, options.denoising_start.value_or(0),
+                    options.denoising_end.value_or(1));
+    return {shape(options), std::move(evaluations), std::move(all)};
+}
+
+std::vector<Stage> DiffusionPipeline::stages(const std::vector<Evaluation>& evaluations,
+                                             const DenoisingPart& part) const {
+    constexpr int kTrainTimesteps = 1000;  // every scheduler's default
+    std::vector<double> down_to;
+    for (const NamedDenoiser& each : parts_.denoisers) down_to.push_back(each.down_to);
+    const int trained = part.start || part.end
+                            ? source()->config("scheduler").get_or("num_train_timesteps", kTrainTimesteps)
+                            : kTrainTimesteps;
+    return stages_of(evaluations, range_of(evaluations, part, trained), down_to);
+}
+
+Tensor DiffusionPipeline::Ingredients::first_latents(const Sampler& sampler) const {
+    return latents.defined() ? latents.clone() : pipelines::first_latents(sampler, noise);
 }
 
 RunShape DiffusionPipeline::any_shape() const {
@@ -113,7 +150,7 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
     options::check_values(options::generate_options(), &options);
     const int steps = *options.num_inference_steps;
     const models::DenoiserTraits traits = denoiser().model().traits();
-    Outlook result{any_shape(), {}};
+    Outlook result{any_shape(), {}, {}};
     result.shape.guidance = *options.guidance_scale > 1;
     result.shape.mode = options.guidance_mode;
     if (options.height > 0 || options.width > 0 || (traits.sample_height > 0 && traits.sample_width > 0))
@@ -128,21 +165,82 @@ DiffusionPipeline::Outlook DiffusionPipeline::any_outlook(const GenerateOptions&
         result.evaluations = known->start(steps)->evaluations();
     else
         for (int step = 0; step < steps; ++step) result.evaluations.push_back({step, 0});
+    result.stages = stages(result.evaluations, {});
     return result;
 }
 
 void DiffusionPipeline::refuse_unhonoured(const GenerateOptions& options) const {
-    options::refuse_unhonoured(options, with_defaults({}), folder().class_name(),
+    options::refuse_unhonoured(options, with_defaults({}), source()->class_name(),
                                [this](options::About about) { return honours(about); });
 }
 
-Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& shape,
+namespace {
+
+std::vector<std::string_view> names_of(const std::vector<models::Axis>& axes) {
+    const bool has_frames = std::find(axes.begin(), axes.end(), models::Axis::frames) != axes.end();
+    std::vector<std::string_view> names;
+    for (const models::Axis axis : axes) {
+        constexpr std::string_view kNames[] = {"pictures", "frames", "channels", "height", "width"};
+        const bool videos = has_frames && axis == models::Axis::pictures;
+        names.push_back(videos ? "videos" : kNames[static_cast<std::size_t>(axis)]);
+    }
+    return names;
+}
+
+}  // namespace
+
+void DiffusionPipeline::check_part(const GenerateOptions& options) const {
+    const auto check_share = [&](const char* name, const std::optional<double>& share) {
+        if (!share) return;
+        if (!(*share > 0 && *share < 1))
+            usage_error("{} is {}; expected a number above 0 and below 1", name, *share);
+    };
+    check_share("denoising_start", options.denoising_start);
+    check_share("denoising_end", options.denoising_end);
+    if (options.denoising_start && options.denoising_end &&
+        *options.denoising_start >= *options.denoising_end)
+        usage_error("denoising_start is {} and denoising_end is {}; expected the start before the end",
+                    *options.denoising_start, *options.denoising_end);
+    if (!options.start_latents.defined()) return;
+    if (options.latents.defined())
+        usage_error("both start_latents and latents, which are noise, are given; give one of them");
+}
+
+namespace {
+
+Shape latents_of(const models::DenoiserTraits& traits, const RunShape& run, std::int64_t count) {
+    return traits.latents({count, run.height, run.width, run.text_tokens, run.frames});
+}
+
+}  // namespace
+
+Tensor DiffusionPipeline::started(const GenerateOptions& options, const RunShape& run,
+                                  std::int64_t count) const {
+    const Shape shape = latents_of(denoiser().model().traits(), run, count);
+    const Tensor& given = options.start_latents;
+    Shape expected = shape;
+    if (!given.shape().empty() && given.dim(0) > 0 && shape[0] % given.dim(0) == 0)
+        expected[0] = given.dim(0);
+    if (given.shape() != expected)
+        usage_error("start_latents have shape {}, expected {}", to_string(given.shape()),
+                    to_string(expected));
+    if (!is_floating(given.type())) usage_error("start_latents hold {}, expected f32", name_of(given.type()));
+    if (!is_finite(given)) usage_error("start_latents have values that are not finite");
+    const Tensor rows = given.to(DType::f32);
+    Tensor result(DType::f32, shape);
+    for (std::size_t at = 0; at < result.bytes(); at += rows.bytes())
+        std::memcpy(static_cast<std::byte*>(result.data()) + at, rows.data(), rows.bytes());
+    return result;
+}
+
+Tensor DiffusionPipeline::noise(const GenerateOptions& options, const RunShape& run, std::int64_t count,
                                 Generator& generator) const {
+    const models::DenoiserTraits traits = denoiser().model().traits();
+    const Shape shape = latents_of(traits, run, count);
     if (!options.latents.defined()) return generator.randn(shape);
     if (options.latents.shape() != shape)
-        usage_error("the latents given have shape {}, expected {} ({}, height and width in latents)",
-                    to_string(options.latents.shape()), to_string(shape),
-                    shape.size() == 5 ? "videos, frames, channels" : "pictures, channels");
+        usage_error("the latents given have shape {}, expected {} ({})", to_string(options.latents.shape()),
+                    to_string(shape), fmt::join(names_of(traits.axes), ", "));
     if (!is_floating(options.latents.type()))
         usage_error("the latents given hold {}, expected f32", name_of(options.latents.type()));
     if (!is_finite(options.latents)) usage_error("the latents given have values that are not finite");
@@ -151,38 +249,10 @@ Tensor DiffusionPipeline::noise(const GenerateOptions& options, const Shape& sha
 
 namespace {
 
-std::string summary(const RunReport& report, const cachify::Plan& plan) {
-    if (!report.reuse) return fmt::format("{} steps in full, nothing reused", report.steps.size());
-    const auto reused =
-        std::count_if(report.steps.begin(), report.steps.end(), [](const auto& s) { return s.reused; });
-    const auto kilobytes = static_cast<double>(report.kept_bytes) / 1e3;
-    return fmt::format(
-        "reused {} module{} at {} of {} steps: {:.0f} % of the denoiser's work saved, {} kept",
-        plan.schedule.rules.size(), plan.schedule.rules.size() == 1 ? "" : "s", reused, report.steps.size(),
-        100 * (1 - report.flops_run / std::max(1.0, report.flops_full)),
-        kilobytes < 100 ? fmt::format("{:.1f} kB", kilobytes) : fmt::format("{:.1f} MB", kilobytes / 1e3));
+HeldCode held_code() {
+    const auto held = backends::Store::of_process().held();
+    return {held.count, held.footprint.bytes, held.footprint.mappings, held.in_use.bytes};
 }
-
-void describe(const DenoiserRun& run, std::size_t evaluations, RunReport& report) {
-    const cachify::Plan& plan = run.plan();
-    const auto branches = static_cast<double>(plan.schedule.num_branches);
-    report.guidance_mode = run.mode();
-    report.reuse = run.reuse();
-    report.segments = plan.segments.size();
-    report.flops_full = plan.cost_of_full().flops * branches * static_cast<double>(evaluations);
-    report.flops_run = run.flops_run();
-    const cachify::Program& program = run.reuse() ? plan.program : plan.full_program;
-    report.kept_bytes = program.kept_bytes() + run.branch_bytes();
-    report.prologue_bytes = program.prologue_bytes();
-    report.scratch_bytes = program.scratch_bytes();
-    report.decisions = run.decisions();
-    report.complaints = run.complaints();
-    report.summary = summary(report, plan);
-}
-
-}  // namespace
-
-namespace {
 
 std::string prediction_of(std::size_t halves, std::size_t half) {
     if (halves == 1) return "the denoiser's prediction";
@@ -204,12 +274,13 @@ std::string prediction_of(std::size_t halves, std::size_t half) {
 DiffusionPipeline::Ingredients DiffusionPipeline::asked_of(Ingredients start) {
     const auto& only = start.options.only_picture;
     if (!only) return start;
-    const std::int64_t row = *only, count = start.noise.dim(0);
+    const std::int64_t row = *only, count = static_cast<std::int64_t>(start.pictures.size());
     if (row >= count)
         usage_error("only_picture is {}, expected 0 to {}: the options ask for {} picture{}", row, count - 1,
                     count, count == 1 ? "" : "s");
     start.pictures = {std::move(start.pictures[static_cast<std::size_t>(row)])};
-    start.noise = start.noise.rows(row, row + 1).clone();
+    for (Tensor* rows : {&start.noise, &start.latents})
+        if (rows->defined()) *rows = rows->rows(row, row + 1).clone();
     start.generator.take_row(row, count);
     return start;
 }
@@ -224,7 +295,6 @@ GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const
     Ingredients start = ingredients(options);
     report.text_seconds = seconds_since(begin);
     output.latents = denoise(start, watch, report);
-    denoiser().release_beyond(load_options().memory_limit);
     if (start.options.decode) {
         phase(start.options, "decode");
         begin = Clock::now();
@@ -235,6 +305,7 @@ GenerateOutput DiffusionPipeline::operator()(const GenerateOptions& asked, const
         }
         report.decode_seconds = seconds_since(begin);
     }
+    report.held = held_code();
     report.messages = messages.all();
     keep_report(report);
     return output;
@@ -300,31 +371,25 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, const Watch* watch, RunRep
     const Scheduler& scheduler = *start.scheduler;
     const auto sampler = scheduler.start(*options.num_inference_steps);
     const auto& evaluations = sampler->evaluations();
-    RunRequest request = this->request(options, {start.ahead.shape, evaluations});
-    if (watch != nullptr) {
-        request.ways = {};
-        request.watch = *watch;
-    }
-    if (request.ways.reuses()) advise_on(scheduler, sampler->num_steps(), request.caller);
+    const EvaluationRange range = start.ahead.range();
     report.scheduler = scheduler.name();
     report.precision = name_of(parts_.engine.options.precision);
 
-    auto begin = Clock::now();
-    DenoiserRun run = denoiser().start(request, start.pictures);
-    report.compile_seconds = seconds_since(begin);
+    StagedRun staged(*this, start, watch, report);
+    const Caller caller(options);
+    if (staged.reuses()) advise_on(scheduler, start.ahead.num_steps(), caller);
+    staged.begin();
 
-    phase(options, "denoise");
-    const ProcessTime before = process_time();
     auto step_begin = Clock::now();
     StepInfo info;
     info.num_steps = sampler->num_steps();
     double share = 0;
-    std::size_t made = 0;  // evaluations
-    FirstEstimate estimate(options, start.pictures.size(), evaluations.size());
+    FirstEstimate estimate(options, start.pictures.size(), range.size());
     SamplingHooks hooks;
     hooks.predict = [&](std::size_t e, const Tensor& input) {
-        request.caller.check_stop();
-        const auto halves = run.evaluate(input, estimate.at(e));
+        caller.check_stop();
+        const auto halves = staged.evaluate(e, input, estimate.at(e - range.first));
+        const DenoiserRun& run = staged.run();
         for (std::size_t h = 0; h < halves.size(); ++h)
             if (!is_finite(halves[h]))
                 refuse(halves[h], prediction_of(halves.size(), h), evaluations[e].step, info.num_steps, run);
@@ -335,10 +400,11 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, const Watch* watch, RunRep
         }
         return start.guide(halves);
     };
+    hooks.before_step = [&](const SampledStep&, Tensor&) { step_begin = Clock::now(); };
     hooks.after_evaluation = [&](std::size_t e, const Tensor& latents) {
         if (!is_finite(latents))
             refuse(latents, fmt::format("what {} made of the denoiser's prediction", scheduler.name()),
-                   evaluations[e].step, info.num_steps, run);
+                   evaluations[e].step, info.num_steps, staged.run());
     };
     hooks.after_step = [&](const SampledStep& step, Tensor& latents) {
         info.step = step.step;
@@ -346,28 +412,15 @@ Tensor DiffusionPipeline::denoise(Ingredients& start, const Watch* watch, RunRep
         info.seconds = seconds_since(step_begin);
         info.flops_share = share / static_cast<double>(step.end - step.first);
         report.steps.push_back(info);
-        made = step.end;
         const bool goes_on = call_back(options, info, latents);
-        step_begin = Clock::now();
         info.latents = {};
         info.reused = false;
         info.reused_modules.clear();
         share = 0;
         return goes_on;
     };
-    const Tensor latents = sample(*sampler, first_latents(*sampler, start.noise), &start.generator, hooks);
-    const ProcessTime used = process_time() - before;
-    report.denoise_seconds = used.wall;
-    report.denoise_cpu_seconds = used.cpu;
-    report.denoise_waited_seconds = std::max(0.0, used.waited);
-    describe(run, made, report);
-    for (const std::string& complaint : report.complaints)
-        request.caller.warn(complaint +
-                            ": everything that reuses it is lost; try --precision f32 or check "
-                            "the weights");
-    if (run.reuse())
-        if (const auto advice = cachify::advice_after(run.plan().schedule, report.decisions); !advice.empty())
-            request.caller.warn(advice);
+    const Tensor latents = sample(*sampler, start.first_latents(*sampler), &start.generator, hooks, range);
+    staged.end();
     return latents;
 }
 

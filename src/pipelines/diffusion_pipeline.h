@@ -5,33 +5,43 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/generator.h"
-#include "files/model_folder.h"
+#include "files/model_source.h"
 #include "options/row.h"
 #include "pipelines/guided_denoiser.h"
+#include "pipelines/stages.h"
 #include "reprise/pipeline.h"
 #include "reprise/profile.h"
 #include "schedulers/scheduler.h"
 
 namespace reprise::pipelines {
 
-/// What a pipeline folder has beside its pictures' options: made once, by the registry.
+/// One of a pipeline's denoisers.
+struct NamedDenoiser {
+    std::string name;  ///< the component's: "unet", "transformer", "transformer_2"
+    std::unique_ptr<GuidedDenoiser> denoiser;
+    /// It runs at timesteps of at least this that none before it has; the last one at all others.
+    double down_to = 0;
+};
+
+/// What a pipeline has beside its pictures' options: made once, by the registry.
 struct PipelineParts {
-    ModelFolder folder;
+    std::shared_ptr<const ModelSource> source;  ///< as loaded
     LoadOptions options;
     Engine engine;
-    std::unique_ptr<GuidedDenoiser> denoiser;
+    std::vector<NamedDenoiser> denoisers;  ///< at least one, of the noisiest evaluations first
     double default_guidance_scale = 5;
     int default_steps = 50;
     std::int64_t default_text_tokens = 77;
     bool structure_only = false;  ///< nothing will run
 };
 
-/// What all pipelines have: a denoiser with guidance and reuse, a scheduler, and the loop over its steps.
+/// What all pipelines have: denoisers with guidance and reuse, a scheduler, and the loop over its steps.
 /// Thread-safe: what differs between calls is in their options.
 class DiffusionPipeline {
   public:
@@ -47,7 +57,14 @@ class DiffusionPipeline {
     /// what cannot be run.
     struct Outlook {
         RunShape shape;
-        std::vector<Evaluation> evaluations;
+        std::vector<Evaluation> evaluations;  ///< the sampler's
+        std::vector<Stage> stages;            ///< what is made of them, and by which denoisers
+
+        EvaluationRange range() const { return {stages.front().range.first, stages.back().range.end}; }
+        /// Of the sampler, that are made wholly or in part.
+        int num_steps() const {
+            return evaluations[range().end - 1].step - evaluations[range().first].step + 1;
+        }
     };
     Outlook outlook(const GenerateOptions& options) const;
     /// The denoiser's shape in such a call; `options` has its defaults. Usage error for sizes that it cannot
@@ -55,10 +72,11 @@ class DiffusionPipeline {
     virtual RunShape shape(const GenerateOptions& options) const = 0;
     /// A shape that the denoiser can have, whatever a call asks for: its modules are the same in all.
     RunShape any_shape() const;
-    /// The denoiser's structure at such a shape, made once.
-    const graph::Graph& structure() const;
-    /// What such a call asks of the denoiser: as `ahead` says, with what the options reuse.
-    RunRequest request(const GenerateOptions& options, const Outlook& ahead) const;
+    /// A denoiser's structure at such a shape, made once.
+    const graph::Graph& structure(std::size_t which = 0) const;
+    /// What such a call asks of a stage's denoiser, which counts its own evaluations and steps from 0: as
+    /// `ahead` says, with what the options reuse.
+    RunRequest request(const GenerateOptions& options, const Outlook& ahead, std::size_t stage = 0) const;
 
     /// What calls reuse that do not say: `cachify::prepare`'s, or null. A call reads it once.
     std::shared_ptr<const Reuse> default_reuse() const;
@@ -79,10 +97,14 @@ class DiffusionPipeline {
         GenerateOptions options;  ///< with defaults
         Outlook ahead;
         std::vector<Branches> pictures;
-        Tensor noise;         ///< standard normal
+        Tensor noise;         ///< standard normal; undefined where it starts from latents
         Generator generator;  ///< of what noise is drawn further on
         Guide guide;
         std::unique_ptr<Scheduler> scheduler;
+        Tensor latents = {};  ///< what it starts from, at the noise level of its first evaluation; or none
+
+        /// A copy of those, or of the noise as the sampler's first latents.
+        Tensor first_latents(const Sampler& sampler) const;
     };
     /// Encodes what the options ask for.
     virtual Ingredients ingredients(const GenerateOptions& options) const = 0;
@@ -98,14 +120,15 @@ class DiffusionPipeline {
     /// The one that the options name, or the folder's. Usage error for one that is not supported.
     std::unique_ptr<Scheduler> scheduler(const GenerateOptions& options) const;
 
-    const ModelFolder& folder() const { return parts_.folder; }
-    const GuidedDenoiser& denoiser() const { return *parts_.denoiser; }
+    const std::shared_ptr<const ModelSource>& source() const { return parts_.source; }
+    std::span<const NamedDenoiser> denoisers() const { return parts_.denoisers; }
+    const GuidedDenoiser& denoiser(std::size_t which = 0) const { return *parts_.denoisers[which].denoiser; }
     const Engine& engine() const { return parts_.engine; }
     /// The engine in the autoencoder's precision.
     Engine vae_engine() const;
     const LoadOptions& load_options() const { return parts_.options; }
-    /// What files that were found for this denoiser are told apart by.
-    cachify::DenoiserIdentity identity() const;
+    /// What files that were found for a denoiser are told apart by.
+    cachify::DenoiserIdentity identity(std::size_t which = 0) const;
     RunReport last_report() const;
     void forget_report();
 
@@ -117,23 +140,32 @@ class DiffusionPipeline {
     virtual void check(const GenerateOptions& /*options*/) const {}
     /// What a run of all pictures starts from, or of the one that the options ask for alone.
     static Ingredients asked_of(Ingredients start);
-    /// Standard normal noise of this shape: that which the options bring, checked, or the generator's.
-    Tensor noise(const GenerateOptions& options, const Shape& shape, Generator& generator) const;
+    /// The latents that the options start from, checked, with a row for each of so many pictures.
+    Tensor started(const GenerateOptions& options, const RunShape& shape, std::int64_t count) const;
+    /// Standard normal noise for the latents of so many pictures: that which the options bring, checked, or
+    /// the generator's.
+    Tensor noise(const GenerateOptions& options, const RunShape& shape, std::int64_t count,
+                 Generator& generator) const;
 
     static void phase(const GenerateOptions& options, std::string_view name) {
         if (options.on_phase) options.on_phase(name);
     }
 
   private:
+    void check_part(const GenerateOptions& options) const;
+    std::vector<Stage> stages(const std::vector<Evaluation>& evaluations, const DenoisingPart& part) const;
     /// The final latents, finite, with the report of how they were made.
     Tensor denoise(Ingredients& start, const Watch* watch, RunReport& report) const;
     void keep_report(const RunReport& report);
 
     PipelineParts parts_;
-    mutable std::once_flag structure_made_, identity_made_;
-    mutable graph::Graph structure_;
-    mutable cachify::DenoiserIdentity identity_;
-    mutable std::mutex mutex_;  ///< guards what follows
+    struct MadeOnce {
+        std::once_flag structure_made, identity_made;
+        graph::Graph structure;
+        cachify::DenoiserIdentity identity;
+    };
+    mutable std::vector<MadeOnce> made_;  ///< by denoiser
+    mutable std::mutex mutex_;            ///< guards what follows
     std::shared_ptr<const Reuse> default_reuse_;
     mutable std::set<std::string> logged_;
     RunReport last_report_;

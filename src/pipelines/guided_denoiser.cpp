@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <numeric>
 
 #include "reprise/error.h"
@@ -15,9 +16,6 @@ namespace {
 
 using backends::Compiled;
 using models::DenoiserShape;
-
-/// Compiling a model with more weights twice costs more than the better way of guidance can win back.
-constexpr double kTimedBytes = 3e8;
 
 double weight_bytes(const cachify::Plan& plan) {
     double bytes = 0;
@@ -46,7 +44,8 @@ double seconds_of(std::shared_ptr<const cachify::Executor> executor, std::size_t
                   const std::stop_token& stop) {
     const graph::Graph& graph = executor->plan().extended.graph;
     const int branches = executor->plan().schedule.num_branches;
-    cachify::Generation generation(std::move(executor), false, stop);
+    const auto workspace = std::make_shared<cachify::Workspace>(std::move(executor));
+    cachify::Generation generation(workspace, false, stop);
     std::vector<Tensor> inputs;
     for (const graph::NodeId id : graph.inputs) inputs.emplace_back(graph[id].type, graph[id].shape);
     for (int b = 0; b < branches; ++b)
@@ -55,12 +54,19 @@ double seconds_of(std::shared_ptr<const cachify::Executor> executor, std::size_t
     const auto one_evaluation = [&] {
         const auto begin = std::chrono::steady_clock::now();
         for (int b = 0; b < branches; ++b) generation.run();
+        workspace->queue().wait();
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
     double best = one_evaluation();  // the first also warms up
     for (std::size_t e = 1; e < std::min<std::size_t>(evaluations, 4); ++e)
         best = std::min(best, one_evaluation());
     return best;
+}
+
+/// How long the texts of a picture are; both halves are of one length.
+std::int64_t text_tokens_of(const Branches& picture, std::int64_t otherwise) {
+    const auto text = picture.front().find(models::kText);
+    return text == picture.front().end() ? otherwise : text->second.dim(1);
 }
 
 }  // namespace
@@ -91,13 +97,14 @@ std::shared_ptr<const cachify::Plan> GuidedDenoiser::plan(RunRequest request) co
     auto& mode = request.shape.mode;
     if (mode == GuidanceMode::automatic && request.ways.needs_two_passes()) mode = GuidanceMode::split;
     return make_run_plan(denoiser_->build(request.shape.of_graph(), engine_.options.precision, nullptr),
-                         request);
+                         request, engine_.traits().pieces);
 }
 
 std::shared_ptr<const cachify::Plan> GuidedDenoiser::planned(const graph::Graph& graph,
                                                              const RunRequest& request) const {
-    if (!request.watch) return plans_.plan(graph, request);
-    return make_run_plan(WatchPoints(graph, *request.watch).exposed(graph), request);
+    const auto pieces = engine_.traits().pieces;
+    if (!request.watch) return plans_.plan(graph, request, pieces);
+    return make_run_plan(WatchPoints(graph, *request.watch).exposed(graph), request, pieces);
 }
 
 std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(const RunRequest& request) const {
@@ -107,6 +114,7 @@ std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(const RunReque
     const auto order = heaviest_first(*plan);
     std::vector<std::string> wanted;
     for (const std::size_t segment : order) wanted.push_back(keys[segment]);
+    const std::size_t at_once = engine_.traits().compiles_at_once;
     const auto pieces = store_.get<Compiled>(
         wanted,
         [&](std::size_t i) {
@@ -116,14 +124,15 @@ std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(const RunReque
                     auto made = std::make_shared<const Compiled>(plan->segments[segment].graph, engine);
                     weights->release_pages();
                     return made;
-                }};
+                },
+                at_once};
         },
         {request.caller.stop, [&](std::size_t done, std::size_t all) {
              request.phase(fmt::format("compile {}/{}", done + 1, all));
          }});
     cachify::Pieces in_order(pieces.size());
     for (std::size_t i = 0; i < order.size(); ++i) in_order[order[i]] = pieces[i];
-    return std::make_shared<const cachify::Executor>(plan, in_order);
+    return std::make_shared<const cachify::Executor>(plan, in_order, engine_);
 }
 
 GuidanceMode GuidedDenoiser::resolve(const RunRequest& request) const {
@@ -144,7 +153,7 @@ GuidanceMode GuidedDenoiser::resolve(const RunRequest& request) const {
 /// The faster way of guidance; for large models two passes, untimed. What only the slower one needs is freed.
 GuidanceMode GuidedDenoiser::timed(const RunRequest& split) const {
     const auto graph = this->graph(split.shape.of_graph());
-    if (weight_bytes(*planned(*graph, split)) > kTimedBytes) return GuidanceMode::split;
+    if (weight_bytes(*planned(*graph, split)) > engine_.traits().cheap_bytes) return GuidanceMode::split;
     split.phase("time guidance");
     RunRequest whole = split;
     whole.shape.mode = GuidanceMode::batched;
@@ -163,10 +172,25 @@ GuidanceMode GuidedDenoiser::timed(const RunRequest& split) const {
 
 DenoiserRun GuidedDenoiser::start(RunRequest request, const std::vector<Branches>& pictures) const {
     if (request.watch && request.ways.reuses()) failure("a run that reuses is to be watched");
+    std::map<std::int64_t, PictureRun> known;  // by the length of their texts
+    std::vector<PictureRun> runs;
+    for (const Branches& picture : pictures) {
+        request.shape.text_tokens = text_tokens_of(picture, request.shape.text_tokens);
+        auto run = known.find(request.shape.text_tokens);
+        if (run == known.end()) run = known.emplace(request.shape.text_tokens, picture_run(request)).first;
+        runs.push_back(run->second);
+    }
+    return {*denoiser_, std::move(runs), request, pictures};
+}
+
+PictureRun GuidedDenoiser::picture_run(RunRequest request) const {
     request.shape.mode = resolve(request);
-    auto made = executor(request);
-    const auto graph = this->graph(request.shape.of_graph());
-    return {*denoiser_, std::move(made), request, pictures, *graph};
+    PictureRun result{executor(request), request.shape.mode};
+    result.full_flops = result.executor->plan().cost_of_full().flops;
+    if (request.watch)
+        result.watched =
+            std::make_shared<const WatchPoints>(*graph(request.shape.of_graph()), *request.watch);
+    return result;
 }
 
 }  // namespace reprise::pipelines

@@ -34,8 +34,9 @@ class GuidedDenoiser {
     /// The plan that a run would follow; no weights are read. Guidance whose mode is automatic is planned as
     /// one batch, unless what is reused needs two passes.
     std::shared_ptr<const cachify::Plan> plan(RunRequest request) const;
-    /// Compiles what is not there and starts a run. Error (usage) for what cannot be planned; Error
-    /// (cancelled) after a stop.
+    /// Compiles what is not there and starts a run. A picture runs at the length of its own texts, whatever
+    /// the others' and that of the request are. Error (usage) for what cannot be planned; Error (cancelled)
+    /// after a stop.
     DenoiserRun start(RunRequest request, const std::vector<Branches>& pictures) const;
 
     /// Frees what is compiled and not in use, where it is more than a limit, if there is one.
@@ -47,6 +48,7 @@ class GuidedDenoiser {
     std::shared_ptr<const graph::Graph> graph(const models::DenoiserShape& shape) const;
     std::shared_ptr<const cachify::Plan> planned(const graph::Graph& graph, const RunRequest& request) const;
     std::shared_ptr<const cachify::Executor> executor(const RunRequest& request) const;
+    PictureRun picture_run(RunRequest request) const;
     GuidanceMode resolve(const RunRequest& request) const;
     GuidanceMode timed(const RunRequest& split) const;
 

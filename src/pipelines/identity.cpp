@@ -1,11 +1,12 @@
 #include "pipelines/identity.h"
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
+#include <variant>
 
 #include "core/fingerprint.h"
-#include "files/checkpoint.h"
 #include "models/registry.h"
-#include "pipelines/registry.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
@@ -26,18 +27,27 @@ std::string of_config(Json json) {
     return fingerprint.text();
 }
 
-std::string of_weights(const Checkpoint& checkpoint) {
+/// The values of a weight that is a tensor of a floating type; else nothing.
+std::optional<Tensor> values_of(const WeightSource& weights, std::string_view name) {
+    try {
+        const auto weight = weights.weight(name);
+        const auto* tensor = weight ? std::get_if<Tensor>(&weight->values) : nullptr;
+        if (tensor != nullptr && is_floating(tensor->type()) && tensor->count() > 0) return *tensor;
+    } catch (const Error&) {  // of a type that no model reads
+    }
+    return std::nullopt;
+}
+
+std::string of_weights(const WeightSource& weights) {
     constexpr std::size_t kTensors = 48, kValues = 16;
-    const auto names = checkpoint.names();
+    const auto names = weights.names();
     Fingerprint fingerprint;
     for (std::size_t i = 0; i < std::min(kTensors, names.size()); ++i) {
         const auto& name = names[i * names.size() / std::min(kTensors, names.size())];
-        const SafetensorsEntry& entry = *checkpoint.entry(name);
         add(fingerprint, name);
-        add(fingerprint, to_string(entry.shape));
-        const auto type = dtype_from_safetensors(entry.dtype);  // nothing: of a type that no model reads
-        if (!type || !is_floating(*type) || element_count(entry.shape) == 0) continue;
-        const auto tensor = checkpoint.find(name);
+        add(fingerprint, to_string(weights.shape(name).value()));
+        const auto tensor = values_of(weights, name);
+        if (!tensor) continue;
         const auto count = std::min<std::int64_t>(kValues, tensor->count());
         const Tensor values = tensor->reshaped({tensor->count()}).rows(0, count).to(DType::f16);
         fingerprint.add(values.data(), values.bytes());
@@ -47,17 +57,13 @@ std::string of_weights(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-cachify::DenoiserIdentity denoiser_identity(const ModelFolder& folder, const std::string& variant) {
-    const auto classes = pipeline_classes();
-    const auto found = std::find_if(classes.begin(), classes.end(),
-                                    [&](const auto& entry) { return entry.name == folder.class_name(); });
-    if (found == classes.end()) failure("no pipeline is a {}", folder.class_name());
+cachify::DenoiserIdentity denoiser_identity(const ModelSource& source, const std::string& name) {
     cachify::DenoiserIdentity identity;
-    identity.class_name = models::current_class_name(folder.component(found->denoiser).class_name);
-    identity.config = of_config(folder.config(found->denoiser).json);
+    identity.class_name = models::current_class_name(source.component(name).class_name);
+    identity.config = of_config(source.config(name).json);
     try {
-        identity.weights = of_weights(Checkpoint(folder.path(found->denoiser), {variant}));
-    } catch (const Error&) {  // plans are made of folders without weights too
+        identity.weights = of_weights(*source.weights(name));
+    } catch (const Error&) {  // plans are made of models without weights too
         identity.weights.clear();
     }
     return identity;

@@ -29,29 +29,21 @@ Engine without_overflow(Engine engine, bool overflows) {
 
 }  // namespace
 
-ImageConditioner::ImageConditioner(const ModelFolder& folder, const Engine& engine, Engine vae_engine,
-                                   const LoadOptions& options)
-    : engine_(engine),
-      variant_(options.variant),
-      memory_limit_(options.memory_limit),
-      clip_path_(folder.path("image_encoder")),
-      clip_(models::ClipVisionConfig::from(folder.config("image_encoder"))),
-      vae_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
-      encode_("encoding the picture", folder.path("vae"), options.variant,
-              without_overflow(std::move(vae_engine), vae_.pictures.force_upcast),
-              [config = vae_.pictures](const Shape& picture, DType precision, const WeightSource* weights) {
-                  return models::build_autoencoder_kl_encoder(config, {picture[0], picture[2], picture[3]},
-                                                              precision, weights);
-              }) {
+ImageConditioner::ImageConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                                   Engine vae_engine, const LoadOptions& options)
+    : clip_(models::ClipVisionConfig::from(source->config("image_encoder"))),
+      vae_(models::AutoencoderKLTemporalDecoderConfig::from(source->config("vae"))),
+      embed_(source, "image_encoder", engine, {.memory_limit = options.memory_limit}),
+      encode_(source, "vae", without_overflow(std::move(vae_engine), vae_.pictures.force_upcast),
+              {.does = "encoding the picture", .again_in_f32 = true, .memory_limit = options.memory_limit}) {
     if (clip_.image_size != kClipSide || clip_.num_channels != 3)
         usage_error(
             "{}: the image encoder takes {} channels of {}x{} pixels; the pipeline gives it 3 of {}x{}",
-            clip_path_.string(), clip_.num_channels, clip_.image_size, clip_.image_size, kClipSide,
-            kClipSide);
+            embed_.where(), clip_.num_channels, clip_.image_size, clip_.image_size, kClipSide, kClipSide);
     if (vae_.pictures.in_channels != 3 || vae_.pictures.out_channels != 3)
         usage_error("{}: \"in_channels\" is {} and \"out_channels\" {}; Reprise takes and makes 3",
-                    folder.config("vae").file, vae_.pictures.in_channels, vae_.pictures.out_channels);
-    const Config extractor = folder.config("feature_extractor");
+                    source->config("vae").file, vae_.pictures.in_channels, vae_.pictures.out_channels);
+    const Config extractor = source->config("feature_extractor");
     mean_ = channel_values(extractor, "image_mean", {0.48145466F, 0.4578275F, 0.40821073F});
     deviation_ = channel_values(extractor, "image_std", {0.26862954F, 0.26130258F, 0.27577711F});
     if (std::any_of(deviation_.begin(), deviation_.end(), [](float value) { return !(value > 0); }))
@@ -70,22 +62,24 @@ Tensor ImageConditioner::normalized(const Tensor& picture) const {
 
 Tensor ImageConditioner::embed(const Image& image, const Caller& caller) const {
     const Tensor small = normalized(resize_antialiased(to_chw(image), {kClipSide, kClipSide}));
-    const auto compiled = clip_compiled_.get(
-        "", engine_,
-        [&] {
-            const DType precision = engine_.options.precision;
-            auto weights = open_weights(clip_path_, variant_, precision, Library::transformers);
-            auto graph = models::build_clip_vision(clip_, 1, precision, weights.get());
-            return CompiledGraphs::Built{std::move(graph), std::move(weights)};
-        },
-        caller);
-    const Tensor embedding = backends::Compiled::run(compiled, {small}).front();
-    check_finite(embedding, "the result of image_encoder");
+    const Tensor embedding = embed_({"",
+                                     [&](DType precision, const WeightSource& weights) {
+                                         return models::build_clip_vision(clip_, 1, precision, &weights);
+                                     }},
+                                    {small}, caller)
+                                 .front();
     return embedding.reshaped({1, 1, width()});
 }
 
 Tensor ImageConditioner::latents(const Tensor& picture, const Caller& caller) const {
-    const Tensor moments = encode_(picture, caller);
+    const Tensor moments = encode_({to_string(picture.shape()),
+                                    [&](DType precision, const WeightSource& weights) {
+                                        return models::build_autoencoder_kl_encoder(
+                                            vae_.pictures, {picture.dim(0), picture.dim(2), picture.dim(3)},
+                                            precision, &weights);
+                                    }},
+                                   {picture}, caller)
+                               .front();
     Shape shape = moments.shape();
     shape[1] = vae_.pictures.latent_channels;
     Tensor mode(DType::f32, shape);  // of one picture: the means lie first
@@ -94,8 +88,8 @@ Tensor ImageConditioner::latents(const Tensor& picture, const Caller& caller) co
 }
 
 void ImageConditioner::release_large() const {
-    clip_compiled_.release_beyond(memory_limit_);
-    encode_.release_beyond(memory_limit_);
+    embed_.release_large();
+    encode_.release_large();
 }
 
 }  // namespace reprise::pipelines

@@ -1,11 +1,8 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "files/model_folder.h"
 #include "models/autoencoder_kl_temporal_decoder.h"
 #include "models/clip_vision.h"
 #include "pipelines/component.h"
@@ -15,12 +12,12 @@
 namespace reprise::pipelines {
 
 /// A picture to what Stable Video Diffusion is guided by, as diffusers' pipeline encodes it: CLIP's embedding
-/// and the autoencoder's latents. Both are compiled when first needed. Thread-safe.
+/// and the autoencoder's latents. Thread-safe.
 class ImageConditioner {
   public:
     /// `engine` is the denoiser's and the image encoder's, `vae_engine` the autoencoder's.
-    ImageConditioner(const ModelFolder& folder, const Engine& engine, Engine vae_engine,
-                     const LoadOptions& options);
+    ImageConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                     Engine vae_engine, const LoadOptions& options);
 
     /// (1, 1, width): of the whole picture, stretched to the square that the encoder sees.
     Tensor embed(const Image& image, const Caller& caller = {}) const;
@@ -35,15 +32,10 @@ class ImageConditioner {
   private:
     Tensor normalized(const Tensor& picture) const;
 
-    Engine engine_;
-    std::string variant_;
-    std::optional<std::int64_t> memory_limit_;
-    std::filesystem::path clip_path_;
     models::ClipVisionConfig clip_;
     models::AutoencoderKLTemporalDecoderConfig vae_;
     std::vector<float> mean_, deviation_;  ///< of each channel, from the feature extractor
-    CompiledGraphs clip_compiled_;
-    AutoencoderHalf encode_;
+    Component embed_, encode_;
 };
 
 }  // namespace reprise::pipelines

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "media/image_resize.h"
+#include "pipelines/frames.h"
 #include "reprise/error.h"
 #include "schedulers/numeric.h"
 
@@ -10,20 +11,25 @@ namespace reprise::pipelines {
 
 ImageToVideo::ImageToVideo(PipelineParts parts)
     : DiffusionPipeline(std::move(parts)),
-      conditioner_(folder(), engine(), vae_engine(), load_options()),
-      decoder_(folder(), vae_engine(), load_options().variant) {
+      conditioner_(source(), engine(), vae_engine(), load_options()),
+      decoder_(source(), vae_engine()) {
     const models::DenoiserTraits traits = denoiser().model().traits();
     const auto latent_channels = conditioner_.vae().pictures.latent_channels;
-    const std::string where = folder().path().string();
+    const auto laid_beside = denoiser().model().input(models::kImageLatents);
+    const auto image_channels =
+        laid_beside ? laid_beside->shape.at(static_cast<std::size_t>(traits.place_of(models::Axis::channels)))
+                    : 0;
+    const auto text_width = denoiser().model().width_of(models::kText);
+    const std::string where = source()->description();
     if (traits.frames == 0) usage_error("{}: its denoiser does not make videos", where);
     if (traits.in_channels != latent_channels || traits.out_channels != latent_channels ||
-        traits.image_channels != latent_channels)
+        image_channels != latent_channels)
         usage_error(
             "{}: its denoiser takes {} channels beside {} of a picture and gives {}, its autoencoder has {}",
-            where, traits.in_channels, traits.image_channels, traits.out_channels, latent_channels);
-    if (traits.text_width != conditioner_.width())
+            where, traits.in_channels, image_channels, traits.out_channels, latent_channels);
+    if (text_width != conditioner_.width())
         usage_error("{}: its denoiser expects an embedding of width {}, its image encoder gives {}", where,
-                    traits.text_width, conditioner_.width());
+                    text_width, conditioner_.width());
     if (traits.time_ids != 3)
         usage_error(
             "{}: its denoiser takes {} added ids; expected 3: frame rate, motion bucket, noise augmentation",
@@ -52,25 +58,16 @@ ImageToVideo::Size ImageToVideo::frame_size(const GenerateOptions& options) cons
 
 namespace {
 
-/// The halves' predictions (videos, F, C, h, w), guided by each frame's own scale.
-Tensor guide_frames(const std::vector<Tensor>& halves, const std::vector<float>& scales) {
+/// The halves' predictions, whose frames lie along `axis`, guided by each frame's own scale.
+Tensor guide_frames(const std::vector<Tensor>& halves, const std::vector<float>& scales, std::size_t axis) {
     if (halves.size() == 1) return halves[0];
     Tensor result(DType::f32, halves[0].shape());
     const auto uncond = halves[0].span<float>();
     const auto cond = halves[1].span<float>();
     const auto out = result.span<float>();
-    const auto frame = out.size() / static_cast<std::size_t>(result.dim(0)) / scales.size();
+    const auto frame = elements_after(result.shape(), axis);
     for (std::size_t i = 0; i < out.size(); ++i)
         out[i] = uncond[i] + scales[i / frame % scales.size()] * (cond[i] - uncond[i]);
-    return result;
-}
-
-/// Latents (1, C, h, w) once for each frame: (1, F, C, h, w).
-Tensor repeated(const Tensor& latents, std::int64_t frames) {
-    Tensor result(DType::f32, {1, frames, latents.dim(1), latents.dim(2), latents.dim(3)});
-    auto out = result.span<float>().begin();
-    for (std::int64_t f = 0; f < frames; ++f)
-        out = std::copy(latents.span<float>().begin(), latents.span<float>().end(), out);
     return result;
 }
 
@@ -78,6 +75,10 @@ Tensor repeated(const Tensor& latents, std::int64_t frames) {
 
 bool ImageToVideo::honours(options::About about) const {
     return about == options::About::call || about == options::About::video;
+}
+
+std::size_t ImageToVideo::frames_axis() const {
+    return static_cast<std::size_t>(denoiser().model().traits().place_of(models::Axis::frames));
 }
 
 RunShape ImageToVideo::shape(const GenerateOptions& options) const {
@@ -99,7 +100,7 @@ std::vector<Branches> ImageToVideo::conditioning(const GenerateOptions& options,
     const AnimateOptions& video = options.video;
     phase(options, "image encoder");
     models::Conditioning cond;
-    cond.encoder_hidden_states = conditioner_.embed(options.image, Caller(options));
+    cond[models::kText] = conditioner_.embed(options.image, Caller(options));
 
     phase(options, "vae encoder");
     const Size size = frame_size(options);
@@ -109,17 +110,18 @@ std::vector<Branches> ImageToVideo::conditioning(const GenerateOptions& options,
     const auto strength = static_cast<float>(video.noise_aug_strength);
     for (std::size_t i = 0; i < noise.span<float>().size(); ++i)
         picture.span<float>()[i] += strength * noise.span<float>()[i];
-    cond.image_latents = repeated(conditioner_.latents(picture, Caller(options)), ahead.shape.frames);
+    cond[models::kImageLatents] =
+        for_each_frame(conditioner_.latents(picture, Caller(options)), ahead.shape.frames, frames_axis());
     conditioner_.release_large();
 
     const std::vector<float> ids = {static_cast<float>(video.fps - 1),
                                     static_cast<float>(video.motion_bucket_id), strength};
-    cond.time_ids = Tensor::from({1, 3}, std::span<const float>(ids));
+    cond[models::kTimeIds] = Tensor::from({1, 3}, std::span<const float>(ids));
     Branches branches;
     if (ahead.shape.guidance) {
         models::Conditioning uncond = cond;
-        uncond.encoder_hidden_states = Tensor(DType::f32, cond.encoder_hidden_states.shape());
-        uncond.image_latents = Tensor(DType::f32, cond.image_latents.shape());
+        for (const char* name : {models::kText, models::kImageLatents})
+            uncond[name] = Tensor(DType::f32, cond.at(name).shape());
         branches.push_back(std::move(uncond));
     }
     branches.push_back(std::move(cond));
@@ -131,23 +133,22 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
     const Outlook ahead = outlook(options);
     if (options.image.empty()) usage_error("this model animates a picture, and none is given");
     const std::int64_t frames = ahead.shape.frames;
-    const Shape shape = {options.num_images_per_prompt, frames, denoiser().model().traits().in_channels,
-                         ahead.shape.height, ahead.shape.width};
+    const int count = options.num_images_per_prompt;
     Generator generator(options.seed);
-    if (options.latents.defined()) noise(options, shape, generator);  // refused before anything runs
+    if (options.latents.defined()) noise(options, ahead.shape, count, generator);  // refused before it runs
     auto videos = conditioning(options, ahead, generator);
-    Tensor start = noise(options, shape, generator);
+    Tensor start = noise(options, ahead.shape, count, generator);
     return asked_of({options, ahead, std::move(videos), std::move(start), std::move(generator),
                      [scales = linspace_f32(options.video.min_guidance_scale,
-                                            options.video.max_guidance_scale, static_cast<int>(frames))](
-                         const std::vector<Tensor>& halves) { return guide_frames(halves, scales); },
+                                            options.video.max_guidance_scale, static_cast<int>(frames)),
+                      axis = frames_axis()](const std::vector<Tensor>& halves) {
+                         return guide_frames(halves, scales, axis);
+                     },
                      scheduler(options)});
 }
 
 std::vector<Image> ImageToVideo::decode(const Tensor& latents, const GenerateOptions& options) const {
-    const Shape& shape = latents.shape();
-    return decoder_(latents.reshaped({shape[1], shape[2], shape[3], shape[4]}),
-                    options.video.decode_chunk_size, Caller(options));
+    return decoder_(frames_first(latents, frames_axis()), options.video.decode_chunk_size, Caller(options));
 }
 
 PromptEmbeddings ImageToVideo::encode_prompt(const GenerateOptions& /*options*/) const {

@@ -26,6 +26,8 @@ class ImageToVideo final : public DiffusionPipeline {
         int height = 0, width = 0;
     };
     Size frame_size(const GenerateOptions& options) const;
+    /// Of the latents, along which frames lie.
+    std::size_t frames_axis() const;
     std::vector<Branches> conditioning(const GenerateOptions& options, const Outlook& ahead,
                                        Generator& generator) const;
 

@@ -10,19 +10,15 @@
 
 namespace reprise::pipelines {
 
-PictureDecoder::PictureDecoder(const ModelFolder& folder, Engine engine, std::string variant)
-    : config_(models::AutoencoderKLConfig::from(folder.config("vae"))),
-      run_("decoding", folder.path("vae"), std::move(variant), std::move(engine),
-           [config = config_](const Shape& latents, DType precision, const WeightSource* weights) {
-               return models::build_autoencoder_kl_decoder(config, {latents[0], latents[2], latents[3]},
-                                                           precision, weights);
-           }) {
+PictureDecoder::PictureDecoder(const std::shared_ptr<const ModelSource>& source, Engine engine)
+    : config_(models::AutoencoderKLConfig::from(source->config("vae"))),
+      decoder_(source, "vae", std::move(engine), {.does = "decoding", .again_in_f32 = true}) {
     if (config_.out_channels != 3)
         usage_error("{}: \"out_channels\" is {}; Reprise makes pictures of 3 channels",
-                    folder.config("vae").file, config_.out_channels);
-    if (folder.class_name() == "StableDiffusion3Pipeline" && !config_.shift_factor)  // which adds it
-        usage_error("{}: \"shift_factor\" is {}, expected a number", folder.config("vae").file,
-                    folder.config("vae").is_null("shift_factor") ? "null" : "missing");
+                    source->config("vae").file, config_.out_channels);
+    if (source->class_name() == "StableDiffusion3Pipeline" && !config_.shift_factor)  // which adds it
+        usage_error("{}: \"shift_factor\" is {}, expected a number", source->config("vae").file,
+                    source->config("vae").is_null("shift_factor") ? "null" : "missing");
 }
 
 Tensor PictureDecoder::unscaled(const Tensor& latents) const {
@@ -41,9 +37,19 @@ Tensor PictureDecoder::unscaled(const Tensor& latents) const {
     return result;
 }
 
+Tensor PictureDecoder::run(const Tensor& latents, const Caller& caller) const {
+    return decoder_({to_string(latents.shape()),
+                     [&](DType precision, const WeightSource& weights) {
+                         return models::build_autoencoder_kl_decoder(
+                             config_, {latents.dim(0), latents.dim(2), latents.dim(3)}, precision, &weights);
+                     }},
+                    {latents}, caller)
+        .front();
+}
+
 Tensor PictureDecoder::decode(const Tensor& latents, const Caller& caller) const {
     const auto structure = models::build_autoencoder_kl_decoder(config_, {1, latents.dim(2), latents.dim(3)},
-                                                                run_.precision(), nullptr);
+                                                                decoder_.precision(), nullptr);
     const double needed = backends::working_bytes(structure);
     const auto available = backends::Store::of_process().available(needed);
     if (available && needed > *available) {
@@ -54,7 +60,7 @@ Tensor PictureDecoder::decode(const Tensor& latents, const Caller& caller) const
             *available / 1e9));
         return decode_tiled(latents, caller);
     }
-    return run_(unscaled(latents), caller);
+    return run(unscaled(latents), caller);
 }
 
 namespace {
@@ -114,7 +120,7 @@ Tensor PictureDecoder::decode_tiled(const Tensor& latents, const Caller& caller)
     for (std::int64_t y = 0; y < source.dim(2); y += step) {
         auto& row = rows.emplace_back();
         for (std::int64_t x = 0; x < source.dim(3); x += step)
-            row.push_back({run_(cropped(source, y, x, tile_latents), caller)});
+            row.push_back({run(cropped(source, y, x, tile_latents), caller)});
     }
     Tensor picture(DType::f32, {1, 3, source.dim(2) * config_.scale(), source.dim(3) * config_.scale()});
     Tile whole{picture};

@@ -1,21 +1,17 @@
 #pragma once
 
-#include <filesystem>
-#include <functional>
 #include <memory>
-#include <string_view>
 
-#include "files/model_folder.h"
 #include "models/autoencoder_kl.h"
 #include "pipelines/component.h"
 #include "reprise/image.h"
 
 namespace reprise::pipelines {
 
-/// Latents to pictures with the folder's autoencoder. Compiled when first needed, per size. Thread-safe.
+/// Latents to pictures with a pipeline's autoencoder. Thread-safe.
 class PictureDecoder {
   public:
-    PictureDecoder(const ModelFolder& folder, Engine engine, std::string variant);
+    PictureDecoder(const std::shared_ptr<const ModelSource>& source, Engine engine);
 
     const models::AutoencoderKLConfig& config() const { return config_; }
     /// One picture from latents (1, C, h, w) as the sampler leaves them. Untiled unless the machine's memory
@@ -28,9 +24,11 @@ class PictureDecoder {
 
   private:
     Tensor unscaled(const Tensor& latents) const;
+    /// The picture of unscaled latents.
+    Tensor run(const Tensor& latents, const Caller& caller) const;
 
     models::AutoencoderKLConfig config_;
-    AutoencoderHalf run_;  ///< unscaled latents to a picture
+    Component decoder_;  ///< compiled by the latents' shape
 };
 
 }  // namespace reprise::pipelines

@@ -28,7 +28,7 @@ PromptEmbeddings Pipeline::encode_prompt(const GenerateOptions& options) const {
 }
 
 const std::string& Pipeline::class_name() const {
-    return implementation_->folder().class_name();
+    return implementation_->source()->class_name();
 }
 
 RunReport Pipeline::last_report() const {
@@ -62,10 +62,10 @@ bool set_in_full(Pipeline& pipe, bool in_full) {
 }
 
 void prepare_for(pipelines::DiffusionPipeline& pipe, GenerateOptions run,
-                 const pipelines::DiffusionPipeline::Outlook& ahead, Config config, Count count) {
-    run.reuse = Reuse(std::move(config), count);
+                 const pipelines::DiffusionPipeline::Outlook& ahead) {
     pipe.forget_messages();
-    pipe.denoiser().plan(pipe.request(run, ahead));  // shows whether the configuration makes sense
+    for (std::size_t stage = 0; stage < ahead.stages.size(); ++stage)  // shows whether it makes sense
+        pipe.denoiser(ahead.stages[stage].denoiser).plan(pipe.request(run, ahead, stage));
     pipe.set_default_reuse(std::make_shared<const Reuse>(std::move(*run.reuse)));
 }
 
@@ -75,12 +75,20 @@ void prepare(Pipeline& pipe, int num_inference_steps, Config config, Count count
     auto& implementation = pipe.implementation();
     GenerateOptions run;
     run.num_inference_steps = num_inference_steps;
-    prepare_for(implementation, run, implementation.any_outlook(run), std::move(config), count);
+    run.reuse = Reuse(std::move(config), count);
+    prepare_for(implementation, run, implementation.any_outlook(run));
 }
 
 void prepare(Pipeline& pipe, const GenerateOptions& run, Config config, Count count) {
+    GenerateOptions with_reuse = run;
+    with_reuse.reuse = Reuse(std::move(config), count);
+    prepare(pipe, with_reuse);
+}
+
+void prepare(Pipeline& pipe, const GenerateOptions& run) {
+    if (!run.reuse) usage_error("prepare needs something to reuse: the options say nothing of it");
     auto& implementation = pipe.implementation();
-    prepare_for(implementation, run, implementation.outlook(run), std::move(config), count);
+    prepare_for(implementation, run, implementation.outlook(run));
 }
 
 Config deep_cache(const Pipeline& pipe, const DeepCacheOptions& options) {

@@ -13,14 +13,10 @@ constexpr int kMaxTokens = 1024;
 
 }  // namespace
 
-PixArtConditioner::PixArtConditioner(const ModelFolder& folder, const Engine& engine,
+PixArtConditioner::PixArtConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
                                      const LoadOptions& options)
-    : encoder_(folder, "", engine, options),
-      default_tokens_(folder.class_name() == "PixArtSigmaPipeline" ? 300 : 120) {}
-
-std::int64_t PixArtConditioner::tokens(const GenerateOptions& options) const {
-    return options.max_sequence_length.value_or(default_tokens_);
-}
+    : encoder_(source, "", engine, options),
+      default_tokens_(source->class_name() == "PixArtSigmaPipeline" ? 300 : 120) {}
 
 bool PixArtConditioner::honours(options::About about) const {
     using options::About;
@@ -39,11 +35,8 @@ std::vector<Conditioning> PixArtConditioner::encode(const GenerateOptions& optio
     for (auto& text : texts) text = options.clean_caption ? clean_caption(text) : lower_caption(text);
 
     std::vector<Conditioning> result;
-    for (const auto& encoded : encoder_(texts, {tokens(options), true}, Caller(options))) {
-        Conditioning& half = result.emplace_back();
-        half.encoder_hidden_states = encoded.hidden_states;
-        half.attention_mask = encoded.mask;
-    }
+    for (const auto& encoded : encoder_(texts, {tokens(options), true}, Caller(options)))
+        result.push_back({{models::kText, encoded.hidden_states}, {models::kTextMask, encoded.mask}});
     return result;
 }
 

@@ -7,12 +7,12 @@
 
 namespace reprise::pipelines {
 
-/// What policies may look at of a pipeline, for a call with these options, whose `on_message` hears what they
-/// say. The denoiser's structure is that of any size, which its modules do not depend on. Refers to the
-/// pipeline.
+/// What policies may look at of a pipeline's denoiser, for a call with these options, whose `on_message`
+/// hears what they say and whose steps are the denoiser's own. The denoiser's structure is that of any size,
+/// which its modules do not depend on. Refers to the pipeline.
 class PolicyView {
   public:
-    PolicyView(const DiffusionPipeline& pipe, const GenerateOptions& options);
+    PolicyView(const DiffusionPipeline& pipe, const GenerateOptions& options, std::size_t denoiser = 0);
     PolicyView(const PolicyView&) = delete;
     PolicyView& operator=(const PolicyView&) = delete;
     ~PolicyView() = default;
@@ -23,8 +23,8 @@ class PolicyView {
     cachify::PolicyContext context_;
 };
 
-/// What a call with these options reuses: its own, or what is prepared. A policy is made for the call's own
-/// run. Error (usage) for what is none.
-Ways ways_of(const DiffusionPipeline& pipe, const GenerateOptions& options);
+/// What a denoiser reuses in a call with these options: the call's own, or what is prepared. A policy is made
+/// for the call's own run. Error (usage) for what is none.
+Ways ways_of(const DiffusionPipeline& pipe, const GenerateOptions& options, std::size_t denoiser);
 
 }  // namespace reprise::pipelines

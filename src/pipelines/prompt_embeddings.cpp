@@ -20,6 +20,18 @@ constexpr auto kTensors = std::to_array<pipelines::NamedEmbedding>({
     {"prompt_attention_mask", &PromptEmbeddings::prompt_attention_mask},
     {"negative_prompt_attention_mask", &PromptEmbeddings::negative_prompt_attention_mask},
 });
+/// Which half of guidance each of them is of, and the denoiser's input that it is for.
+enum class Half : std::uint8_t { unconditional, conditional };
+struct Place {
+    Half half;
+    const char* input;
+};
+constexpr Place kPlaces[] = {
+    {Half::conditional, models::kText},       {Half::unconditional, models::kText},
+    {Half::conditional, models::kPooledText}, {Half::unconditional, models::kPooledText},
+    {Half::conditional, models::kTextMask},   {Half::unconditional, models::kTextMask},
+};
+static_assert(std::size(kPlaces) == kTensors.size());
 // In the file's metadata: {"prompts": [...]}.
 constexpr const char *kEncoded = "encoded", *kPrompts = "prompts";
 
@@ -101,24 +113,25 @@ void check_tensor(const char* name, const Tensor& tensor, bool wanted, const Sha
 
 }  // namespace
 
-void check_embeddings(const PromptEmbeddings& embeddings, const models::DenoiserTraits& traits,
-                      bool guidance) {
+void check_embeddings(const PromptEmbeddings& embeddings, const models::Denoiser& denoiser, bool guidance) {
     const Tensor& prompts = embeddings.prompt_embeds;
+    const std::int64_t width = denoiser.width_of(models::kText);
     if (!prompts.defined() || prompts.rank() != 3 || prompts.dim(0) < 1 || prompts.dim(1) < 1 ||
-        prompts.dim(2) != traits.text_width)
+        prompts.dim(2) != width)
         usage_error("prompt_embeds has shape {}, expected (prompts, tokens, {})",
-                    prompts.defined() ? to_string(prompts.shape()) : "()", traits.text_width);
-    const Shape& shape = prompts.shape();
-    const Shape pooled = {shape[0], traits.pooled_width}, mask = {shape[0], shape[1]};
-    check_tensor("prompt_embeds", prompts, true, shape);
-    check_tensor("pooled_prompt_embeds", embeddings.pooled_prompt_embeds, traits.pooled_width > 0, pooled);
-    check_tensor("prompt_attention_mask", embeddings.prompt_attention_mask, traits.takes_mask, mask);
-    if (!guidance) return;
-    check_tensor("negative_prompt_embeds", embeddings.negative_prompt_embeds, true, shape);
-    check_tensor("negative_pooled_prompt_embeds", embeddings.negative_pooled_prompt_embeds,
-                 traits.pooled_width > 0, pooled);
-    check_tensor("negative_prompt_attention_mask", embeddings.negative_prompt_attention_mask,
-                 traits.takes_mask, mask);
+                    prompts.defined() ? to_string(prompts.shape()) : "()", width);
+    models::DenoiserShape shape;
+    shape.batch = prompts.dim(0);
+    shape.text_tokens = prompts.dim(1);
+    const auto inputs = denoiser.inputs(shape);
+    for (std::size_t i = 0; i < kTensors.size(); ++i) {
+        const auto& [half, name] = kPlaces[i];
+        if (half == Half::unconditional && !guidance) continue;
+        const auto input = std::find_if(inputs.begin(), inputs.end(),
+                                        [&, own = name](const auto& each) { return each.name == own; });
+        check_tensor(kTensors[i].name, embeddings.*kTensors[i].tensor, input != inputs.end(),
+                     input != inputs.end() ? input->shape : Shape{});
+    }
 }
 
 void check_no_texts(const GenerateOptions& options) {
@@ -135,49 +148,54 @@ void check_no_texts(const GenerateOptions& options) {
 }
 
 std::vector<Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance) {
-    const auto row = [](const Tensor& tensor, std::int64_t prompt) {
-        return tensor.defined() ? tensor.rows(prompt, prompt + 1) : Tensor();
+    const auto half_of = [&](Half half, std::int64_t prompt) {
+        models::Conditioning result;
+        for (std::size_t i = 0; i < kTensors.size(); ++i) {
+            const Tensor& tensor = embeddings.*kTensors[i].tensor;
+            if (kPlaces[i].half == half && tensor.defined())
+                result[kPlaces[i].input] = tensor.rows(prompt, prompt + 1);
+        }
+        return result;
     };
     std::vector<Branches> result;
     for (std::int64_t prompt = 0; prompt < embeddings.prompt_embeds.dim(0); ++prompt) {
         Branches& halves = result.emplace_back();
-        if (guidance)
-            halves.push_back({row(embeddings.negative_prompt_embeds, prompt),
-                              row(embeddings.negative_prompt_attention_mask, prompt),
-                              row(embeddings.negative_pooled_prompt_embeds, prompt),
-                              {},
-                              {}});
-        halves.push_back({row(embeddings.prompt_embeds, prompt),
-                          row(embeddings.prompt_attention_mask, prompt),
-                          row(embeddings.pooled_prompt_embeds, prompt),
-                          {},
-                          {}});
+        if (guidance) halves.push_back(half_of(Half::unconditional, prompt));
+        halves.push_back(half_of(Half::conditional, prompt));
     }
     return result;
 }
 
+namespace {
+
+/// Tensors of one row each, as rows of one. Usage error for texts of unlike lengths.
+Tensor together(const std::vector<Tensor>& rows) {
+    Shape shape = rows.front().shape();
+    for (const Tensor& row : rows)
+        if (row.shape() != shape)
+            usage_error("the prompts have texts of {} and {} tokens; encode them one by one", shape[1],
+                        row.dim(1));
+    shape[0] = static_cast<std::int64_t>(rows.size());
+    Tensor result(DType::f32, shape);
+    auto out = result.span<float>().begin();
+    for (const Tensor& row : rows) out = std::copy(row.span<float>().begin(), row.span<float>().end(), out);
+    return result;
+}
+
+}  // namespace
+
 PromptEmbeddings embeddings_of(const std::vector<Branches>& prompts) {
-    const auto together = [&](std::size_t half, Tensor models::Conditioning::*part) -> Tensor {
-        const Tensor& first = prompts.front()[half].*part;
-        if (!first.defined()) return {};
-        Shape shape = first.shape();
-        shape[0] = static_cast<std::int64_t>(prompts.size());
-        Tensor result(DType::f32, shape);
-        auto out = result.span<float>().begin();
-        for (const auto& halves : prompts) {
-            const auto values = (halves[half].*part).span<float>();
-            out = std::copy(values.begin(), values.end(), out);
+    PromptEmbeddings result;
+    for (std::size_t i = 0; i < kTensors.size(); ++i) {
+        std::vector<Tensor> rows;
+        for (const Branches& halves : prompts) {
+            const auto& half = halves[kPlaces[i].half == Half::unconditional ? 0 : 1];
+            const auto found = half.find(kPlaces[i].input);
+            if (found != half.end()) rows.push_back(found->second);
         }
-        return result;
-    };
-    using models::Conditioning;
-    return {together(1, &Conditioning::encoder_hidden_states),
-            together(0, &Conditioning::encoder_hidden_states),
-            together(1, &Conditioning::text_embeds),
-            together(0, &Conditioning::text_embeds),
-            together(1, &Conditioning::attention_mask),
-            together(0, &Conditioning::attention_mask),
-            {}};
+        if (!rows.empty()) result.*kTensors[i].tensor = together(rows);
+    }
+    return result;
 }
 
 }  // namespace pipelines

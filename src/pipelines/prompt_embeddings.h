@@ -18,8 +18,7 @@ struct NamedEmbedding {
 std::span<const NamedEmbedding> named_embeddings();
 
 /// Usage error unless the embeddings are what a denoiser takes; with guidance, of what to keep away from too.
-void check_embeddings(const PromptEmbeddings& embeddings, const models::DenoiserTraits& traits,
-                      bool guidance);
+void check_embeddings(const PromptEmbeddings& embeddings, const models::Denoiser& denoiser, bool guidance);
 /// Usage error for options that say how texts are encoded.
 void check_no_texts(const GenerateOptions& options);
 /// For each prompt what guides the denoiser: unconditional first, or the conditional alone.

@@ -7,11 +7,13 @@
 #include <limits>
 #include <string>
 
+#include "files/checkpoint.h"
+#include "files/model_folder.h"
 #include "files/printable.h"
 #include "models/registry.h"
+#include "models/weight_names.h"
 #include "options/row.h"
 #include "pipelines/as_loaded.h"
-#include "pipelines/component.h"
 #include "pipelines/image_to_video.h"
 #include "pipelines/pixart_conditioner.h"
 #include "pipelines/sd3_conditioner.h"
@@ -79,9 +81,9 @@ constexpr Part kStableVideoDiffusionParts[] = {{"image_encoder", kClipVision},
 /// Prompts are encoded by this class, or not at all.
 template <class Encoder>
 std::unique_ptr<Conditioner> conditioner_of(const PipelineParts& parts) {
-    const bool missing = parts.structure_only && !parts.folder.has("text_encoder");
+    const bool missing = parts.structure_only && !parts.source->has("text_encoder");
     if (!parts.options.text_encoders || missing) return nullptr;
-    return std::make_unique<Encoder>(parts.folder, parts.engine, parts.options);
+    return std::make_unique<Encoder>(parts.source, parts.engine, parts.options);
 }
 
 template <class Encoder>
@@ -91,12 +93,12 @@ std::unique_ptr<DiffusionPipeline> text_to_image(PipelineParts parts) {
 }
 
 std::unique_ptr<DiffusionPipeline> pixart(PipelineParts parts) {
-    const auto sample_size = parts.denoiser->model().traits().sample_height;
-    const auto bins = AspectBins::find(sample_size, parts.folder.class_name() == "PixArtSigmaPipeline");
+    const auto sample_size = parts.denoisers.front().denoiser->model().traits().sample_height;
+    const auto bins = AspectBins::find(sample_size, parts.source->class_name() == "PixArtSigmaPipeline");
     if (!bins)
         spdlog::info(
             "{0}: no aspect-ratio bins are known for latents of {1}x{1}: it draws at the size asked for",
-            parts.folder.path().string(), sample_size);
+            parts.source->description(), sample_size);
     auto conditioner = conditioner_of<PixArtConditioner>(parts);
     return std::make_unique<TextToImage>(std::move(parts), std::move(conditioner),
                                          TextToImage::Binning{true, bins});
@@ -108,6 +110,8 @@ std::unique_ptr<DiffusionPipeline> image_to_video(PipelineParts parts) {
 
 constexpr auto kClasses = std::to_array<PipelineClass>({
     {"StableDiffusionXLPipeline", "unet", 5.0, 50, 77, kStableDiffusionXLParts,
+     text_to_image<TextConditioner>},
+    {"StableDiffusionXLImg2ImgPipeline", "unet", 5.0, 50, 77, kStableDiffusionXLParts,
      text_to_image<TextConditioner>},
     {"StableDiffusionPipeline", "unet", 7.5, 50, 77, kStableDiffusionParts, text_to_image<TextConditioner>},
     {"StableDiffusion3Pipeline", "transformer", 7.0, 28, 77 + 256, kStableDiffusion3Parts,
@@ -143,14 +147,14 @@ LoadOptions with_memory_limit(LoadOptions options) {
     return options;
 }
 
-const PipelineClass& class_of(const ModelFolder& folder) {
+const PipelineClass& class_of(const ModelSource& source) {
     std::string known;
     for (const PipelineClass& entry : kClasses) {
-        if (entry.name == folder.class_name()) return entry;
+        if (entry.name == source.class_name()) return entry;
         known += known.empty() ? "" : ", ";
         known += entry.name;
     }
-    usage_error("{}: this is a {}; Reprise runs {}", folder.path().string(), folder.class_name(), known);
+    usage_error("{}: this is a {}; Reprise runs {}", source.description(), source.class_name(), known);
 }
 
 /// What a call that does not say otherwise is made with: diffusers' defaults, unless the folder has others.
@@ -159,9 +163,10 @@ struct CallDefaults {
     double guidance_scale;
 };
 
-CallDefaults call_defaults(const ModelFolder& folder, const PipelineClass& kind) {
+CallDefaults call_defaults(const ModelSource& source, const PipelineClass& kind) {
     CallDefaults defaults{kind.num_inference_steps, kind.guidance_scale};
-    const std::filesystem::path path = folder.path() / "reprise/defaults.json";
+    if (source.folder().empty()) return defaults;
+    const std::filesystem::path path = source.folder() / "reprise/defaults.json";
     std::error_code ignored;
     if (!std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) return defaults;
     const Config config = Config::load(path);
@@ -180,19 +185,14 @@ CallDefaults call_defaults(const ModelFolder& folder, const PipelineClass& kind)
     return defaults;
 }
 
-/// Whether a part has weights.
-bool is_model(std::string_view part) {
-    return part != "scheduler" && part != "feature_extractor" && !part.starts_with("tokenizer");
-}
-
 /// Refuses parts that the pipeline cannot use, and names those that it does not read.
-void check_parts(const ModelFolder& folder, const PipelineClass& kind, const LoadOptions& options) {
-    for (const auto& [name, component] : folder.components()) {
+void check_parts(const ModelSource& source, const PipelineClass& kind, const LoadOptions& options) {
+    for (const auto& [name, component] : source.components()) {
         if (!component) continue;
         const auto part = std::find_if(kind.parts.begin(), kind.parts.end(),
                                        [&own = name](const Part& entry) { return entry.name == own; });
         if (part == kind.parts.end()) {
-            spdlog::info("{}: component {} ({}) is not used", folder.path().string(), name,
+            spdlog::info("{}: component {} ({}) is not used", source.description(), name,
                          printable(component->class_name));
             continue;
         }
@@ -201,10 +201,10 @@ void check_parts(const ModelFolder& folder, const PipelineClass& kind, const Loa
         const auto& classes = part->classes;
         if (!classes.empty() &&
             std::find(classes.begin(), classes.end(), component->class_name) == classes.end())
-            usage_error("{}: component {} is of class {}; for a {} Reprise has {}", folder.path().string(),
+            usage_error("{}: component {} is of class {}; for a {} Reprise has {}", source.description(),
                         name, printable(component->class_name), kind.name, fmt::join(classes, ", "));
-        if (!is_model(name) || !folder.has(name)) continue;
-        if (const Config config = folder.config(name); config.has("quantization_config"))
+        if (!is_model(name) || !source.has(name)) continue;
+        if (const Config config = source.config(name); config.has("quantization_config"))
             usage_error("{}: \"quantization_config\" is given; Reprise does not run quantized weights",
                         config.file);
     }
@@ -216,7 +216,7 @@ void check_variant(const ModelFolder& folder, const PipelineClass& kind, const s
     std::vector<std::string_view> without;
     bool found = false;
     for (const auto& [name, component] : folder.components()) {
-        const bool has = component && has_variant(folder.path() / name, variant);
+        const bool has = component && has_variant(folder.folder() / name, variant);
         found |= has;
         const bool is_read = std::any_of(kind.parts.begin(), kind.parts.end(),
                                          [&own = name](const Part& part) { return part.name == own; });
@@ -224,9 +224,9 @@ void check_variant(const ModelFolder& folder, const PipelineClass& kind, const s
     }
     if (!found)
         usage_error("{}: no component has weights of variant \"{}\"; leave it out to take the plain ones",
-                    folder.path().string(), variant);
+                    folder.description(), variant);
     if (!without.empty())
-        spdlog::info("{}: plain weights, for want of variant \"{}\": {}", folder.path().string(), variant,
+        spdlog::info("{}: plain weights, for want of variant \"{}\": {}", folder.description(), variant,
                      fmt::join(without, ", "));
 }
 
@@ -236,24 +236,35 @@ std::span<const PipelineClass> pipeline_classes() {
     return kClasses;
 }
 
-std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& path, const LoadOptions& asked,
-                                                 bool structure_only,
+std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& path,
+                                                 const LoadOptions& options, bool structure_only,
+                                                 std::shared_ptr<backends::Backend> backend) {
+    auto folder =
+        std::make_shared<const ModelFolder>(path, ModelFolderOptions{options.variant, models::name_rule});
+    const PipelineClass& kind = class_of(*folder);
+    if (!structure_only) check_variant(*folder, kind, options.variant);
+    return open_pipeline(std::move(folder), options, structure_only, std::move(backend));
+}
+
+std::unique_ptr<DiffusionPipeline> open_pipeline(std::shared_ptr<const ModelSource> model,
+                                                 const LoadOptions& asked, bool structure_only,
                                                  std::shared_ptr<backends::Backend> backend) {
     const LoadOptions options = with_memory_limit(asked);
-    ModelFolder folder(path);
-    const PipelineClass& kind = class_of(folder);
-    check_parts(folder, kind, options);
-    if (!structure_only) check_variant(folder, kind, options.variant);
-    lay_over_as_loaded(folder);
+    const PipelineClass& kind = class_of(*model);
+    check_parts(*model, kind, options);
+    auto source = as_loaded(std::move(model));
     const Engine engine = make_engine(options, std::move(backend));
-    const std::string class_name(models::current_class_name(folder.component(kind.denoiser).class_name));
-    auto denoiser = std::make_unique<GuidedDenoiser>(
-        class_name, models::make_denoiser(class_name, folder.config(kind.denoiser)),
-        structure_only ? nullptr
-                       : open_weights(folder.path(kind.denoiser), options.variant, engine.options.precision),
-        engine);
-    const CallDefaults defaults = call_defaults(folder, kind);
-    return kind.make({std::move(folder), options, engine, std::move(denoiser), defaults.guidance_scale,
+    const std::string class_name(models::current_class_name(source->component(kind.denoiser).class_name));
+    std::vector<NamedDenoiser> denoisers;
+    denoisers.push_back(
+        {std::string(kind.denoiser),
+         std::make_unique<GuidedDenoiser>(
+             class_name, models::make_denoiser(class_name, source->config(kind.denoiser)),
+             structure_only ? nullptr
+                            : in_precision(source->weights(kind.denoiser), engine.options.precision),
+             engine)});
+    const CallDefaults defaults = call_defaults(*source, kind);
+    return kind.make({std::move(source), options, engine, std::move(denoisers), defaults.guidance_scale,
                       defaults.num_inference_steps, kind.text_tokens, structure_only});
 }
 

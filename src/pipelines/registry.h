@@ -28,9 +28,14 @@ struct PipelineClass {
 /// All of them: the list to add a pipeline to.
 std::span<const PipelineClass> pipeline_classes();
 
-/// Opens a folder. With `structure_only` no weights are opened, and text encoders may be missing: it makes
+/// Opens a model. With `structure_only` no weights are opened, and text encoders may be missing: it makes
 /// outlooks and plans, but nothing runs. `backend`, where it is given, is the one that computes. Usage error
-/// naming what is missing, broken or not supported.
+/// naming what is missing, broken or not supported. Which variant of the weights a source has is its own to
+/// say.
+std::unique_ptr<DiffusionPipeline> open_pipeline(std::shared_ptr<const ModelSource> model,
+                                                 const LoadOptions& options, bool structure_only = false,
+                                                 std::shared_ptr<backends::Backend> backend = nullptr);
+/// Opens a folder in diffusers' layout.
 std::unique_ptr<DiffusionPipeline> open_pipeline(const std::filesystem::path& folder,
                                                  const LoadOptions& options, bool structure_only = false,
                                                  std::shared_ptr<backends::Backend> backend = nullptr);

@@ -61,7 +61,7 @@ Scheduled scheduled(const graph::Graph& graph, const RunRequest& request) {
     cachify::Config config;
     if (ways.config) config = shape.guidance ? *ways.config : without_guidance(*ways.config);
     for (const auto& mode : ways.modes) config.insert(config.end(), mode.begin(), mode.end());
-    Scheduled result{&graph, cachify::with_units(graph, config, models::kVaryingInputs[0]), {}, {}};
+    Scheduled result{&graph, cachify::with_units(graph, config), {}, {}};
     if (result.units) config = result.units->config;
     if (!ways.modes.empty()) {
         result.schedule = cachify::make_schedule_of_modes(result.graph(), of_modes(config, ways.modes),
@@ -73,9 +73,10 @@ Scheduled scheduled(const graph::Graph& graph, const RunRequest& request) {
     return result;
 }
 
-std::shared_ptr<const cachify::Plan> planned(const Scheduled& scheduled, const RunRequest& request) {
+std::shared_ptr<const cachify::Plan> planned(const Scheduled& scheduled, const RunRequest& request,
+                                             const backends::PieceTraits& pieces) {
     cachify::PlanRequest plan;
-    plan.varying_inputs.assign(std::begin(models::kVaryingInputs), std::end(models::kVaryingInputs));
+    plan.pieces = pieces;
     plan.steps_of_evaluations = steps_of(request.evaluations);
     return std::make_shared<const cachify::Plan>(
         cachify::make_plan(scheduled.graph(), scheduled.schedule, plan));
@@ -109,14 +110,16 @@ bool Ways::needs_two_passes() const {
     return (config && needs(*config)) || std::any_of(modes.begin(), modes.end(), needs);
 }
 
-std::shared_ptr<const cachify::Plan> make_run_plan(const graph::Graph& graph, const RunRequest& request) {
+std::shared_ptr<const cachify::Plan> make_run_plan(const graph::Graph& graph, const RunRequest& request,
+                                                   const backends::PieceTraits& pieces) {
     const Scheduled made = scheduled(graph, request);
-    auto plan = planned(made, request);
+    auto plan = planned(made, request, pieces);
     advise(made, *plan, request);
     return plan;
 }
 
-std::shared_ptr<const cachify::Plan> RunPlans::plan(const graph::Graph& graph, const RunRequest& request) {
+std::shared_ptr<const cachify::Plan> RunPlans::plan(const graph::Graph& graph, const RunRequest& request,
+                                                    const backends::PieceTraits& pieces) {
     const Scheduled made = scheduled(graph, request);
     const models::DenoiserShape shape = request.shape.of_graph();
     const std::vector<int> steps = steps_of(request.evaluations);
@@ -127,7 +130,7 @@ std::shared_ptr<const cachify::Plan> RunPlans::plan(const graph::Graph& graph, c
                     return each.shape == shape && each.steps == steps && is_of(*each.plan, made);
                 },
                 [&] {
-                    return Known{shape, steps, planned(made, request)};
+                    return Known{shape, steps, planned(made, request, pieces)};
                 })
             .plan;
     advise(made, *plan, request);

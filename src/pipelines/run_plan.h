@@ -14,7 +14,9 @@ namespace reprise::pipelines {
 class RunPlans {
   public:
     /// The plan of a run on this graph, whose shape is that of the request. Says what is odd about it.
-    std::shared_ptr<const cachify::Plan> plan(const graph::Graph& graph, const RunRequest& request);
+    /// `pieces`: of the engine, the same in every call.
+    std::shared_ptr<const cachify::Plan> plan(const graph::Graph& graph, const RunRequest& request,
+                                              const backends::PieceTraits& pieces);
 
   private:
     struct Known {
@@ -26,6 +28,7 @@ class RunPlans {
 };
 
 /// The same without keeping it.
-std::shared_ptr<const cachify::Plan> make_run_plan(const graph::Graph& graph, const RunRequest& request);
+std::shared_ptr<const cachify::Plan> make_run_plan(const graph::Graph& graph, const RunRequest& request,
+                                                   const backends::PieceTraits& pieces);
 
 }  // namespace reprise::pipelines

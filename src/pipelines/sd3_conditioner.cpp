@@ -33,21 +33,22 @@ void put_rows(const Tensor& source, std::int64_t begin, Tensor& target) {
 
 }  // namespace
 
-Sd3Conditioner::Sd3Conditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options)
-    : width_(models::get_size(folder.config("transformer"), "joint_attention_dim", 4096)) {
+Sd3Conditioner::Sd3Conditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                               const LoadOptions& options)
+    : width_(models::get_size(source->config("transformer"), "joint_attention_dim", 4096)) {
     ClipEncoder::Wanted wanted = {.hidden_state = 2, .pooled = true};
     for (const char* suffix : {"", "_2"}) {
-        encoders_.emplace_back(folder, suffix, wanted, engine, options);
+        encoders_.emplace_back(source, suffix, wanted, engine, options);
         wanted.tokens = encoders_.front().tokens();  // the first tokenizer's for both
     }
-    if (!folder.names("text_encoder_3")) {
-        spdlog::info("{}: there is no text_encoder_3, so its tokens are zeros", folder.path().string());
+    if (!source->names("text_encoder_3")) {
+        spdlog::info("{}: there is no text_encoder_3, so its tokens are zeros", source->description());
         return;
     }
-    t5_.emplace(folder, "_3", engine, options);
+    t5_.emplace(source, "_3", engine, options);
     if (t5_->width() != width_)
         usage_error("{}: its text_encoder_3 gives text of width {}, but the denoiser expects {}",
-                    folder.path().string(), t5_->width(), width_);
+                    source->description(), t5_->width(), width_);
 }
 
 bool Sd3Conditioner::honours(options::About about) const {
@@ -63,8 +64,8 @@ void Sd3Conditioner::check(const GenerateOptions& options) const {
     for (const ClipEncoder& encoder : encoders_) encoder.check_clip_skip(options.clip_skip.value_or(0));
 }
 
-std::int64_t Sd3Conditioner::tokens(const GenerateOptions& options) const {
-    return encoders_.front().tokens() + t5_tokens(options);
+TextLength Sd3Conditioner::text_length(const GenerateOptions& options) const {
+    return TextLength::fixed(encoders_.front().tokens() + t5_tokens(options));
 }
 
 std::int64_t Sd3Conditioner::pooled_width() const {
@@ -95,9 +96,9 @@ std::vector<Conditioning> Sd3Conditioner::encode(const GenerateOptions& options,
         const auto encoded =
             pipelines::encode(encoders_, {texts.first, texts.second}, texts.clip_skip, caller);
         Conditioning& half = result.emplace_back();
-        half.text_embeds = beside(encoded[0].pooled, encoded[1].pooled);
-        half.encoder_hidden_states = Tensor(DType::f32, {1, tokens(options), width_});
-        put_rows(beside(encoded[0].hidden_states, encoded[1].hidden_states), 0, half.encoder_hidden_states);
+        half[models::kPooledText] = beside(encoded[0].pooled, encoded[1].pooled);
+        Tensor& text = half[models::kText] = Tensor(DType::f32, {1, text_length(options).most, width_});
+        put_rows(beside(encoded[0].hidden_states, encoded[1].hidden_states), 0, text);
     }
     if (t5_) add_t5(halves, t5_tokens(options), caller, result);
     return result;
@@ -110,7 +111,7 @@ void Sd3Conditioner::add_t5(const std::vector<Texts>& halves, std::int64_t token
     for (const Texts& half : halves) texts.push_back(half.third);
     const auto encoded = (*t5_)(texts, {.tokens = tokens, .masked = false}, caller);
     for (std::size_t i = 0; i < encoded.size(); ++i)
-        put_rows(encoded[i].hidden_states, encoders_.front().tokens(), result[i].encoder_hidden_states);
+        put_rows(encoded[i].hidden_states, encoders_.front().tokens(), result[i].at(models::kText));
 }
 
 }  // namespace reprise::pipelines

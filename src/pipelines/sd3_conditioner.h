@@ -1,10 +1,10 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "files/model_folder.h"
 #include "pipelines/clip_encoder.h"
 #include "pipelines/conditioner.h"
 #include "pipelines/t5_text.h"
@@ -17,7 +17,8 @@ namespace reprise::pipelines {
 /// T5 its tokens are zeros.
 class Sd3Conditioner final : public Conditioner {
   public:
-    Sd3Conditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
+    Sd3Conditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                   const LoadOptions& options);
 
     bool honours(options::About about) const override;
     void check(const GenerateOptions& options) const override;
@@ -25,7 +26,7 @@ class Sd3Conditioner final : public Conditioner {
                                              bool guidance) const override;
     void release_large() const override;
     /// CLIP's and, as max_sequence_length asks, T5's.
-    std::int64_t tokens(const GenerateOptions& options) const override;
+    TextLength text_length(const GenerateOptions& options) const override;
     std::int64_t text_width() const override { return width_; }
     std::int64_t pooled_width() const override;
 

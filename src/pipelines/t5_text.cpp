@@ -11,11 +11,9 @@ namespace reprise::pipelines {
 
 namespace {
 
-std::filesystem::path path_of(const ModelFolder& folder, const std::string& name) {
-    if (!folder.has(name))
-        usage_error("{}: this folder has no {}; Reprise needs it to encode prompts", folder.path().string(),
-                    name);
-    return folder.path(name);
+models::T5EncoderConfig config_of(const ModelSource& source, const std::string& name) {
+    need_for_prompts(source, name);
+    return models::T5EncoderConfig::from(source.config(name));
 }
 
 Engine without_f16(Engine engine) {
@@ -38,57 +36,39 @@ std::vector<models::T5Part> divided(const models::T5EncoderConfig& config, DType
 
 }  // namespace
 
-T5Text::T5Text(const ModelFolder& folder, const std::string& suffix, Engine engine,
-               const LoadOptions& options, std::int64_t part_bytes)
-    : engine_(without_f16(std::move(engine))),
-      variant_(options.variant),
-      folder_(path_of(folder, "text_encoder" + suffix)),
-      config_(models::T5EncoderConfig::from(folder.config("text_encoder" + suffix))),
-      tokenizer_(T5Tokenizer::load(folder.path("tokenizer" + suffix))),
-      parts_(divided(config_, engine_.options.precision, part_bytes)) {
-    memory_limit_ = options.memory_limit;
-}
-
-void T5Text::release_large() const {
-    compiled_.release_beyond(memory_limit_);
-}
-
-void T5Text::run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
-                      const std::shared_ptr<const WeightSource>& weights, const Caller& caller) const {
-    auto compiled = compiled_.get(
-        fmt::format("{} {} {}", part, wanted.tokens, wanted.masked), engine_,
-        [&] {
-            auto graph = models::build_t5_encoder(config_, {1, wanted.tokens, wanted.masked}, parts_[part],
-                                                  engine_.options.precision, weights.get());
-            weights->release_pages();  // what had to be converted was read and is held by the graph
-            return CompiledGraphs::Built{std::move(graph), weights};
-        },
-        caller);
-    for (Encoded& text : texts) {
-        std::vector<Tensor> inputs = {text.hidden_states};
-        if (wanted.masked) inputs.push_back(text.mask);
-        text.hidden_states = backends::Compiled::run(compiled, inputs)[0];
-    }
-    compiled.reset();
-    if (parts_.size() > 1) compiled_.release();
-}
+T5Text::T5Text(const std::shared_ptr<const ModelSource>& source, const std::string& suffix,
+               const Engine& engine, const LoadOptions& options, std::optional<std::int64_t> part_bytes)
+    : config_(config_of(*source, "text_encoder" + suffix)),
+      tokenizer_(T5Tokenizer::load(source->tokenizer("tokenizer" + suffix))),
+      component_(source, "text_encoder" + suffix, without_f16(engine),
+                 {.memory_limit = options.memory_limit}),
+      parts_(divided(config_, component_.precision(),
+                     part_bytes.value_or(static_cast<std::int64_t>(engine.traits().part_bytes)))) {}
 
 std::vector<T5Text::Encoded> T5Text::operator()(const std::vector<std::string>& texts, const Wanted& wanted,
                                                 const Caller& caller) const {
-    const auto weights = open_weights(folder_, variant_, engine_.options.precision, Library::transformers);
+    const auto weights = component_.weights();
     std::vector<Encoded> result;
+    std::vector<std::vector<Tensor>> inputs;
     for (const std::string& text : texts) {
         const auto encoded = tokenizer_.encode(text, wanted.tokens);
         if (encoded.lost_count > 0)
             caller.warn(fmt::format("the prompt is longer than {} tokens; this part was cut: \"{}\"",
                                     wanted.tokens, encoded.lost));
         const Tensor ids = Tensor::from({1, wanted.tokens}, std::span<const std::int64_t>(encoded.ids));
-        result.push_back({models::t5_token_embeddings(config_, ids, *weights),
-                          Tensor::from({1, wanted.tokens}, std::span<const float>(encoded.mask))});
+        result.push_back({{}, Tensor::from({1, wanted.tokens}, std::span<const float>(encoded.mask))});
+        inputs.push_back({models::t5_token_embeddings(config_, ids, *weights)});
+        if (wanted.masked) inputs.back().push_back(result.back().mask);
     }
-    for (std::size_t part = 0; part < parts_.size(); ++part) run_part(part, result, wanted, weights, caller);
-    for (const Encoded& text : result)
-        check_finite(text.hidden_states, "the result of " + folder_.filename().string());
+    std::vector<Component::Piece> pieces;
+    for (const models::T5Part& part : parts_)
+        pieces.push_back({fmt::format("{} {} {}", part.begin, wanted.tokens, wanted.masked),
+                          [&](DType precision, const WeightSource& source) {
+                              return models::build_t5_encoder(config_, {1, wanted.tokens, wanted.masked},
+                                                              part, precision, &source);
+                          }});
+    const auto outputs = component_(pieces, std::move(inputs), caller);
+    for (std::size_t t = 0; t < result.size(); ++t) result[t].hidden_states = outputs[t].front();
     return result;
 }
 

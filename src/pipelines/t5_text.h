@@ -1,12 +1,10 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "files/model_folder.h"
 #include "models/t5_encoder.h"
 #include "pipelines/component.h"
 #include "reprise/pipeline.h"
@@ -14,18 +12,16 @@
 
 namespace reprise::pipelines {
 
-/// A T5 text encoder of a pipeline folder, with its tokenizer. One whose weights are more than a budget (by
-/// default 800 MB in the precision that it runs in) is compiled, run and freed a few layers at a time, so
-/// that T5-XXL needs less than 2 GB; a smaller one stays compiled. Thread-safe.
+/// A T5 text encoder of a pipeline, with its tokenizer. One whose weights are more than a budget (by
+/// default its engine's, in the precision that it runs in) is compiled, run and freed a few layers at a time,
+/// so that T5-XXL needs less than 2 GB; a smaller one stays compiled. Thread-safe.
 class T5Text {
   public:
-    static constexpr std::int64_t kPartBytes = 800'000'000;
-
     /// The encoder "text_encoder<suffix>" and the tokenizer "tokenizer<suffix>". Usage error when one is
     /// absent or they do not fit each other. Where the engine's precision is f16, which T5 overflows, it
     /// runs in the precision that the device prefers otherwise.
-    T5Text(const ModelFolder& folder, const std::string& suffix, Engine engine, const LoadOptions& options,
-           std::int64_t part_bytes = kPartBytes);
+    T5Text(const std::shared_ptr<const ModelSource>& source, const std::string& suffix, const Engine& engine,
+           const LoadOptions& options, std::optional<std::int64_t> part_bytes = {});
 
     struct Encoded {
         Tensor hidden_states;  ///< (1, tokens, width) f32
@@ -41,25 +37,17 @@ class T5Text {
                                     const Caller& caller = {}) const;
 
     /// Frees what was compiled if it is larger than what may stay.
-    void release_large() const;
+    void release_large() const { component_.release_large(); }
     std::int64_t width() const { return config_.d_model; }
     const models::T5EncoderConfig& config() const { return config_; }
     /// Of the parts, their layers.
     const std::vector<models::T5Part>& parts() const { return parts_; }
 
   private:
-    void run_part(std::size_t part, std::vector<Encoded>& texts, const Wanted& wanted,
-                  const std::shared_ptr<const WeightSource>& weights, const Caller& caller) const;
-
-    Engine engine_;
-    std::string variant_;
-    std::filesystem::path folder_;
     models::T5EncoderConfig config_;
     T5Tokenizer tokenizer_;
+    Component component_;  ///< compiled by part, number of tokens and whether padding is hidden
     std::vector<models::T5Part> parts_;
-    std::optional<std::int64_t> memory_limit_;
-    /// By part, number of tokens and whether padding is hidden.
-    CompiledGraphs compiled_;
 };
 
 }  // namespace reprise::pipelines

@@ -1,38 +1,29 @@
 #include "pipelines/text_conditioner.h"
 
+#include "pipelines/as_loaded.h"
 #include "reprise/error.h"
 
 namespace reprise::pipelines {
 
 using models::Conditioning;
 
-namespace {
-
-/// A switch of model_index.json, where null is off, as None is for Python.
-bool is_set(const Config& index, const char* key, bool otherwise) {
-    if (index.json.contains(key) && index.json[key].is_null()) return false;
-    return index.get_or(key, otherwise);
-}
-
-}  // namespace
-
-TextConditioner::TextConditioner(const ModelFolder& folder, const Engine& engine,
+TextConditioner::TextConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
                                  const LoadOptions& options) {
     const auto add = [&](const char* suffix, ClipEncoder::Wanted wanted) {
         wanted.all_vectors = true;
-        encoders_.emplace_back(folder, suffix, wanted, engine, options);
+        encoders_.emplace_back(source, suffix, wanted, engine, options);
     };
-    if (folder.class_name() != "StableDiffusionXLPipeline") {
+    if (!is_stable_diffusion_xl(*source)) {
         add("", {.hidden_state = 1, .final_norm = true});
         return;
     }
-    force_zeros_ = is_set(folder.index(), "force_zeros_for_empty_prompt", true);
-    const bool first = folder.names("text_encoder");
-    if (first != folder.names("tokenizer"))
+    force_zeros_ = is_set(source->index(), "force_zeros_for_empty_prompt", true);
+    const bool first = source->names("text_encoder");
+    if (first != source->names("tokenizer"))
         usage_error("{}: of text_encoder and tokenizer one is null; expected both or none",
-                    folder.path().string());
+                    source->description());
     // The pooled text is the first result that is one vector, which those of classes with projection are.
-    const bool pools = first && folder.component("text_encoder").class_name == "CLIPTextModelWithProjection";
+    const bool pools = first && source->component("text_encoder").class_name == "CLIPTextModelWithProjection";
     if (first) add("", {.hidden_state = 2, .pooled = pools});
     add("_2", {.hidden_state = 2, .pooled = !pools});
     pooled_of_ = pools ? 0 : encoders_.size() - 1;
@@ -53,10 +44,9 @@ Conditioning TextConditioner::encode_texts(const std::vector<std::string>& texts
                                            const Caller& caller) const {
     Conditioning result;
     for (const ClipEncoder::Encoded& encoded : pipelines::encode(encoders_, texts, clip_skip, caller)) {
-        result.encoder_hidden_states = result.encoder_hidden_states.defined()
-                                           ? beside(result.encoder_hidden_states, encoded.hidden_states)
-                                           : encoded.hidden_states;
-        if (encoded.pooled.defined()) result.text_embeds = encoded.pooled;
+        Tensor& text = result[models::kText];
+        text = text.defined() ? beside(text, encoded.hidden_states) : encoded.hidden_states;
+        if (encoded.pooled.defined()) result[models::kPooledText] = encoded.pooled;
     }
     return result;
 }
@@ -80,9 +70,8 @@ std::vector<Conditioning> TextConditioner::encode(const GenerateOptions& options
     if (guidance) {
         Conditioning unconditional;
         if (!options.negative_prompt && force_zeros_) {
-            unconditional.encoder_hidden_states =
-                Tensor(DType::f32, conditional.encoder_hidden_states.shape());
-            unconditional.text_embeds = Tensor(DType::f32, conditional.text_embeds.shape());
+            for (const auto& [name, tensor] : conditional)
+                unconditional[name] = Tensor(DType::f32, tensor.shape());
         } else {
             const std::string negative = options.negative_prompt.value_or("");
             unconditional =

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "files/model_folder.h"
 #include "models/denoiser.h"
 #include "pipelines/clip_encoder.h"
 #include "pipelines/conditioner.h"
@@ -14,15 +14,16 @@ namespace reprise::pipelines {
 /// first may be null), as diffusers' pipelines encode them.
 class TextConditioner final : public Conditioner {
   public:
-    TextConditioner(const ModelFolder& folder, const Engine& engine, const LoadOptions& options);
+    TextConditioner(const std::shared_ptr<const ModelSource>& source, const Engine& engine,
+                    const LoadOptions& options);
 
     bool honours(options::About about) const override;
     void check(const GenerateOptions& options) const override;
     std::vector<models::Conditioning> encode(const GenerateOptions& options, const std::string& prompt,
                                              bool guidance) const override;
     void release_large() const override;
-    std::int64_t tokens(const GenerateOptions& /*options*/) const override {
-        return encoders_.front().tokens();
+    TextLength text_length(const GenerateOptions& /*options*/) const override {
+        return TextLength::fixed(encoders_.front().tokens());
     }
     std::int64_t text_width() const override;
     std::int64_t pooled_width() const override { return encoders_[pooled_of_].config().pooled_width(); }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "pipelines/as_loaded.h"
 #include "pipelines/aspect_bins.h"
 #include "pipelines/conditioner.h"
 #include "pipelines/diffusion_pipeline.h"
@@ -36,6 +37,8 @@ class TextToImage final : public DiffusionPipeline {
     PictureSize asked_size(const GenerateOptions& options) const;
     PictureSize drawn_size(const GenerateOptions& options) const;
     void check(const GenerateOptions& options) const override;
+    /// Usage error unless the options have all that the pipeline starts from.
+    void check_start(const GenerateOptions& options) const;
     void check_texts(const GenerateOptions& options) const;
     /// Of each prompt, encoded or as the options bring it.
     std::vector<Branches> texts(const GenerateOptions& options, bool guidance) const;

@@ -17,20 +17,16 @@ models::VideoShape one_video(const Shape& latents, std::int64_t frames) {
 
 }  // namespace
 
-VideoDecoder::VideoDecoder(const ModelFolder& folder, Engine engine, std::string variant)
-    : config_(models::AutoencoderKLTemporalDecoderConfig::from(folder.config("vae"))),
-      run_("decoding", folder.path("vae"), std::move(variant), std::move(engine),
-           [config = config_](const Shape& latents, DType precision, const WeightSource* weights) {
-               return models::build_temporal_decoder(config, one_video(latents, latents[0]), precision,
-                                                     weights);
-           }) {}
+VideoDecoder::VideoDecoder(const std::shared_ptr<const ModelSource>& source, Engine engine)
+    : config_(models::AutoencoderKLTemporalDecoderConfig::from(source->config("vae"))),
+      decoder_(source, "vae", std::move(engine), {.does = "decoding", .again_in_f32 = true}) {}
 
 std::int64_t VideoDecoder::largest_chunk(const Shape& latents, std::optional<double> available) const {
     const std::int64_t frames = latents[0];
     for (std::int64_t parts = 1; parts < frames; ++parts) {
         const std::int64_t chunk = (frames + parts - 1) / parts;
         const auto structure =
-            models::build_temporal_decoder(config_, one_video(latents, chunk), run_.precision(), nullptr);
+            models::build_temporal_decoder(config_, one_video(latents, chunk), decoder_.precision(), nullptr);
         if (!available || backends::working_bytes(structure) <= *available) return chunk;
     }
     return 1;
@@ -40,7 +36,7 @@ std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk, co
     const std::int64_t frames = latents.dim(0);
     const auto needed = [&] {
         return backends::working_bytes(models::build_temporal_decoder(
-            config_, one_video(latents.shape(), frames), run_.precision(), nullptr));
+            config_, one_video(latents.shape(), frames), decoder_.precision(), nullptr));
     };
     std::int64_t at_once =
         chunk > 0 ? chunk : largest_chunk(latents.shape(), backends::Store::of_process().available(needed()));
@@ -53,7 +49,15 @@ std::vector<Image> VideoDecoder::operator()(const Tensor& latents, int chunk, co
     for (float& value : unscaled.span<float>()) value *= 1 / config_.pictures.scaling_factor;
     std::vector<Image> images;
     for (std::int64_t begin = 0; begin < frames; begin += at_once) {
-        const Tensor pixels = run_(unscaled.rows(begin, std::min(frames, begin + at_once)).clone(), caller);
+        const Tensor part = unscaled.rows(begin, std::min(frames, begin + at_once)).clone();
+        const Tensor pixels =
+            decoder_({to_string(part.shape()),
+                      [&](DType precision, const WeightSource& weights) {
+                          return models::build_temporal_decoder(config_, one_video(part.shape(), part.dim(0)),
+                                                                precision, &weights);
+                      }},
+                     {part}, caller)
+                .front();
         for (std::int64_t i = 0; i < pixels.dim(0); ++i)
             images.push_back(Image::from_chw(
                 pixels.rows(i, i + 1).reshaped({pixels.dim(1), pixels.dim(2), pixels.dim(3)})));

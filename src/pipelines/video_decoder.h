@@ -1,23 +1,19 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
-#include "files/model_folder.h"
 #include "models/autoencoder_kl_temporal_decoder.h"
 #include "pipelines/component.h"
 #include "reprise/image.h"
 
 namespace reprise::pipelines {
 
-/// Latents to frames with the folder's temporal autoencoder. Compiled when first needed, per size.
-/// Thread-safe.
+/// Latents to frames with a pipeline's temporal autoencoder. Thread-safe.
 class VideoDecoder {
   public:
-    VideoDecoder(const ModelFolder& folder, Engine engine, std::string variant);
+    VideoDecoder(const std::shared_ptr<const ModelSource>& source, Engine engine);
 
     /// The frames of one video from latents (F, C, h, w) as the sampler leaves them, `chunk` at once: frames
     /// that are decoded together see each other. 0: all of them, or as many as the machine's memory allows,
@@ -29,7 +25,7 @@ class VideoDecoder {
 
   private:
     models::AutoencoderKLTemporalDecoderConfig config_;
-    AutoencoderHalf run_;  ///< unscaled latents to frames
+    Component decoder_;  ///< compiled by the latents' shape
 };
 
 }  // namespace reprise::pipelines

@@ -53,6 +53,7 @@ ModuleTree module_tree(const graph::Graph& graph, const cachify::Plan* plan) {
         ModuleRow row;
         row.name = module.name;
         row.kind = module.kind;
+        row.part = module.part;
         for (ModuleId id = module.parent; id >= 0; id = graph.modules[index(id)].parent) ++row.depth;
         row.parameters = parameters[m];
         row.flops = flops[m];
@@ -106,6 +107,7 @@ nlohmann::ordered_json to_json(const ModuleTree& tree) {
         nlohmann::ordered_json one = {{"name", row.name},   {"kind", name_of(row.kind)},
                                       {"depth", row.depth}, {"parameters", row.parameters},
                                       {"flops", row.flops}, {"share", row.share}};
+        if (!row.part.empty()) one["part"] = row.part;
         if (tree.num_steps > 0) {
             one["reused_steps"] = row.reused_steps;
             if (!row.store.empty()) one["store"] = row.store;

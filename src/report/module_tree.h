@@ -21,6 +21,7 @@ struct ModuleRow {
     /// With a plan: the steps at which it is reused, itself or as a part of what is.
     std::vector<int> reused_steps;
     std::string store;  ///< with a plan that has a rule for it: "output", "delta", ...
+    std::string part;   ///< the network beside the denoiser's own that it belongs to, or ""
 };
 
 struct ModuleTree {

@@ -81,7 +81,7 @@ Flow PlanBlocks::flow_of(const std::vector<bool>& runs,
         if (role == cachify::Role::choice) {
             own = chosen(*plan_.extended.choice(id), execution, origins, flow);
         } else if (role == cachify::Role::varying) {
-            if (node.shape.size() >= 4) own = {{GraphDrawing::kLatents, -1}};
+            if (node.attrs<graph::InputAttrs>().latents) own = {{GraphDrawing::kLatents, -1}};
         } else if (stale.contains(id)) {
             if (block != kOutside) own = {{block, id}};
         } else if (role == cachify::Role::computed && runs[n]) {

@@ -15,9 +15,13 @@ using graph::NodeId;
 
 namespace {
 
-/// The module just below the root around a module; 0 for the root itself.
+/// The module just below the root, or the root of its part, around a module; 0 for the root itself.
 ModuleId outermost(const graph::Graph& graph, ModuleId id) {
-    while (id > 0 && graph.modules[static_cast<std::size_t>(id)].parent > 0)
+    const auto is_root = [&](ModuleId module) {
+        const auto& own = graph.modules[static_cast<std::size_t>(module)];
+        return module == 0 || own.name == own.part;
+    };
+    while (id > 0 && !is_root(graph.modules[static_cast<std::size_t>(id)].parent))
         id = graph.modules[static_cast<std::size_t>(id)].parent;
     return std::max(id, 0);
 }

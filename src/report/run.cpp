@@ -41,6 +41,11 @@ nlohmann::ordered_json to_json(const RunReport& report) {
         {"flops", {{"full", report.flops_full}, {"run", report.flops_run}}},
         {"bytes",
          {{"kept", report.kept_bytes}, {"once", report.prologue_bytes}, {"scratch", report.scratch_bytes}}},
+        {"held",
+         {{"pieces", report.held.pieces},
+          {"bytes", report.held.bytes},
+          {"mappings", report.held.mappings},
+          {"bytes_in_use", report.held.bytes_in_use}}},
         {"complaints", report.complaints},
         {"messages", messages_of(report)}};
 }

@@ -164,6 +164,7 @@ class PndmScheduler final : public Scheduler {
 
     std::string_view name() const override { return "PNDMScheduler"; }
     PredictionType prediction_type() const override { return prediction_; }
+    bool starts_later() const override { return false; }  // its first step is made of several evaluations
 
   private:
     std::unique_ptr<Sampler> make_sampler(int num_inference_steps) const override {

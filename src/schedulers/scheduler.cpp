@@ -29,6 +29,13 @@ Tensor Sampler::scale_model_input(const Tensor& sample, int evaluation) const {
     return is_scaled_ ? scaled(sample, static_cast<std::size_t>(evaluation)) : sample;
 }
 
+void Sampler::begin_at(int evaluation) {
+    if (evaluation < next_ || static_cast<std::size_t>(evaluation) >= evaluations_.size())
+        failure("sampler: a run is to begin at evaluation {} of {}, and is at {}", evaluation,
+                evaluations_.size(), next_);
+    next_ = evaluation;
+}
+
 Tensor Sampler::step(const Tensor& model_output, int evaluation, const Tensor& sample, Generator* generator) {
     check_sample(sample, "sample");
     check_sample(model_output, "denoiser's output");

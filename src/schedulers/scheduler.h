@@ -43,6 +43,9 @@ class Sampler {
     /// scheduler is stochastic: exactly diffusers' draws, in its order. Error (failure) when an evaluation
     /// is out of turn or the shapes differ.
     Tensor step(const Tensor& model_output, int evaluation, const Tensor& sample, Generator* generator);
+    /// Leaves out the evaluations before this one: the run starts there, as diffusers' `set_begin_index` has
+    /// it. Methods that remember earlier outputs have none yet. Error (failure) once it is under way.
+    void begin_at(int evaluation);
     /// From now on the first sample is the noise itself, and the denoiser takes samples as they are.
     void leave_unscaled() {
         is_scaled_ = false;
@@ -80,6 +83,8 @@ class Scheduler {
     virtual PredictionType prediction_type() const = 0;
     /// Whether steps draw noise.
     virtual bool stochastic() const { return false; }
+    /// Whether a run may start at a later evaluation.
+    virtual bool starts_later() const { return true; }
     /// Whether runs scale the noise and the denoiser's samples, as they do unless a pipeline says no.
     void set_scales(bool scales) { scales_ = scales; }
 

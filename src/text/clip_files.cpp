@@ -10,8 +10,6 @@
 namespace reprise {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::int64_t kDefaultMaxLength = 77;
 constexpr std::int64_t kMaxMaxLength = 65536;  // above, model_max_length stands for "no limit known"
 
@@ -67,22 +65,18 @@ std::int64_t read_max_length(const Config& config) {
 
 }  // namespace
 
-ClipFiles ClipFiles::load(const fs::path& folder) {
+ClipFiles ClipFiles::load(const FileSet& folder) {
     ClipFiles files;
     files.TokenizerFiles::load(folder);
     if (files.tokenizer) return files;
-    const auto exists = [&](const char* name) {
-        std::error_code error;
-        return fs::exists(folder / name, error);
-    };
     for (const auto* name : {"vocab.json", "merges.txt"})
-        if (!exists(name))
+        if (!folder.has(name))
             usage_error(
                 "{}: has neither tokenizer.json nor {}; expected tokenizer.json, or vocab.json with "
                 "merges.txt, as in a diffusers model's tokenizer folder",
-                folder.string(), name);
-    files.vocabulary = load_json(folder / "vocab.json");
-    files.merges = read_text_file(folder / "merges.txt");
+                folder.where().string(), name);
+    files.vocabulary = folder.json("vocab.json");
+    files.merges = folder.text("merges.txt");
     return files;
 }
 

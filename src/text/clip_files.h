@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +18,7 @@ struct ClipFiles : TokenizerFiles {
     std::string merges;              ///< merges.txt
 
     /// Usage error naming what is missing or broken.
-    static ClipFiles load(const std::filesystem::path& folder);
+    static ClipFiles load(const FileSet& folder);
 };
 
 /// What the files say, in the precedence that transformers 5 gives them.

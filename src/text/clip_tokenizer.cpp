@@ -17,7 +17,7 @@ constexpr std::size_t kMaxPromptBytes = std::size_t{16} << 20U;
 
 }  // namespace
 
-ClipTokenizer ClipTokenizer::load(const std::filesystem::path& folder) {
+ClipTokenizer ClipTokenizer::load(const FileSet& folder) {
     return ClipTokenizer(ClipFiles::load(folder));
 }
 

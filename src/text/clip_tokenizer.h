@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,7 +28,7 @@ class ClipTokenizer {
     /// From a diffusers tokenizer folder: tokenizer.json, or vocab.json and merges.txt; besides, where they
     /// are there, tokenizer_config.json, special_tokens_map.json and added_tokens.json. Usage error naming
     /// the file and what is wrong with it.
-    static ClipTokenizer load(const std::filesystem::path& folder);
+    static ClipTokenizer load(const FileSet& folder);
     explicit ClipTokenizer(const ClipFiles& files) : ClipTokenizer(ClipDefinition(files)) {}
     explicit ClipTokenizer(const ClipDefinition& definition);
 

@@ -13,8 +13,6 @@
 namespace reprise {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::int64_t kMaxExtraIds = 4096;
 
 /// A vocabulary and a normalizer, from either file.
@@ -130,17 +128,16 @@ bool is_sentinel(const UnigramPiece& piece) {
 
 }  // namespace
 
-T5Files T5Files::load(const fs::path& folder) {
+T5Files T5Files::load(const FileSet& folder) {
     constexpr const char* kModel = "spiece.model";
     T5Files files;
     files.TokenizerFiles::load(folder);
-    std::error_code error;
-    if (fs::exists(folder / kModel, error)) files.sentencepiece = read_text_file(folder / kModel);
+    if (folder.has(kModel)) files.sentencepiece = folder.text(kModel);
     if (!files.sentencepiece && !files.tokenizer)
         usage_error(
             "{}: has neither {} nor tokenizer.json; expected one of them, as in a diffusers model's "
             "folder of a T5 tokenizer",
-            folder.string(), kModel);
+            folder.where().string(), kModel);
     return files;
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,7 +15,7 @@ struct T5Files : TokenizerFiles {
     std::optional<std::string> sentencepiece;  ///< spiece.model's bytes
 
     /// Usage error naming what is missing or broken.
-    static T5Files load(const std::filesystem::path& folder);
+    static T5Files load(const FileSet& folder);
 };
 
 /// What the files say, in the precedence that transformers 5 gives them: tokenizer.json goes before

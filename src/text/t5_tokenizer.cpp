@@ -29,7 +29,7 @@ std::string_view take_word(std::string_view& text) {
 
 }  // namespace
 
-T5Tokenizer T5Tokenizer::load(const std::filesystem::path& folder) {
+T5Tokenizer T5Tokenizer::load(const FileSet& folder) {
     return T5Tokenizer(T5Files::load(folder));
 }
 

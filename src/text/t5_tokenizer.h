@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,7 +27,7 @@ class T5Tokenizer {
     /// From a diffusers tokenizer folder: spiece.model, tokenizer.json or both; besides, where they are
     /// there, tokenizer_config.json, special_tokens_map.json and added_tokens.json. Usage error naming the
     /// file and what is wrong with it.
-    static T5Tokenizer load(const std::filesystem::path& folder);
+    static T5Tokenizer load(const FileSet& folder);
     explicit T5Tokenizer(const T5Files& files) : T5Tokenizer(T5Definition(files)) {}
     explicit T5Tokenizer(const T5Definition& definition);
 

@@ -9,8 +9,6 @@
 
 namespace reprise {
 
-namespace fs = std::filesystem;
-
 std::string shown(const Json& value) {
     return printable(text_of(value));
 }
@@ -242,11 +240,10 @@ class TokenGatherer {
 
 }  // namespace
 
-void TokenizerFiles::load(const fs::path& from) {
-    folder = from;
+void TokenizerFiles::load(const FileSet& from) {
+    folder = from.where();
     const auto read = [&](const char* name, std::optional<Json>& json) {
-        std::error_code error;
-        if (fs::exists(folder / name, error)) json = load_json(folder / name);
+        if (from.has(name)) json = from.json(name);
     };
     read("tokenizer.json", tokenizer);
     read("tokenizer_config.json", config);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "files/file_set.h"
 #include "files/json.h"
 #include "text/added_tokens.h"
 #include "text/byte_pair.h"
@@ -27,7 +28,7 @@ struct TokenizerFiles {
     std::optional<Json> added_tokens;    ///< added_tokens.json
 
     /// Reads those that are there. Usage error naming what is broken.
-    void load(const std::filesystem::path& from);
+    void load(const FileSet& from);
     /// tokenizer_config.json, or an empty object; usage error when it is no object.
     Config tokenizer_config() const;
     /// special_tokens_map.json, whose keys override the former's; empty where that has

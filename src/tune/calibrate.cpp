@@ -32,12 +32,13 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
     if (options.seeds.empty()) usage_error("no seeds to calibrate with; give at least one");
 
     Changes changes;
-    const pipelines::Watch watch{[&](const graph::Module& module) {
-                                     return module.kind == ModuleKind::block ||
-                                            std::find(options.kinds.begin(), options.kinds.end(),
-                                                      module.kind) != options.kinds.end();
-                                 },
-                                 [&](const pipelines::Sight& sight) { changes.see(sight); }};
+    const pipelines::Watch watch{
+        [&](const graph::Module& module) {
+            const auto& kinds = options.kinds;
+            return module.part.empty() && (module.kind == ModuleKind::block ||
+                                           std::find(kinds.begin(), kinds.end(), module.kind) != kinds.end());
+        },
+        [&](const pipelines::Sight& sight) { changes.see(sight); }};
     if (generate.guidance_mode == GuidanceMode::automatic) generate.guidance_mode = GuidanceMode::split;
     std::string scheduler, precision;
     std::size_t run = 0;
@@ -57,7 +58,7 @@ cachify::Profile calibrate(Pipeline& pipe, const CalibrateOptions& options) {
     profile.model = implementation.identity();
     const auto ahead = implementation.outlook(generate);
     profile.run = {scheduler,
-                   ahead.evaluations.back().step + 1,
+                   ahead.num_steps(),
                    static_cast<int>(ahead.shape.width),
                    static_cast<int>(ahead.shape.height),
                    *generate.guidance_scale,

@@ -28,13 +28,13 @@ std::vector<cachify::Config> configs_of(const std::vector<Rung>& ladder) {
 /// of three are reused.
 cachify::Store ModeChoice::nearest(const std::vector<cachify::Store>& stores,
                                    const std::function<Rung(const cachify::Store&)>& rung) {
-    if (!setting_.small) return stores.front();
+    if (!subject_.is_small()) return stores.front();
     cachify::Store best = stores.front();
     double least = -1;
     for (const auto& store : stores) {
         const Rung tried = rung(store);
         say_(fmt::format("try {} kept as {}", tried.name, to_string(store)));
-        runner_.use({{}, tried.config}, way(tried), setting_.trial_pairs);
+        subject_.use({{}, tried.config}, way(tried), setting_.trial_pairs);
         const double distance = at_intervals(1);
         spdlog::debug("{} kept as {}: distance {:.4f}", tried.name, to_string(store), distance);
         if (least < 0 || distance < least) {
@@ -49,19 +49,19 @@ cachify::Store ModeChoice::nearest(const std::vector<cachify::Store>& stores,
 double ModeChoice::at_intervals(int mode) const {
     double sum = 0;
     for (const std::size_t interval : {2U, 3U}) {
-        Modes modes(runner_.num_steps(), mode);
+        Modes modes(subject_.num_steps(), mode);
         for (std::size_t step = 0; step < modes.size(); ++step)
             if (step < 2 || step % interval == 0) modes[step] = 0;
-        for (std::size_t pair = 0; pair < setting_.trial_pairs; ++pair) sum += runner_.distance(pair, modes);
+        for (std::size_t pair = 0; pair < setting_.trial_pairs; ++pair) sum += subject_.distance(pair, modes);
     }
     return sum / static_cast<double>(2 * setting_.trial_pairs);
 }
 
 /// How a rung is run where it is measured.
 GuidanceMode ModeChoice::way(const Rung& rung) const {
-    if (!setting_.guidance) return GuidanceMode::batched;
-    return rung.two_passes || !setting_.small || !setting_.may_batch ? GuidanceMode::split
-                                                                     : GuidanceMode::batched;
+    if (!subject_.has_guidance()) return GuidanceMode::batched;
+    return rung.two_passes || !subject_.is_small() || !subject_.may_batch() ? GuidanceMode::split
+                                                                            : GuidanceMode::batched;
 }
 Choices ModeChoice::choose() {
     Choices choices{path_stores(setting_.context).front(), whole_stores().front(), guidance_stores().front()};
@@ -70,14 +70,14 @@ Choices ModeChoice::choose() {
         choices.*part = nearest(stores, [&](const cachify::Store& store) {
             Choices with = choices;
             with.*part = store;
-            const auto ladder = make_ladder(setting_.context, with, setting_.guidance);
+            const auto ladder = make_ladder(setting_.context, with, subject_.has_guidance());
             return *std::find_if(ladder.begin(), ladder.end(),
                                  [&](const Rung& rung) { return rung.name.starts_with(name); });
         });
     };
     best(&Choices::path, path_stores(setting_.context), "path");
     best(&Choices::whole, whole_stores(), "whole");
-    if (setting_.guidance) best(&Choices::guidance, guidance_stores(), "half");
+    if (subject_.has_guidance()) best(&Choices::guidance, guidance_stores(), "half");
     choices.order = order_of_blocks(choices.path);
     return choices;
 }
@@ -85,10 +85,10 @@ Choices ModeChoice::choose() {
 /// A small transformer's blocks, from the one whose reuse alone moves the result least.
 std::vector<int> ModeChoice::order_of_blocks(const cachify::Store& store) {
     const std::vector<Rung> rungs = single_blocks(setting_.context, store);
-    if (rungs.empty() || !setting_.small) return {};
+    if (rungs.empty() || !subject_.is_small()) return {};
     std::vector<cachify::Config> modes = {{}};
     for (const Rung& rung : rungs) modes.push_back(rung.config);
-    runner_.use(modes, way(rungs.front()), setting_.trial_pairs);
+    subject_.use(modes, way(rungs.front()), setting_.trial_pairs);
     std::vector<std::pair<double, int>> moved;
     for (std::size_t block = 0; block < rungs.size(); ++block) {
         say_(fmt::format("try {}", rungs[block].name));
@@ -107,15 +107,15 @@ std::vector<double> ModeChoice::seconds(const std::vector<Rung>& ladder, Guidanc
     constexpr int kPasses = 4;
     std::vector<double> full;
     std::vector<std::vector<double>> mine(ladder.size()), own_full(ladder.size());
-    if (!setting_.small) runner_.use(configs_of(ladder), guidance, 1);
+    if (!subject_.is_small()) subject_.use(configs_of(ladder), guidance, 1);
     for (std::size_t rung = 1; rung < ladder.size(); ++rung) {
         if (guidance == GuidanceMode::batched && ladder[rung].two_passes) continue;
         say_(fmt::format("time {}", ladder[rung].name));
-        if (setting_.small) runner_.use({{}, ladder[rung].config}, guidance, 1);
-        const int mode = setting_.small ? 1 : static_cast<int>(rung);
+        if (subject_.is_small()) subject_.use({{}, ladder[rung].config}, guidance, 1);
+        const int mode = subject_.is_small() ? 1 : static_cast<int>(rung);
         std::vector<double> warm_full, warm;
-        runner_.time(mode, warm_full, warm);
-        for (int pass = 0; pass < kPasses; ++pass) runner_.time(mode, own_full[rung], mine[rung]);
+        subject_.seconds(mode, warm_full, warm);
+        for (int pass = 0; pass < kPasses; ++pass) subject_.seconds(mode, own_full[rung], mine[rung]);
         full.insert(full.end(), own_full[rung].begin(), own_full[rung].end());
     }
     const double all = lower_quartile(full);
@@ -128,8 +128,8 @@ std::vector<double> ModeChoice::seconds(const std::vector<Rung>& ladder, Guidanc
 
 ModeTable ModeChoice::table(std::vector<Rung> ladder) {
     ModeTable table;
-    table.seconds = seconds(ladder, setting_.guidance ? GuidanceMode::split : GuidanceMode::batched);
-    if (setting_.guidance && setting_.small && setting_.may_batch)
+    table.seconds = seconds(ladder, subject_.has_guidance() ? GuidanceMode::split : GuidanceMode::batched);
+    if (subject_.has_guidance() && subject_.is_small() && subject_.may_batch())
         table.batched_seconds = seconds(ladder, GuidanceMode::batched);
     for (const Rung& rung : ladder) table.names.push_back(rung.name);
     drop_poor(table, std::move(ladder));
@@ -151,8 +151,8 @@ void ModeChoice::drop_poor(ModeTable& table, std::vector<Rung> ladder) {
     for (std::size_t rung = table.size(); rung-- > 1;)
         if (cost(rung) > (1 - kLeastSaving) * table.full_cost(1)) drop(rung);
 
-    runner_.use(configs_of(ladder), setting_.guidance ? GuidanceMode::split : GuidanceMode::batched,
-                setting_.trial_pairs);
+    subject_.use(configs_of(ladder), subject_.has_guidance() ? GuidanceMode::split : GuidanceMode::batched,
+                 setting_.trial_pairs);
     std::vector<double> distances = {0};
     for (std::size_t rung = 1; rung < ladder.size(); ++rung) {
         say_(fmt::format("try {}", ladder[rung].name));

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tune/ladder.h"
-#include "tune/pipeline_runner.h"
+#include "tune/subject.h"
 
 namespace reprise::tune {
 
@@ -18,16 +18,11 @@ class ModeChoice {
     /// What is known of the model and the run before.
     struct Setting {
         cachify::PolicyContext context;
-        bool guidance = false;   ///< whether there are two halves
-        bool may_batch = false;  ///< whether they may be one batch
-        /// Small models are compiled for each trial; of large ones nothing is compiled that does not have to
-        /// be.
-        bool small = true;
         std::size_t trial_pairs = 1;  ///< on so many of the pairs modes are tried
     };
     /// `say` is told what is tried; it stops by throwing.
-    ModeChoice(const Setting& setting, PipelineRunner& runner, std::function<void(std::string_view)> say)
-        : setting_(setting), runner_(runner), say_(std::move(say)) {}
+    ModeChoice(const Setting& setting, Subject& subject, std::function<void(std::string_view)> say)
+        : setting_(setting), subject_(subject), say_(std::move(say)) {}
 
     /// The rules that keep results nearest, and the blocks by how much they matter.
     Choices choose();
@@ -45,7 +40,7 @@ class ModeChoice {
     void drop_poor(ModeTable& table, std::vector<Rung> ladder);
 
     Setting setting_;
-    PipelineRunner& runner_;
+    Subject& subject_;
     std::function<void(std::string_view)> say_;
 };
 

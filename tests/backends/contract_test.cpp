@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <thread>
 
 #include "backends/support.h"
@@ -13,9 +16,9 @@ namespace reprise::test {
 
 namespace {
 
+using backends::Value;
 using graph::Builder;
 using graph::Op;
-using graph::Value;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
@@ -42,8 +45,8 @@ class Contract : public testing::TestWithParam<std::string> {
 /// y = conv(silu(norm(x))) + x, with an intermediate value as second output.
 graph::Graph small_graph(DType precision = DType::f32) {
     Builder b("small", precision, nullptr);
-    const Value x = b.real_input("x", {2, 8, 6, 6});
-    const Value h = b.silu(b.group_norm(x, "norm", 4, 1e-5F));
+    const graph::Value x = b.real_input("x", {2, 8, 6, 6});
+    const graph::Value h = b.silu(b.group_norm(x, "norm", 4, 1e-5F));
     b.output("y", b.conv2d(h, "conv", 8, 3) + x);
     b.output("h", h);
     graph::Graph graph = b.finish();
@@ -90,54 +93,61 @@ TEST_P(Contract, SaysInOneLineWhatItCannotCompute) {
     EXPECT_THAT(error_of(ErrorKind::failure, [&] { backend().compile(raw.graph, {}); }), HasSubstr("raw: "));
 }
 
-TEST_P(Contract, ChecksWhatIsBound) {
+TEST_P(Contract, ChecksWhatItRunsOver) {
     const auto graph = small_graph();
     const auto executable = backend().compile(graph, {});
-    const auto request = executable->request();
-    const Tensor right(DType::f32, {2, 8, 6, 6}), wrong_shape(DType::f32, {2, 8, 6}),
-        wrong_type(DType::f16, {2, 8, 6, 6});
-    EXPECT_THAT(error_of(ErrorKind::failure, [&] { request->bind_input(0, wrong_shape); }),
+    Runner runner(backend(), *executable);
+    const auto value = [&](DType type, const Shape& shape) {
+        return runner.queue().from_host(Tensor(type, shape));
+    };
+    const Shape shape = {2, 8, 6, 6};
+    const auto message_of = [&](std::vector<Value> inputs, std::vector<Value> outputs) {
+        return error_of(ErrorKind::failure, [&] { runner.run(inputs, outputs); });
+    };
+    EXPECT_THAT(message_of({value(DType::f32, {2, 8, 6})}, std::vector<Value>(2)),
                 AllOf(HasSubstr("small"), HasSubstr("(2, 8, 6)"), HasSubstr("(2, 8, 6, 6)")));
-    EXPECT_THAT(error_of(ErrorKind::failure, [&] { request->bind_output(1, wrong_type); }),
-                AllOf(HasSubstr("small"), HasSubstr("f16"), HasSubstr("f32")));
-    EXPECT_THAT(error_of(ErrorKind::failure, [&] { request->bind_input(1, right); }), HasSubstr("input 1"));
-    EXPECT_THAT(error_of(ErrorKind::failure, [&] { request->bind_output(0, Tensor()); }), HasSubstr("'y'"));
-    EXPECT_THAT(error_of(ErrorKind::failure, [&] { request->run(); }), HasSubstr("'x'"));
-    request->bind_input(0, right);
-    request->bind_output(0, right.clone());
-    EXPECT_THAT(error_of(ErrorKind::failure, [&] { request->run(); }), HasSubstr("'h'"));
+    EXPECT_THAT(message_of({value(DType::f32, shape)}, {Value(), value(DType::f16, shape)}),
+                AllOf(HasSubstr("small"), HasSubstr("output 1"), HasSubstr("f16"), HasSubstr("f32")));
+    EXPECT_THAT(message_of({Value()}, std::vector<Value>(2)), HasSubstr("'x'"));
+    EXPECT_THAT(message_of({}, std::vector<Value>(2)), AllOf(HasSubstr("0 inputs"), HasSubstr("expected 1")));
+    EXPECT_THAT(message_of({value(DType::f32, shape)}, {}),
+                AllOf(HasSubstr("0 outputs"), HasSubstr("expected 2")));
 }
 
-TEST_P(Contract, BindsMemoryWithoutCopying) {
+TEST_P(Contract, UsesMemoryOfTheHostAsItIs) {
+    if (!backend().traits("CPU").host_memory) GTEST_SKIP() << "its memory is elsewhere";
     const auto graph = small_graph();
     const auto executable = backend().compile(graph, {});
-    const auto request = executable->request();
-    Tensor x = random_tensor({2, 8, 6, 6}, 5);
-    const auto outputs = output_tensors(graph);
-    request->bind_input(0, x);
-    for (std::size_t i = 0; i < outputs.size(); ++i) request->bind_output(i, outputs[i]);
-    request->run();
-    const Tensor first = outputs[0].clone();
+    Runner runner(backend(), *executable);
+    Tensor x = random_tensor({2, 8, 6, 6}, 5), y(DType::f32, {2, 8, 6, 6});
+    const std::vector<Value> inputs = {runner.queue().from_host(x)};
+    std::vector<Value> outputs = {Value(y), Value()};
+    runner.run(inputs, outputs);
+    EXPECT_EQ(inputs[0].host().data(), x.data());
+    EXPECT_EQ(outputs[0].host().data(), y.data());
+    const Tensor first = y.clone();
 
-    // New numbers in the same memory are seen, and results land in the same memory.
+    // New numbers in the same memory are seen, and results are in the same memory.
+    const void* const second_output = outputs[1].host().data();
     const Tensor other = random_tensor({2, 8, 6, 6}, 6);
     std::memcpy(x.data(), other.data(), x.bytes());
-    request->run();
-    EXPECT_EQ(relative_error(outputs[0], run(backend(), graph, {other}, DType::f32)[0]), 0);
-    EXPECT_GT(relative_error(outputs[0], first), 0.01);
+    runner.run(inputs, outputs);
+    EXPECT_EQ(outputs[0].host().data(), y.data());
+    EXPECT_EQ(outputs[1].host().data(), second_output);
+    EXPECT_EQ(relative_error(y, run(backend(), graph, {other}, DType::f32)[0]), 0);
+    EXPECT_GT(relative_error(y, first), 0.01);
 }
 
-TEST_P(Contract, RebindsBetweenRuns) {
+TEST_P(Contract, SlotsHoldTheResultOfTheLastRun) {
     const auto graph = small_graph();
     const auto executable = backend().compile(graph, {});
-    const auto request = executable->request();
+    Runner runner(backend(), *executable);
+    std::vector<Value> slots(2);  // with the memory of the run before
     std::vector<Tensor> results;
     for (const unsigned seed : {1U, 2U, 1U}) {
-        const auto outputs = output_tensors(graph);
-        request->bind_input(0, random_tensor({2, 8, 6, 6}, seed));
-        for (std::size_t i = 0; i < outputs.size(); ++i) request->bind_output(i, outputs[i]);
-        request->run();
-        results.push_back(outputs[0]);
+        runner.run({runner.queue().from_host(random_tensor({2, 8, 6, 6}, seed))}, slots);
+        EXPECT_EQ(slots[0].shape(), (Shape{2, 8, 6, 6}));
+        results.push_back(runner.queue().to_host(slots[0]).clone());
     }
     EXPECT_EQ(relative_error(results[2], results[0]), 0);
     EXPECT_GT(relative_error(results[1], results[0]), 0.01);
@@ -149,18 +159,73 @@ TEST_P(Contract, OneRequestsOutputIsAnothersInput) {
     const auto first = small_graph(), second = b.finish();
     const auto first_executable = backend().compile(first, {}),
                second_executable = backend().compile(second, {});
-    const auto producer = first_executable->request(), consumer = second_executable->request();
-    const Tensor x = random_tensor({2, 8, 6, 6}, 1), slot(DType::f32, {2, 8, 6, 6}), z = slot.clone();
-    producer->bind_input(0, x);
-    producer->bind_output(0, slot);
-    producer->bind_output(1, slot.clone());
-    consumer->bind_input(0, slot);
-    consumer->bind_output(0, z);
-    producer->run();
-    consumer->run();
+    const auto queue = backend().queue({});
+    Runner producer(*queue, *first_executable), consumer(*queue, *second_executable);
+    const Tensor x = random_tensor({2, 8, 6, 6}, 1);
+    std::vector<Value> slots(2), z(1);
+    producer.run({queue->from_host(x)}, slots);
+    consumer.run({slots[0]}, z);
     const auto y = run(backend(), first, {x}, DType::f32);
-    EXPECT_EQ(relative_error(slot, y[0]), 0);
-    EXPECT_EQ(relative_error(z, run(backend(), second, {y[0]}, DType::f32)[0]), 0);
+    EXPECT_EQ(relative_error(queue->to_host(slots[0]), y[0]), 0);
+    EXPECT_EQ(relative_error(queue->to_host(z[0]), run(backend(), second, {y[0]}, DType::f32)[0]), 0);
+}
+
+TEST_P(Contract, ReadsWhatAValueHoldsWhenItIsItsTurn) {
+    const auto graph = small_graph();
+    const auto executable = backend().compile(graph, {});
+    Runner runner(backend(), *executable);
+    std::vector<Value> slots(2);
+    std::vector<Tensor> results;
+    for (const unsigned seed : {1U, 2U}) {  // the second run may be in the memory of the first
+        runner.run({runner.queue().from_host(random_tensor({2, 8, 6, 6}, seed))}, slots);
+        runner.queue().read(slots[0], results.emplace_back(DType::f32, Shape{2, 8, 6, 6}));
+    }
+    runner.queue().wait();
+    for (const unsigned seed : {1U, 2U})
+        EXPECT_EQ(relative_error(results[seed - 1],
+                                 run(backend(), graph, {random_tensor({2, 8, 6, 6}, seed)}, DType::f32)[0]),
+                  0);
+}
+
+/// Sums in f32 and in order, and numbers about values. Large ones are computed by several threads.
+TEST_P(Contract, ComputesWithValues) {
+    const auto queue = backend().queue({});
+    for (const DType type : {DType::f32, DType::bf16, DType::f16})
+        for (const Shape& shape : {Shape{2, 5, 3, 7}, Shape{3, 300'007}}) {
+            SCOPED_TRACE(fmt::format("{} {}", name_of(type), to_string(shape)));
+            const Tensor a = random_tensor(shape, 1).to(type), b = random_tensor(shape, 2).to(type),
+                         c = random_tensor(shape, 3).to(type);
+            const Value values[] = {queue->from_host(a), queue->from_host(b), queue->from_host(c)};
+            const Tensor f[] = {a.to(DType::f32), b.to(DType::f32), c.to(DType::f32)};
+
+            Tensor sum(DType::f32, shape);
+            double magnitude = 0, difference = 0;
+            for (std::size_t i = 0; i < sum.span<float>().size(); ++i) {
+                const float x = f[0].span<float>()[i], y = f[1].span<float>()[i], z = f[2].span<float>()[i];
+                sum.span<float>()[i] = 0.0F + 3.0F * x + -3.25F * y + 0.7F * z;
+                magnitude += std::abs(x);
+                difference += std::abs(x - y);
+            }
+            Value target;
+            queue->combine(target, std::vector<backends::Queue::Term>{
+                                       {&values[0], 3}, {&values[1], -3.25F}, {&values[2], 0.7F}});
+            EXPECT_EQ(target.type(), type);
+            EXPECT_EQ(relative_error(queue->to_host(target), sum.to(type)), 0);
+            const auto count = static_cast<double>(a.count());
+            EXPECT_EQ(queue->magnitude(values[0]), magnitude / count);
+            EXPECT_EQ(queue->difference(values[0], values[1]), difference / count);
+
+            const Value copy = queue->copy(target);
+            queue->combine(target, std::vector<backends::Queue::Term>{{&values[0], 1}});
+            EXPECT_EQ(relative_error(queue->to_host(copy), sum.to(type)), 0);
+            EXPECT_EQ(relative_error(queue->to_host(target), a), 0);
+            EXPECT_EQ(relative_error(queue->to_host(queue->rows(values[0], 1, 2)), a.rows(1, 2)), 0);
+
+            EXPECT_FALSE(queue->has_nan(values[0]));
+            Tensor bad = a.to(DType::f32).clone();
+            bad.span<float>()[bad.span<float>().size() - 2] = std::numeric_limits<float>::quiet_NaN();
+            EXPECT_TRUE(queue->has_nan(queue->from_host(bad.to(type))));
+        }
 }
 
 TEST_P(Contract, ThreadsRunTwoRequestsAtOnce) {
@@ -175,14 +240,9 @@ TEST_P(Contract, ThreadsRunTwoRequestsAtOnce) {
     std::vector<std::thread> threads;
     for (std::size_t t = 0; t < 2; ++t)
         threads.emplace_back([&, t] {
-            const auto request = executable->request();
-            const auto outputs = output_tensors(graph);
-            request->bind_input(0, inputs[t]);
-            for (std::size_t i = 0; i < outputs.size(); ++i) request->bind_output(i, outputs[i]);
-            for (int repetition = 0; repetition < 50; ++repetition) {
-                request->run();
-                errors[t] = std::max(errors[t], relative_error(outputs[0], expected[t]));
-            }
+            Runner runner(backend(), *executable);
+            for (int repetition = 0; repetition < 50; ++repetition)
+                errors[t] = std::max(errors[t], relative_error(runner({inputs[t]}, 2)[0], expected[t]));
         });
     for (auto& thread : threads) thread.join();
     EXPECT_EQ(errors[0], 0);
@@ -207,46 +267,34 @@ TEST_P(Contract, ThreadsCompileWhileAnotherRuns) {
 TEST_P(Contract, RunsAfterMemoryWasReleased) {
     const auto graph = small_graph();
     const auto executable = backend().compile(graph, {});
-    const auto request = executable->request();
-    const auto outputs = output_tensors(graph);
-    request->bind_input(0, random_tensor({2, 8, 6, 6}, 1));
-    for (std::size_t i = 0; i < outputs.size(); ++i) request->bind_output(i, outputs[i]);
-    request->run();
-    const Tensor before = outputs[0].clone();
+    Runner runner(backend(), *executable);
+    const Tensor x = random_tensor({2, 8, 6, 6}, 1);
+    const Tensor before = runner({x}, 2)[0];
     executable->release_memory();
-    request->run();
-    EXPECT_EQ(relative_error(outputs[0], before), 0);
+    EXPECT_EQ(relative_error(runner({x}, 2)[0], before), 0);
 }
 
 TEST_P(Contract, OutlivesWhatItWasMadeFrom) {
     const Tensor x = random_tensor({2, 8, 6, 6}, 1);
     const auto expected = run(backend(), small_graph(), {x}, DType::f32);
-    std::unique_ptr<backends::Request> request;
+    std::optional<Runner> runner;
     {
-        const auto own = backends::create(GetParam());
+        const auto own = make_backend(GetParam());
         const auto graph = small_graph();
-        request = own->compile(graph, {})->request();
+        runner.emplace(*own, *own->compile(graph, {}));
     }
-    const auto outputs = output_tensors(small_graph());
-    request->bind_input(0, x);
-    for (std::size_t i = 0; i < outputs.size(); ++i) request->bind_output(i, outputs[i]);
-    request->run();
-    EXPECT_EQ(relative_error(outputs[0], expected[0]), 0);
+    EXPECT_EQ(relative_error((*runner)({x}, 2)[0], expected[0]), 0);
 }
 
 TEST_P(Contract, ThreadsAreAnOption) {
     const auto graph = small_graph();
     const Tensor x = random_tensor({2, 8, 6, 6}, 1);
     const auto executable = backend().compile(graph, {.threads = 1});
-    const auto request = executable->request();
-    const auto outputs = output_tensors(graph);
-    request->bind_input(0, x);
-    for (std::size_t i = 0; i < outputs.size(); ++i) request->bind_output(i, outputs[i]);
-    request->run();
-    EXPECT_LE(relative_error(outputs[0], run(backend(), graph, {x}, DType::f32)[0]), 1e-5);
+    const Tensor y = Runner(backend(), *executable)({x}, 2)[0];
+    EXPECT_LE(relative_error(y, run(backend(), graph, {x}, DType::f32)[0]), 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Contract, testing::ValuesIn(backends::available()),
+INSTANTIATE_TEST_SUITE_P(All, Contract, testing::ValuesIn(all_backends()),
                          [](const auto& parameter) { return parameter.param; });
 
 TEST(Registry, ListsAndCreates) {

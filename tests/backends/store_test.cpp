@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <stop_token>
 #include <string>
@@ -57,6 +59,7 @@ TEST(Store, WhatIsInUseIsCountedAndStays) {
     EXPECT_EQ(*used, "used");
     EXPECT_EQ(store.held().count, 2U);
     EXPECT_EQ(share.held().footprint.bytes, 20);
+    EXPECT_EQ(share.held().in_use.bytes, 10);
 }
 
 TEST(Store, WhatEachOwnerUsedLastStaysButForMappings) {
@@ -130,6 +133,27 @@ TEST(StoreThreads, ThoseWhoNeedTheSameShareItsMaking) {
     const Text first = callers[0].get();
     for (std::size_t i = 1; i < callers.size(); ++i) EXPECT_EQ(callers[i].get(), first);
     EXPECT_EQ(gate.begun, 1);
+}
+
+TEST(StoreThreads, AsManyAreMadeAtOnceAsTheOrderSays) {
+    Store store({.bytes = 100, .mappings = 1000});
+    Store::Share share(store);
+    std::atomic<int> inside = 0, most = 0;
+    const std::vector<std::string> keys = {"a", "b", "c", "d"};
+    share.get<std::string>(keys,
+                           [&](std::size_t i) {
+                               return Store::Order<std::string>{
+                                   {1, 0},
+                                   [&, i] {
+                                       most = std::max(most.load(), ++inside);
+                                       std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                                       --inside;
+                                       return std::make_shared<const std::string>(keys[i]);
+                                   },
+                                   1};
+                           },
+                           {});
+    EXPECT_EQ(most, 1);
 }
 
 TEST(StoreThreads, EachWhoWaitsHearsOfAFailureAndItIsForgotten) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <random>
 
+#include "backends/elsewhere_backend.h"
 #include "reprise/error.h"
 
 namespace reprise::test {
@@ -50,22 +51,33 @@ std::vector<Tensor> random_inputs(const Graph& graph, std::int64_t rows) {
     return inputs;
 }
 
-std::vector<Tensor> output_tensors(const Graph& graph) {
+void Runner::run(const std::vector<backends::Value>& inputs, std::vector<backends::Value>& outputs) {
+    std::vector<const backends::Value*> from;
+    std::vector<backends::Value*> to;
+    for (const auto& input : inputs) from.push_back(&input);
+    for (auto& output : outputs) to.push_back(&output);
+    request_->run(from, to);
+}
+
+std::vector<Tensor> Runner::operator()(const std::vector<Tensor>& inputs, std::size_t num_outputs) {
+    std::vector<backends::Value> values, results(num_outputs);
+    for (const Tensor& input : inputs) values.push_back(queue_->from_host(input));
+    run(values, results);
     std::vector<Tensor> outputs;
-    for (const auto& output : graph.outputs)
-        outputs.emplace_back(graph[output.node].type, graph[output.node].shape);
+    for (const auto& result : results) outputs.push_back(queue_->to_host(result));
     return outputs;
+}
+
+std::vector<std::string> all_backends() {
+    auto names = backends::available();
+    names.emplace_back("elsewhere");
+    return names;
 }
 
 std::vector<Tensor> run(const backends::Backend& backend, const Graph& graph,
                         const std::vector<Tensor>& inputs, DType precision) {
     const auto executable = backend.compile(graph, {.precision = precision});
-    const auto request = executable->request();
-    std::vector<Tensor> outputs = output_tensors(graph);
-    for (std::size_t i = 0; i < inputs.size(); ++i) request->bind_input(i, inputs[i]);
-    for (std::size_t i = 0; i < outputs.size(); ++i) request->bind_output(i, outputs[i]);
-    request->run();
-    return outputs;
+    return Runner(backend, *executable)(inputs, graph.outputs.size());
 }
 
 double relative_error(const Tensor& a, const Tensor& b) {
@@ -83,10 +95,15 @@ double relative_error(const Tensor& a, const Tensor& b) {
     return difference == 0 ? 0 : difference / largest;
 }
 
+std::shared_ptr<backends::Backend> make_backend(const std::string& name) {
+    if (name == "elsewhere") return std::make_shared<testing::ElsewhereBackend>();
+    return backends::create(name);
+}
+
 std::shared_ptr<backends::Backend> backend_named(const std::string& name) {
     static std::map<std::string, std::shared_ptr<backends::Backend>> made;  // tests run one after another
     auto& backend = made[name];
-    if (!backend) backend = backends::create(name);
+    if (!backend) backend = make_backend(name);
     return backend;
 }
 

@@ -7,6 +7,7 @@
 #include "cachify/schedule.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
+#include "models/denoiser.h"
 #include "reprise/cachify.h"
 
 namespace reprise::cachify {
@@ -18,7 +19,7 @@ using ::testing::HasSubstr;
 /// Blocks in a row, each with an attention inside.
 graph::Graph chain(const std::vector<std::string>& blocks, bool twice = false) {
     graph::Builder b("unet", DType::f32, nullptr);
-    graph::Value x = b.input("sample", {1, 1, 1, 4});
+    graph::Value x = b.input(models::latents_input({1, 1, 1, 4}));
     for (int pass = 0; pass < (twice ? 2 : 1); ++pass)
         for (const auto& name : blocks) {
             auto block = b.module(name, ModuleKind::block);

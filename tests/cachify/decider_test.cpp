@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <map>
+
 #include "cachify/step_mask.h"
 #include "cachify/support.h"
 #include "reprise/error.h"
@@ -20,12 +23,27 @@ Tensor of(float value) {
     return Tensor::from({1, 2}, std::vector<float>{value, value});
 }
 
+/// A decider that looks at tensors in host memory.
+struct OnHost {
+    Decider decider;
+    HostMeasure seen = {};
+
+    bool reuses(int step, bool allowed, float probe, float sample = 0, std::size_t branch = 0) {
+        seen.show(Seen::probe, of(probe));
+        seen.show(Seen::sample, of(sample));
+        return decider.reuses(step, allowed, seen, branch);
+    }
+    void gave(float prediction) {
+        seen.show(Seen::prediction, of(prediction));
+        decider.gave(seen);
+    }
+};
+
 /// The steps that are reused when the probe is these values in turn.
 std::vector<int> reused_of(const Decision& decision, const std::vector<float>& probes) {
-    Decider decider(decision, static_cast<int>(probes.size()), 0);
-    for (std::size_t s = 0; s < probes.size(); ++s)
-        decider.reuses(static_cast<int>(s), s > 0, of(probes[s]), {});
-    return decider.reused();
+    OnHost run{{decision, static_cast<int>(probes.size()), 0}};
+    for (std::size_t s = 0; s < probes.size(); ++s) run.reuses(static_cast<int>(s), s > 0, probes[s]);
+    return run.decider.reused();
 }
 
 TEST(Decider, AResidualIsComparedWithThatOfTheLastFullStep) {
@@ -88,14 +106,14 @@ TEST(Decider, LatentsAreWeighedByHowTheOutputFollowed) {
     decision.probe = Decision::Probe::latents;
     decision.accumulate = true;
     decision.threshold = 0.25;
-    Decider decider(decision, 6, 0);
+    OnHost run{{decision, 6, 0}};
     std::vector<bool> reused;
     // The output moves by 0.1 when the input moves by 0.2: a rate of a half.
     const float samples[] = {1, 1.2F, 1.4F, 1.6F, 1.8F, 2};
     const float outputs[] = {1, 1.1F, 0, 0, 1.4F, 0};
     for (int s = 0; s < 6; ++s) {
-        reused.push_back(decider.reuses(s, s > 0, {}, of(samples[s])));
-        decider.gave(of(outputs[s]));
+        reused.push_back(run.reuses(s, s > 0, 0, samples[s]));
+        run.gave(outputs[s]);
     }
     // Expected changes of 0.1 of a magnitude of 1.1: 0.0909, 0.1818, then 0.2727 is too much.
     EXPECT_THAT(reused, ElementsAre(false, false, true, true, false, true));
@@ -108,13 +126,13 @@ TEST(Decider, LatentsOfAUNetAreWeighedSinceTheLastFullStep) {
     decision.accumulate = true;
     decision.threshold = 1;
     const auto reused = [&](int num_steps) {
-        Decider decider(decision, num_steps, 0);
+        OnHost run{{decision, num_steps, 0}};
         for (int s = 0; s < 10; ++s) {
             const auto x = static_cast<float>(s);
-            decider.reuses(s, s > 0, {}, of(x));
-            decider.gave(of(10 + 0.1F * x));
+            run.reuses(s, s > 0, 0, x);
+            run.gave(10 + 0.1F * x);
         }
-        return decider.reused();
+        return run.decider.reused();
     };
     // Step 0 is outside of the window, 1 and 2 give the rate of 0.1 and a scale of sqrt(10.2 * 1.6 * 0.1) =
     // 1.277. Then 0.1, 0.2 * 1.5 and 0.3 * 2 over it add up to 0.783; with 0.4 * 2.5 it is too much at step
@@ -127,19 +145,58 @@ TEST(Decider, LatentsOfAUNetAreWeighedSinceTheLastFullStep) {
 TEST(Decider, HalvesOfGuidanceAreComparedWithThemselves) {
     Decision decision;
     decision.threshold = 0.1;
-    Decider decider(decision, 5, 0);
-    EXPECT_FALSE(decider.reuses(0, false, of(1), {}, 0));
-    EXPECT_FALSE(decider.reuses(1, true, of(9), {}, 1));  // never seen
-    EXPECT_TRUE(decider.reuses(2, true, of(1), {}, 0));
-    EXPECT_TRUE(decider.reuses(3, true, of(9), {}, 1));
-    EXPECT_FALSE(decider.reuses(4, true, of(1.2F), {}, 0));
+    OnHost run{{decision, 5, 0}};
+    EXPECT_FALSE(run.reuses(0, false, 1, 0, 0));
+    EXPECT_FALSE(run.reuses(1, true, 9, 0, 1));  // never seen
+    EXPECT_TRUE(run.reuses(2, true, 1, 0, 0));
+    EXPECT_TRUE(run.reuses(3, true, 9, 0, 1));
+    EXPECT_FALSE(run.reuses(4, true, 1.2F, 0, 0));
+}
+
+/// Values that stay where they are, of which a decision gets numbers: each element is the same.
+class Elsewhere final : public Measure {
+  public:
+    void show(Seen what, double value) { values_[what] = value; }
+    double difference(Seen a, Seen b) const override { return std::abs(values_.at(a) - values_.at(b)); }
+    double magnitude(Seen a) const override { return std::abs(values_.at(a)); }
+    void remember(Seen what, Seen as) override { values_[as] = values_.at(what); }
+
+  private:
+    std::map<Seen, double> values_;
+};
+
+TEST(Decider, DecidesByNumbersWhereverTheValuesAre) {
+    for (const auto probe : {Decision::Probe::residual, Decision::Probe::modulated, Decision::Probe::latents,
+                             Decision::Probe::latents_unet}) {
+        Decision decision;
+        decision.probe = probe;
+        decision.threshold = 0.3;
+        decision.accumulate = probe != Decision::Probe::residual;
+        decision.cool_down = 1;
+        OnHost here{{decision, 20, 0}};
+        Decider there(decision, 20, 0);
+        Elsewhere seen;
+        for (int s = 0; s < 20; ++s) {
+            const auto x = static_cast<float>(s);
+            const float shown = 1 + 0.125F * x, gave = 4 + 0.25F * x;
+            const std::size_t branch = s % 3 == 2 ? 1 : 0;
+            seen.show(Seen::probe, shown);
+            seen.show(Seen::sample, x);
+            EXPECT_EQ(there.reuses(s, s > 0, seen, branch), here.reuses(s, s > 0, shown, x, branch)) << s;
+            seen.show(Seen::prediction, gave);
+            there.gave(seen);
+            here.gave(gave);
+        }
+        EXPECT_FALSE(there.reused().empty());
+        EXPECT_EQ(there.reused(), here.decider.reused());
+    }
 }
 
 TEST(Decider, ARecordIsFollowed) {
     Decision decision;
     decision.replay = {{2, 3}, {1}};
-    Decider second(decision, 5, 1);
-    for (int s = 0; s < 5; ++s) EXPECT_EQ(second.reuses(s, s > 0, {}, of(1)), s == 1);
+    OnHost second{{decision, 5, 1}};
+    for (int s = 0; s < 5; ++s) EXPECT_EQ(second.reuses(s, s > 0, 1), s == 1);
     EXPECT_THAT(error_of([&] { const Decider third(decision, 5, 2); }), HasSubstr("of 2 pictures"));
 }
 

@@ -7,6 +7,7 @@
 
 #include "graph/builder.h"
 #include "graph/outline.h"
+#include "models/denoiser.h"
 #include "reprise/module_kind.h"
 
 namespace reprise::cachify::testing {
@@ -16,7 +17,7 @@ using ModuleList = std::vector<std::pair<std::string, ModuleKind>>;
 /// Modules with these names one after the other, each adding to its input.
 inline graph::Graph graph_of(const ModuleList& modules) {
     graph::Builder b("denoiser", DType::f32, nullptr);
-    graph::Value x = b.input("sample", {1, 4});
+    graph::Value x = b.input(models::latents_input({1, 4}));
     for (const auto& [name, kind] : modules) {
         auto scope = b.module(name, kind);
         scope.takes({x});
@@ -48,7 +49,7 @@ inline graph::Graph unet(const std::vector<int>& resnets, bool mid_block = true,
         scope.takes({x});
         return scope.returns(x * 2.0F);
     };
-    graph::Value x = b.input("sample", {1, 4}) * 2.0F;
+    graph::Value x = b.input(models::latents_input({1, 4})) * 2.0F;
     std::vector<graph::Value> skips = {x};
     const std::size_t depth = resnets.size();
     for (std::size_t k = 0; k < depth; ++k) {

@@ -8,14 +8,15 @@
 
 #include "cachify/plan.h"
 #include "graph/builder.h"
+#include "models/denoiser.h"
 
 namespace reprise::cachify {
 namespace {
 
 graph::Graph three_blocks() {
     graph::Builder b("denoiser", DType::f32, nullptr);
-    const graph::Value sample = b.input("sample", {1, 4, 1, 1});
-    const graph::Value text = b.input("text", {1, 4, 1, 1});
+    const graph::Value sample = b.input(models::latents_input({1, 4, 1, 1}));
+    const graph::Value text = b.input(models::fixed_input("text", {1, 4, 1, 1}));
     graph::Value x = b.conv2d(sample, "conv_in", 4, 1);
     {
         auto block = b.module("block.0", ModuleKind::block);
@@ -228,9 +229,8 @@ std::string from_page() {
 TEST(WorkedExample, IsWhatTheArchitecturePageSays) {
     const graph::Graph graph = three_blocks();
     PlanRequest request;
-    request.varying_inputs = {"sample"};
     request.steps_of_evaluations = {0, 1, 2, 3};
-    request.cut.variant_budget_bytes = -1;
+    request.pieces.variant_bytes = -1;
     const Plan plan = make_plan(graph, make_schedule(graph, example_config(), 4, 1), request);
     EXPECT_EQ(Page(plan).text(), from_page()) << "put this into docs/architecture.md:\n" << Page(plan).text();
 }

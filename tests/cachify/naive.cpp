@@ -72,15 +72,17 @@ Tensor Naive::evaluate(const Graph& graph, NodeId id, const std::vector<Tensor>&
         single.nodes.push_back(copy);
         single.outputs.push_back({"out", static_cast<NodeId>(node.inputs.size())});
         compiled.executable = backend_.compile(single, {});
-        compiled.request = compiled.executable->request();
+        compiled.request = compiled.executable->request(*queue_);
     }
-    for (std::size_t i = 0; i < node.inputs.size(); ++i)
-        compiled.request->bind_input(i, values[static_cast<std::size_t>(node.inputs[i])]);
-    Tensor result(node.type, node.shape);
-    compiled.request->bind_output(0, result);
-    compiled.request->run();
+    std::vector<backends::Value> inputs;
+    for (const NodeId input : node.inputs) inputs.emplace_back(values[static_cast<std::size_t>(input)]);
+    std::vector<const backends::Value*> from;
+    for (const auto& input : inputs) from.push_back(&input);
+    backends::Value result;
+    backends::Value* const to = &result;
+    compiled.request->run(from, {&to, 1});
     ++computed_;
-    return result;
+    return result.host();
 }
 
 std::optional<NodeId> Naive::taken(NodeId output) const {

@@ -52,6 +52,7 @@ class Naive {
     const graph::Graph& graph_;
     const Schedule& schedule_;
     const backends::Backend& backend_;
+    std::unique_ptr<backends::Queue> queue_ = backend_.queue({});
     std::vector<const Schedule::Rule*> rules_;  ///< by module
     std::vector<Variant> variants_;
     std::map<std::pair<const graph::Graph*, graph::NodeId>, Compiled> compiled_;

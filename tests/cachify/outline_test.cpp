@@ -38,7 +38,7 @@ std::vector<std::string> parts_of(const Outline& outline, const std::string& uni
     std::vector<std::string> names;
     for (const auto& known : outline.units)
         if (known.name == unit)
-            for (const auto& part : known.parts) names.push_back(part.name.substr(unit.size() + 1));
+            for (const auto& layer : known.layers) names.push_back(layer.name.substr(unit.size() + 1));
     return names;
 }
 
@@ -71,7 +71,7 @@ TEST_P(UNets, AreKnownByTheirNames) {
     EXPECT_EQ(listed.skips, outline.skips);
     ASSERT_EQ(names_of(listed), names_of(outline));
     for (std::size_t u = 0; u < outline.units.size(); ++u) {
-        EXPECT_EQ(listed.units[u].parts, outline.units[u].parts) << outline.units[u].name;
+        EXPECT_EQ(listed.units[u].layers, outline.units[u].layers) << outline.units[u].name;
         EXPECT_EQ(listed.units[u].stack, outline.units[u].stack);
     }
 }

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <numeric>
 
 #include "cachify/combination.h"
+#include "cachify/executor.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
+#include "models/denoiser.h"
 #include "reprise/error.h"
 
 namespace reprise::cachify {
@@ -23,8 +26,8 @@ std::vector<int> count_up(int n) {
 graph::Graph small_unet() {
     graph::Builder b("unet", DType::f32, nullptr);
     const Shape shape = {1, 2, 4, 4};
-    const graph::Value sample = b.input("sample", shape);
-    const graph::Value text = b.input("encoder_hidden_states", {1, 3, 8});
+    const graph::Value sample = b.input(models::latents_input(shape));
+    const graph::Value text = b.input(models::fixed_input("encoder_hidden_states", {1, 3, 8}));
     graph::Value x = b.conv2d(sample, "conv_in", 2, 3);
     const graph::Value first = x;
     std::vector<graph::Value> skips;
@@ -56,9 +59,8 @@ graph::Graph small_unet() {
 Plan plan_of(const graph::Graph& graph, const Config& config, int steps, double variant_budget = -1,
              int branches = 1) {
     PlanRequest request;
-    request.varying_inputs = {"sample"};
     request.steps_of_evaluations = count_up(steps);
-    request.cut.variant_budget_bytes = variant_budget;
+    request.pieces.variant_bytes = variant_budget;
     return make_plan(graph, make_schedule(graph, config, steps, branches), request);
 }
 
@@ -100,6 +102,76 @@ TEST(Plan, WholeExecutionsAreCompiledWhereTheyFit) {
     const Plan plan = plan_of(graph, kAllButLast, 6, 1e9);
     EXPECT_TRUE(plan.partition.variants);
     for (const auto& runs : plan.partition.runs[0]) EXPECT_EQ(runs.size(), 1U);
+}
+
+/// What an engine's pieces cost says how a plan is cut.
+TEST(Plan, TheEngineSaysHowItIsCut) {
+    const auto graph = small_unet();
+    Config config = kAllButLast;
+    const auto segments = [&](const std::function<void(backends::PieceTraits&)>& change) {
+        PlanRequest request;
+        request.varying_inputs = {"sample"};
+        request.steps_of_evaluations = count_up(6);
+        request.pieces.variant_bytes = -1;
+        change(request.pieces);
+        const Plan plan = make_plan(graph, make_schedule(graph, config, 6, 1), request);
+        return plan.partition.variants ? 0 : plan.segments.size();
+    };
+    EXPECT_EQ(segments([](auto&) {}), 4U);
+    EXPECT_EQ(segments([](auto& pieces) { pieces.shares_weights = true; }), 0U);
+    EXPECT_EQ(segments([](auto& pieces) {
+                  pieces.shares_weights = true;
+                  pieces.max_variants = 1;
+              }),
+              4U);
+    EXPECT_EQ(segments([](auto& pieces) {
+                  pieces.variant_bytes = 1e9;
+                  pieces.max_variants = 2;
+              }),
+              0U);
+    EXPECT_GT(segments([](auto& pieces) { pieces.piece_bytes = 200; }), 4U);
+    // What is added is needed for step 3 alone: a piece of its own where pieces cost nothing.
+    config = {{"up_blocks.0", "step == 3", {ModuleKind::block}, {Store::Rule::delta}}};
+    EXPECT_GT(segments([](auto& pieces) { pieces.launch_flops = 0; }), segments([](auto&) {}));
+}
+
+/// Pictures of a run share what ends with an execution, and nothing else.
+TEST(Plan, PicturesShareScratchMemory) {
+    auto graph = small_unet();
+    for (auto& node : graph.nodes) {
+        if (node.op != graph::Op::constant) continue;
+        auto& constant = std::get<graph::ConstantAttrs>(node.attributes);
+        constant.value = Tensor(constant.type, constant.shape);
+        float next = 0.5F;
+        for (float& element : constant.value.span<float>()) element = next = 0.3F - 0.9F * next;
+    }
+    const backends::Engine engine{backends::create("reference"), {}};
+    const auto executor = std::make_shared<const Executor>(
+        std::make_shared<const Plan>(plan_of(graph, kAllButLast, 2)), engine);
+    const auto workspace = std::make_shared<Workspace>(executor);
+    std::vector<Generation> pictures, alone;
+    std::vector<const void*> places;
+    for (int picture = 0; picture < 2; ++picture) {
+        pictures.emplace_back(workspace);
+        alone.emplace_back(executor);
+        for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+            const graph::Node& input = graph[graph.inputs[i]];
+            Tensor value(input.type, input.shape);
+            for (float& element : value.span<float>()) element = static_cast<float>(picture) + 0.5F;
+            pictures.back().bind(0, i, value);
+            alone.back().bind(0, i, value);
+        }
+        pictures.back().begin();
+        alone.back().begin();
+    }
+    for (int step = 0; step < 2; ++step)
+        for (std::size_t picture = 0; picture < 2; ++picture) {
+            const Tensor together = pictures[picture].to_host(pictures[picture].run()).front();
+            const Tensor own = alone[picture].to_host(alone[picture].run()).front();
+            ASSERT_TRUE(reprise::testing::same_bits(together, own)) << step << ' ' << picture;
+            places.push_back(together.data());
+        }
+    EXPECT_EQ(places[0], places[1]);
 }
 
 TEST(Plan, AStepThatKeepsNothingDoesNotStore) {

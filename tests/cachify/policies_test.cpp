@@ -396,7 +396,7 @@ TEST(Advice, IsGivenWhereNothingIsReused) {
     const auto graph = transformer(4);
     const PolicyContext context = {"PixArtTransformer2DModel", graph};
     const auto advice = [&](const Config& config, int branches = 2) {
-        const auto units = with_units(graph, config, "sample");
+        const auto units = with_units(graph, config);
         return advice_on(
             config, make_schedule(units ? units->graph : graph, units ? units->config : config, 6, branches));
     };
@@ -415,7 +415,7 @@ TEST(Advice, IsGivenWhereNothingIsReused) {
     EXPECT_THAT(advice_on(guidance_reuse({}), nothing), HasSubstr("this run has no guidance"));
 
     const auto after = [&](const Config& config, const std::vector<std::vector<int>>& decisions) {
-        const auto units = with_units(graph, config, "sample");
+        const auto units = with_units(graph, config);
         return advice_after(make_schedule(units->graph, units->config, 6, 2), decisions);
     };
     EXPECT_THAT(after(easy_cache({{0.1, 1}}), {{}, {}}), HasSubstr("threshold of 0.1 in this run"));

@@ -88,7 +88,7 @@ void expect_fit_to_print(const std::string& error) {
 /// A plan of what a policy made, or a refusal in words.
 void expect_planned_or_refused(const graph::Graph& graph, const Config& config, int num_steps) {
     const std::string error = error_of([&] {
-        const auto units = with_units(graph, config, "sample");
+        const auto units = with_units(graph, config);
         const graph::Graph& own = units ? units->graph : graph;
         const auto schedule = make_schedule(own, units ? units->config : config, num_steps, 2);
         const std::string advice = advice_on(config, schedule);
@@ -97,7 +97,6 @@ void expect_planned_or_refused(const graph::Graph& graph, const Config& config, 
         else
             EXPECT_TRUE(advice.empty() || schedule.decision) << advice;
         PlanRequest request;
-        request.varying_inputs = {"sample"};
         for (int step = 0; step < num_steps; ++step) request.steps_of_evaluations.push_back(step);
         make_plan(own, schedule, request);
     });

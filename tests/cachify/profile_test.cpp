@@ -10,6 +10,7 @@
 #include "cachify/schedule.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
+#include "models/denoiser.h"
 
 namespace reprise::cachify {
 namespace {
@@ -23,7 +24,7 @@ using ::testing::Pointwise;
 
 graph::Graph blocks() {
     graph::Builder b("denoiser", DType::f32, nullptr);
-    graph::Value x = b.input("sample", {1, 4});
+    graph::Value x = b.input(models::latents_input({1, 4}));
     for (const char* name : {"transformer_blocks.0", "transformer_blocks.1", "transformer_blocks.2"}) {
         auto scope = b.module(name, ModuleKind::block);
         scope.takes({x});

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "models/denoiser.h"
+
 namespace reprise::cachify::testing {
 
 using graph::Builder;
@@ -18,7 +20,7 @@ class Maker {
 
     graph::Graph make() {
         std::vector<Value> values = {builder_.input("x", kShape), builder_.input("t", kShape),
-                                     builder_.input("text", kShape)};
+                                     builder_.input(models::fixed_input("text", kShape))};
         std::vector<float> table;
         for (int i = 0; i < 5; ++i) table.push_back(real());
         values.push_back(builder_.constant("table", Tensor::from(kShape, table)));

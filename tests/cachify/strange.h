@@ -3,6 +3,7 @@
 #include <string>
 
 #include "graph/builder.h"
+#include "models/denoiser.h"
 #include "reprise/module_kind.h"
 
 namespace reprise::cachify::testing {
@@ -18,10 +19,10 @@ inline graph::Graph strange_denoiser() {
         scope.takes({x});
         return scope.returns(b.silu(x) + 0.5F);
     };
-    const Value sample = b.input("sample", {1, 2, 2, 2});
+    const Value sample = b.input(models::latents_input({1, 2, 2, 2}));
     const Value first = sample * 0.5F;
     Value x = first;
-    Value lane = b.input("text", {1, 2}) * 2.0F;
+    Value lane = b.input(models::fixed_input("text", {1, 2})) * 2.0F;
     const auto seen = [&](Value text) { return b.reshape(text, {1, 2, 1, 1}); };
     Value a, c, d;  // skips
     {

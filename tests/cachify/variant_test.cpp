@@ -9,6 +9,7 @@
 #include "cachify/naive.h"
 #include "cachify/support.h"
 #include "graph/builder.h"
+#include "models/denoiser.h"
 
 namespace reprise::cachify::testing {
 namespace {
@@ -21,7 +22,7 @@ constexpr std::size_t kBytes = 4 * sizeof(float);
 /// Three blocks in a row, of which the middle one has a module inside.
 graph::Graph three_blocks() {
     graph::Builder b("denoiser", DType::f32, nullptr);
-    graph::Value x = b.input("sample", kShape);
+    graph::Value x = b.input(models::latents_input(kShape));
     for (int i = 0; i < 3; ++i) {
         auto block = b.module("block." + std::to_string(i), ModuleKind::block);
         block.takes({x});
@@ -49,9 +50,9 @@ struct Setting {
     graph::Graph graph = three_blocks();
     graph::ModuleId block = graph.find_module("block.1");
     Schedule schedule{6, 1, Count::steps, {}, {}};
-    PlanRequest request{{"sample"}, {0, 1, 2, 3, 4, 5}, {}, {other(graph, 0.5F), other(graph, 2)}};
+    PlanRequest request{{0, 1, 2, 3, 4, 5}, {}, {other(graph, 0.5F), other(graph, 2)}};
 
-    Setting() { request.cut.variant_budget_bytes = -1; }
+    Setting() { request.pieces.variant_bytes = -1; }
     void vary(const std::vector<int>& steps, std::vector<bool> modes = {}) {
         schedule.variant_rules.push_back({block, {steps}, std::move(modes)});
     }
@@ -72,7 +73,7 @@ struct Setting {
             const Tensor sample =
                 Tensor::from(kShape, std::vector<float>{0.5F, -1, 2, static_cast<float>(step)});
             generation.bind(0, 0, sample);
-            const auto outputs = generation.run(execution.mode);
+            const auto outputs = generation.to_host(generation.run(execution.mode));
             ASSERT_TRUE(same_bits(outputs.front(), naive.run(execution, {sample}).front()))
                 << "step " << step;
         }

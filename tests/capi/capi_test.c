@@ -283,6 +283,8 @@ static void test_honours(void) {
     CHECK(!lists(sd, "video.fps") && !lists(sd, "image") && !lists(sd, "original_size"));
     CHECK(!lists(sd, "prompt_2") && !lists(sd, "pooled_prompt_embeds") && !lists(sd, "skip_guidance_layers"));
     CHECK(lists(sdxl, "prompt_2") && lists(sdxl, "original_size") && lists(sdxl, "pooled_prompt_embeds"));
+    CHECK(lists(sdxl, "denoising_end") && lists(sdxl, "start_latents") && !lists(sdxl, "aesthetic_score"));
+    CHECK(!lists(sd, "denoising_start") && !lists(sd, "start_latents") && !lists(svd, "start_latents"));
     CHECK(!lists(sdxl, "prompt_3") && !lists(sdxl, "max_sequence_length"));
     CHECK(lists(svd, "video.fps") && lists(svd, "video.fit") && lists(svd, "image") && lists(svd, "seed"));
     CHECK(!lists(svd, "prompt") && !lists(svd, "guidance_scale") && !lists(svd, "prompt_embeds"));

@@ -61,6 +61,16 @@ class Generate(CommandTest):
         self.assertNotEqual(b, (self.work / "a.safetensors").read_bytes())
         self.assertIn("b-2.png", self.files())
 
+    def test_a_refiner_goes_on(self):
+        folder = FIXTURES / "pipelines/tiny-sdxl-refiner"
+        way = ("--steps", 10, "--refiner", folder, "--denoising-end", 0.8, "--latents-out", "l", "--out", "a.png")
+        report = json.loads(self.ok(self.generate(*way, "--prompt-2", "a table", "--json")).stdout)
+        self.assertEqual([step["step"] for step in report["steps"]], [8, 9])
+        texts, _ = png_texts((self.work / "a.png").read_bytes())
+        self.assertEqual((texts["refiner"], texts["denoising_end"]), ("tiny-sdxl-refiner", "0.8"))
+        self.assert_refused(self.generate("--refiner", folder), USAGE, "--denoising-end", files=["a.png", "l"])
+        self.assert_refused(self.generate("--denoising-end", 1), USAGE, "above 0 and below 1", files=["a.png", "l"])
+
     def test_reusing_nothing_is_no_reuse(self):
         never = self.config('[{"wildcard_or_filter_func": "*", "select_cache_step_func": []}]')
         off = self.ok(self.generate("--steps", 4, "--cache", "off", "--latents-out", "off", "--json"))

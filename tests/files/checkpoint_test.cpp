@@ -107,17 +107,17 @@ TEST(Checkpoint, FollowsTheLinksOfACacheSnapshot) {
     fs::create_symlink("../../../blobs/4567", unet / "model.safetensors.index.json");
     const Checkpoint checkpoint(unet);
     EXPECT_EQ(value_of(checkpoint, "a"), 5);
-    EXPECT_THAT(checkpoint.identity(), HasSubstr(fs::canonical(folder / "blobs/0123").string() + ":"));
+    EXPECT_THAT(checkpoint.files_identity(), HasSubstr(fs::canonical(folder / "blobs/0123").string() + ":"));
 }
 
 TEST(Checkpoint, IdentityChangesWithTheFiles) {
     const TempFolder folder;
     put_tensor(folder / "model.safetensors", "w", 1);
-    const std::string before = Checkpoint(folder.path()).identity();
-    EXPECT_EQ(Checkpoint(folder.path()).identity(), before);
+    const std::string before = Checkpoint(folder.path()).files_identity();
+    EXPECT_EQ(Checkpoint(folder.path()).files_identity(), before);
     fs::last_write_time(folder / "model.safetensors",
                         fs::file_time_type::clock::now() + std::chrono::seconds(5));
-    EXPECT_NE(Checkpoint(folder.path()).identity(), before);
+    EXPECT_NE(Checkpoint(folder.path()).files_identity(), before);
 }
 
 TEST(Checkpoint, SaysWhatIsWrongWithAFolder) {

@@ -57,16 +57,25 @@ TEST(ModelFolder, FindsComponentsAsDiffusersDoes) {
         "scheduler": ["diffusers", "DDIMScheduler"], "safety_checker": [null, "X"]})");
     fs::remove_all(folder / "vae");
     folder.put("config.json", R"({"scaling_factor": 2})");
-    ModelFolder model(folder.path());
+    const ModelFolder model(folder.path());
     EXPECT_FALSE(model.names("safety_checker"));
     EXPECT_TRUE(model.has("vae"));
     EXPECT_EQ(model.path("vae"), folder.path());
     EXPECT_EQ(model.config("vae").require<int>("scaling_factor"), 2);
-    model.lay_over("vae", {{"scaling_factor", nullptr}, {"shift_factor", 1}});
-    model.lay_over("vae", {{"shift_factor", 3}});
+}
+
+TEST(OverlaidModel, HasOtherValuesInConfigurations) {
+    const TempFolder folder;
+    put_model(folder);
+    folder.put("vae/config.json", R"({"scaling_factor": 2, "latent_channels": 4})");
+    const OverlaidModel model(std::make_shared<ModelFolder>(folder.path()),
+                              {{"vae", {{"scaling_factor", nullptr}, {"shift_factor", 3}}}});
     EXPECT_FALSE(model.config("vae").has("scaling_factor"));
     EXPECT_EQ(model.config("vae").require<int>("shift_factor"), 3);
+    EXPECT_EQ(model.config("vae").require<int>("latent_channels"), 4);
     EXPECT_FALSE(model.config("scheduler").has("shift_factor"));
+    EXPECT_EQ(model.class_name(), "StableDiffusionXLPipeline");
+    EXPECT_EQ(model.description(), folder.path().string());
 }
 
 TEST(ModelFolder, OpensSymlinkedSnapshots) {

@@ -49,8 +49,6 @@ TEST(Builder, ReadsWeightsUnderTheirModulesNames) {
         const auto outer = b.module("down.0", ModuleKind::block);
         const auto inner = b.module("attn", ModuleKind::self_attention);
         EXPECT_EQ(b.full_name("to_q.weight"), "down.0.attn.to_q.weight");
-        EXPECT_TRUE(b.has_weight("to_q.weight"));
-        EXPECT_FALSE(b.has_weight("to_k.weight"));
         b.output("y", b.linear(x, "to_q", 2));
     }
     EXPECT_EQ(b.full_name(""), "");

@@ -18,7 +18,7 @@ class AutoencoderParity : public ::testing::TestWithParam<std::tuple<std::string
 
 TEST_P(AutoencoderParity, DecoderEqualsDiffusers) {
     const auto& [name, backend] = GetParam();
-    const ModelFixture fixture(name);
+    const ModelFixture fixture(name, "AutoencoderKL");
     const auto config = AutoencoderKLConfig::from(fixture.config);
     const Tensor latents = fixture.tensor("in.latents");
     const auto graph = build_autoencoder_kl_decoder(config, shape_of(latents), DType::f32, &fixture.weights);
@@ -29,7 +29,7 @@ TEST_P(AutoencoderParity, DecoderEqualsDiffusers) {
 
 TEST_P(AutoencoderParity, EncoderEqualsDiffusers) {
     const auto& [name, backend] = GetParam();
-    const ModelFixture fixture(name);
+    const ModelFixture fixture(name, "AutoencoderKL");
     const auto config = AutoencoderKLConfig::from(fixture.config);
     const Tensor image = fixture.tensor("in.image");
     const auto graph = build_autoencoder_kl_encoder(config, shape_of(image), DType::f32, &fixture.weights);

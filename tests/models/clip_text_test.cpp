@@ -13,11 +13,14 @@ using testing::ModelFixture;
 class ClipTextParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
   protected:
     ClipTextParity()
-        : fixture_(std::get<0>(GetParam())),
-          config_(ClipTextConfig::from(fixture_.config, std::get<0>(GetParam()).starts_with("clip_projection")
-                                                            ? "CLIPTextModelWithProjection"
-                                                            : "CLIPTextModel")),
+        : fixture_(std::get<0>(GetParam()), class_name()),
+          config_(ClipTextConfig::from(fixture_.config, class_name())),
           ids_(fixture_.tensor("in.input_ids")) {}
+
+    static std::string_view class_name() {
+        return std::get<0>(GetParam()).starts_with("clip_projection") ? "CLIPTextModelWithProjection"
+                                                                      : "CLIPTextModel";
+    }
 
     testing::Results run(const ClipTextOutputs& outputs) {
         const auto graph =

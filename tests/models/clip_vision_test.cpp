@@ -15,7 +15,7 @@ class ClipVisionParity : public ::testing::TestWithParam<std::tuple<std::string,
 
 TEST_P(ClipVisionParity, EqualsTransformers) {
     const auto& [name, backend] = GetParam();
-    const ModelFixture fixture(name);
+    const ModelFixture fixture(name, "CLIPVisionModelWithProjection");
     const auto config = ClipVisionConfig::from(fixture.config);
     const Tensor pixels = fixture.tensor("in.pixel_values");
     const auto graph = build_clip_vision(config, pixels.dim(0), DType::f32, &fixture.weights);

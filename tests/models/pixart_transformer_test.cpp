@@ -24,12 +24,7 @@ DenoiserShape shape_of(const ModelFixture& fixture) {
 }
 
 std::vector<Tensor> inputs_of(const Denoiser& denoiser, const ModelFixture& fixture) {
-    Conditioning conditioning;
-    conditioning.encoder_hidden_states = fixture.tensor("in.encoder_hidden_states");
-    conditioning.attention_mask = fixture.tensor("in.attention_mask");
-    if (fixture.has("in.time_ids")) conditioning.time_ids = fixture.tensor("in.time_ids");
-    return denoiser.inputs(fixture.tensor("in.sample"), fixture.tensor("in.timestep").span<float>()[0],
-                           conditioning);
+    return testing::inputs_of(denoiser, shape_of(fixture), fixture);
 }
 
 class PixArtParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -100,8 +95,8 @@ TEST(PixArtGraph, TextDependsOnConditioningOnly) {
     const ModelFixture fixture("pixart_sizes");
     const auto graph = make_denoiser(kClass, fixture.config)->build(shape_of(fixture), DType::f32, nullptr);
     std::vector<bool> changes(graph.nodes.size(), false);
-    for (const auto name : kVaryingInputs)
-        changes[static_cast<std::size_t>(graph.inputs[graph.input_index(name)])] = true;
+    for (std::size_t i = 0; i < graph.inputs.size(); ++i)
+        changes[static_cast<std::size_t>(graph.inputs[i])] = graph.input(i).when == graph::When::step;
     std::set<std::string> fixed;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
         const auto& node = graph.nodes[i];

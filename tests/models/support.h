@@ -10,20 +10,24 @@
 #include <string>
 #include <vector>
 
-#include "backends/backend.h"
+#include "backends/compiled.h"
 #include "files/checkpoint.h"
 #include "files/json.h"
 #include "files/safetensors.h"
+#include "models/denoiser.h"
+#include "models/weight_names.h"
 #include "reprise/error.h"
 
 namespace reprise::testing {
 
 /// A case of tests/parity/models.py.
 struct ModelFixture {
-    explicit ModelFixture(const std::string& name)
+    /// With weights under current names, where a class has others.
+    explicit ModelFixture(const std::string& name, std::string_view class_name = "")
         : folder(std::string(REPRISE_FIXTURES) + "/models/" + name),
           config(Config::load(folder + "/config.json")),
-          weights(folder),
+          opened(renamed(std::make_shared<Checkpoint>(folder), models::name_rule(class_name))),
+          weights(*opened),
           expected(folder + "/expected.safetensors") {}
 
     /// A copy with memory of its own, as backends want it.
@@ -36,7 +40,8 @@ struct ModelFixture {
 
     std::string folder;
     Config config;
-    Checkpoint weights;
+    std::shared_ptr<const WeightSource> opened;
+    const WeightSource& weights;
     SafetensorsFile expected;
 };
 
@@ -45,19 +50,33 @@ using Results = std::map<std::string, Tensor>;
 /// Compiles the graph and runs it once over its inputs.
 inline Results run(const std::string& backend, const graph::Graph& graph, const std::vector<Tensor>& inputs,
                    DType precision = DType::f32) {
-    const auto executable =
-        backends::create(backend)->compile(graph, {.device = "CPU", .threads = 1, .precision = precision});
-    const auto request = executable->request();
-    EXPECT_EQ(inputs.size(), graph.inputs.size());
-    for (std::size_t i = 0; i < inputs.size(); ++i) request->bind_input(i, inputs[i]);
+    const backends::Engine engine{backends::create(backend), {.threads = 1, .precision = precision}};
+    const auto outputs =
+        backends::Compiled::run(std::make_shared<const backends::Compiled>(graph, engine), inputs);
     Results results;
-    for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
-        const auto& node = graph[graph.outputs[i].node];
-        Tensor& result = results[graph.outputs[i].name] = Tensor(node.type, node.shape);
-        request->bind_output(i, result);
-    }
-    request->run();
+    for (std::size_t i = 0; i < outputs.size(); ++i) results[graph.outputs[i].name] = outputs[i];
     return results;
+}
+
+/// The values of a denoiser's inputs, in order, from a fixture's "in." tensors.
+template <class Fixture>
+std::vector<Tensor> inputs_of(const models::Denoiser& denoiser, const models::DenoiserShape& shape,
+                              const Fixture& fixture) {
+    models::Conditioning conditioning;
+    for (const char* name :
+         {models::kText, models::kTextMask, models::kPooledText, models::kTimeIds, models::kImageLatents})
+        if (fixture.has(std::string("in.") + name))
+            conditioning[name] = fixture.tensor(std::string("in.") + name);
+    const models::NamedTensors fixed = denoiser.fixed_inputs(conditioning);
+    const auto step = denoiser.step_inputs(fixture.tensor("in.sample"),
+                                           fixture.tensor("in.timestep").template span<float>()[0]);
+    std::vector<Tensor> result;
+    std::size_t next = 0;
+    for (const auto& input : denoiser.inputs(shape))
+        result.push_back(input.when == graph::When::fixed ? fixed.at(input.name) : step.at(next++));
+    EXPECT_EQ(next, step.size());
+    EXPECT_EQ(result.size(), fixed.size() + step.size());
+    return result;
 }
 
 /// max|a - b| / max|b|; infinite where a is not finite.

@@ -14,7 +14,7 @@ using testing::ModelFixture;
 class T5Parity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
   protected:
     T5Parity()
-        : fixture_(std::get<0>(GetParam())),
+        : fixture_(std::get<0>(GetParam()), "T5EncoderModel"),
           config_(T5EncoderConfig::from(fixture_.config)),
           embedded_(t5_token_embeddings(config_, fixture_.tensor("in.input_ids"), fixture_.weights)),
           mask_(fixture_.tensor("in.attention_mask")) {}
@@ -65,7 +65,7 @@ TEST(T5PositionBuckets, AreThoseOfTransformers) {
 }
 
 TEST(T5TokenEmbeddings, WhatDoesNotFitIsNamed) {
-    const ModelFixture fixture("t5_gated");
+    const ModelFixture fixture("t5_gated", "T5EncoderModel");
     auto config = T5EncoderConfig::from(fixture.config);
     const std::vector<std::int64_t> beyond = {0, config.vocab_size};
     EXPECT_THAT(testing::usage_message([&] {
@@ -88,7 +88,7 @@ TEST(T5Graph, F16IsRefused) {
 }
 
 TEST(T5Graph, WeightsThatNoPartReadsAreLeftOver) {
-    const ModelFixture fixture("t5_gated");
+    const ModelFixture fixture("t5_gated", "T5EncoderModel");
     auto config = T5EncoderConfig::from(fixture.config);
     --config.num_layers;
     const auto said = test::logged([&] {

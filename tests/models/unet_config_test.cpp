@@ -131,16 +131,14 @@ TEST(UNetConfig, TextTimeNeedsItsSizes) {
     EXPECT_THAT(message(), HasSubstr("projection_class_embeddings_input_dim"));
 }
 
-TEST(UNetConfig, TheRefinersFiveIdsAreRefusedByName) {
-    // 1280 + 5 * 256: with six ids only 1024 are left for the pooled text.
-    const auto config = read({{"addition_embed_type", "text_time"},
-                              {"addition_time_embed_dim", 256},
-                              {"projection_class_embeddings_input_dim", 2560}});
-    EXPECT_NO_THROW(config.check_pooled_width(1024, "unet/config.json"));
-    EXPECT_THAT(testing::usage_message([&] { config.check_pooled_width(1280, "unet/config.json"); }),
-                AllOf(HasSubstr("projection_class_embeddings_input_dim"), HasSubstr("refiner")));
-    EXPECT_THAT(testing::usage_message([&] { config.check_pooled_width(999, "unet/config.json"); }),
-                AllOf(HasSubstr("projection_class_embeddings_input_dim"), HasSubstr("999")));
+TEST(UNetConfig, ThePipelinesClassSaysHowManyIds) {
+    Json json = {{"addition_embed_type", "text_time"},
+                 {"addition_time_embed_dim", 256},
+                 {"projection_class_embeddings_input_dim", 2560}};
+    EXPECT_EQ(read(json).text_time->pooled_width, 1024);
+    json[kNumTimeIds] = kCropAndScoreIds;
+    EXPECT_EQ(read(json).text_time->pooled_width, 1280);
+    EXPECT_EQ(read(json).text_time->num_ids, 5);
 }
 
 TEST(UNetConfig, ShapesThatCannotBeComputedAreRefused) {

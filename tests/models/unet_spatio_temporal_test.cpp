@@ -25,12 +25,7 @@ DenoiserShape shape_of(const DrawnFixture& fixture) {
 }
 
 std::vector<Tensor> inputs_of(const Denoiser& denoiser, const DrawnFixture& fixture) {
-    Conditioning conditioning;
-    conditioning.encoder_hidden_states = fixture.tensor("in.encoder_hidden_states");
-    conditioning.time_ids = fixture.tensor("in.time_ids");
-    if (fixture.has("in.image_latents")) conditioning.image_latents = fixture.tensor("in.image_latents");
-    return denoiser.inputs(fixture.tensor("in.sample"), fixture.tensor("in.timestep").span<float>()[0],
-                           conditioning);
+    return testing::inputs_of(denoiser, shape_of(fixture), fixture);
 }
 
 class VideoUNetParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -103,10 +98,12 @@ INSTANTIATE_TEST_SUITE_P(Backends, VideoUNetModules, ::testing::ValuesIn(backend
 
 TEST(VideoUNet, TraitsAreWhatAPipelineNeeds) {
     const DrawnFixture fixture("svd_odd");
-    const auto traits = make_denoiser(kClass, fixture.config)->traits();
+    const auto denoiser = make_denoiser(kClass, fixture.config);
+    const auto traits = denoiser->traits();
     EXPECT_EQ(traits.in_channels, 3);
     EXPECT_EQ(traits.out_channels, 3);
-    EXPECT_EQ(traits.text_width, 10);
+    EXPECT_EQ(denoiser->width_of(kText), 10);
+    EXPECT_FALSE(denoiser->takes(kPooledText));
     EXPECT_EQ(traits.time_ids, 2);
     EXPECT_EQ(traits.frames, 4);
     const DrawnFixture sized("svd_published_blocks");
@@ -118,8 +115,8 @@ TEST(VideoUNet, KeysAndFrameNumbersDependOnConditioningOnly) {
     const DrawnFixture fixture("svd");
     const auto graph = make_denoiser(kClass, fixture.config)->build(shape_of(fixture), DType::f32, nullptr);
     std::vector<bool> changes(graph.nodes.size(), false);
-    changes[static_cast<std::size_t>(graph.inputs[graph.input_index("sample")])] = true;
-    changes[static_cast<std::size_t>(graph.inputs[graph.input_index("timestep_embedding")])] = true;
+    for (std::size_t i = 0; i < graph.inputs.size(); ++i)
+        changes[static_cast<std::size_t>(graph.inputs[i])] = graph.input(i).when == graph::When::step;
     int fixed = 0;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
         const auto& node = graph.nodes[i];

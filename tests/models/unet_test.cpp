@@ -22,14 +22,7 @@ DenoiserShape shape_of(const ModelFixture& fixture) {
 }
 
 std::vector<Tensor> inputs_of(const Denoiser& denoiser, const ModelFixture& fixture) {
-    Conditioning conditioning;
-    conditioning.encoder_hidden_states = fixture.tensor("in.encoder_hidden_states");
-    if (fixture.has("in.text_embeds")) {
-        conditioning.text_embeds = fixture.tensor("in.text_embeds");
-        conditioning.time_ids = fixture.tensor("in.time_ids");
-    }
-    return denoiser.inputs(fixture.tensor("in.sample"), fixture.tensor("in.timestep").span<float>()[0],
-                           conditioning);
+    return testing::inputs_of(denoiser, shape_of(fixture), fixture);
 }
 
 class UNetParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -125,8 +118,8 @@ TEST(UNetGraph, TextKeysAndAddedEmbeddingDependOnConditioningOnly) {
     const auto graph =
         make_denoiser("UNet2DConditionModel", fixture.config)->build(shape_of(fixture), DType::f32, nullptr);
     std::vector<bool> changes(graph.nodes.size(), false);
-    changes[static_cast<std::size_t>(graph.inputs[graph.input_index("sample")])] = true;
-    changes[static_cast<std::size_t>(graph.inputs[graph.input_index("timestep_embedding")])] = true;
+    for (std::size_t i = 0; i < graph.inputs.size(); ++i)
+        changes[static_cast<std::size_t>(graph.inputs[i])] = graph.input(i).when == graph::When::step;
     int fixed_keys_and_values = 0;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
         const auto& node = graph.nodes[i];

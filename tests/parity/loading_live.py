@@ -178,7 +178,7 @@ def all_of(results):
 
 @check
 def pipeline_class():
-    kinds = ("StableDiffusionXLImg2ImgPipeline", "FlaxStableDiffusionPipeline")
+    kinds = ("StableDiffusionXLInpaintPipeline", "FlaxStableDiffusionPipeline")
     return all_of({kind: refused(model("tiny-sdxl", _class_name=kind), kind, theirs_too=False) for kind in kinds})
 
 

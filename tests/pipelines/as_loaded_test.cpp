@@ -1,6 +1,7 @@
 // What pipelines' classes set of their parts; tests/parity/loading_live.py holds the same to diffusers.
 #include "pipelines/as_loaded.h"
 
+#include "files/model_folder.h"
 #include "files/support.h"
 
 namespace reprise::pipelines {
@@ -59,9 +60,7 @@ TEST(AsLoaded, SmallSizesOfOldUNetsAreMistakes) {
     put_model(folder, "StableDiffusionPipeline", "DDIMScheduler", Json::object());
     const auto size = [&](const Json& version, const Json& asked) {
         folder.put("unet/config.json", Json{{"_diffusers_version", version}, {"sample_size", asked}}.dump());
-        ModelFolder model(folder.path());
-        lay_over_as_loaded(model);
-        return model.config("unet").json.at("sample_size");
+        return as_loaded(std::make_shared<ModelFolder>(folder.path()))->config("unet").json.at("sample_size");
     };
     EXPECT_EQ(size("0.2.2", 32), 64);
     EXPECT_EQ(size("0.8.1", 63), 64);
@@ -76,10 +75,8 @@ TEST(AsLoaded, EachClassReadsItsScalesOfLatents) {
     const auto read = [&](const std::string& pipeline, const Json& vae) {
         put_model(folder, pipeline, "DDIMScheduler", Json::object());
         folder.put("vae/config.json", vae.dump());
-        ModelFolder model(folder.path());
-        lay_over_as_loaded(model);
         std::vector<std::string> keys;
-        const Config config = model.config("vae");
+        const Config config = as_loaded(std::make_shared<ModelFolder>(folder.path()))->config("vae");
         for (const auto& [key, value] : config.json.items())
             if (!value.is_null()) keys.push_back(key);
         return keys;

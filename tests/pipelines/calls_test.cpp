@@ -311,16 +311,34 @@ TEST(Calls, PlansAndPiecesAreKeptByWhatTheyAre) {
 }
 
 TEST(Calls, ALoopCompilesOnceWhereMemoryAllows) {
-    const auto compiled_by_second_call = [](std::optional<std::int64_t> memory_limit) {
+    using Counts = std::map<std::string, int>;
+    const auto compiled_by_later_calls = [](std::optional<std::int64_t> memory_limit, const Counts& first) {
         Hooked hooked(memory_limit);
-        (*hooked.pipe)(call("red apple"));
-        std::atomic<int> compiled = 0;
-        hooked.backend->set_compiling([&](const graph::Graph&) { ++compiled; });
-        (*hooked.pipe)(call("a dog"));
-        return compiled.load();
+        std::mutex mutex;
+        Counts compiled;
+        hooked.backend->set_compiling([&](const graph::Graph& graph) {
+            const std::scoped_lock lock(mutex);
+            ++compiled[graph.name];
+        });
+        auto options = call("red apple");
+        options.decode = true;
+        (*hooked.pipe)(options);
+        for (const auto& [name, count] : first) EXPECT_EQ(compiled[name], count) << name;
+        EXPECT_EQ(compiled.size(), first.size() + 1);  // the denoiser, in pieces
+        compiled.clear();
+        for (const char* prompt : {"a dog", "blue book", "a much longer prompt than the others"}) {
+            options.prompt = prompt;
+            options.negative_prompt = "dark";
+            ++options.seed;
+            (*hooked.pipe)(options);
+        }
+        return compiled;
     };
-    EXPECT_EQ(compiled_by_second_call(std::nullopt), 0);
-    EXPECT_GT(compiled_by_second_call(0), 2);  // text encoders and the denoiser
+    const Counts components = {{"text_encoder", 2}, {"vae_decoder", 1}};
+    EXPECT_EQ(compiled_by_later_calls(std::nullopt, components), Counts());
+    const Counts again = compiled_by_later_calls(0, components);
+    EXPECT_GE(again.at("text_encoder"), 6);  // two in each of three calls
+    EXPECT_GE(again.at("unet"), 3);
 }
 
 /// Two residuals that are decided by are two probes: pieces with one cut must not be mixed up.

@@ -36,6 +36,10 @@ class HookedBackend final : public backends::Backend {
     void check_precision(std::string_view device, DType precision) const override {
         inner_->check_precision(device, precision);
     }
+    backends::Traits traits(std::string_view device) const override { return inner_->traits(device); }
+    std::unique_ptr<backends::Queue> queue(const backends::CompileOptions& options) const override {
+        return inner_->queue(options);
+    }
     /// A byte more than the reference's, which holds nothing in f32.
     backends::Footprint footprint(const graph::Graph& graph) const override {
         backends::Footprint result = inner_->footprint(graph);
@@ -54,11 +58,10 @@ class HookedBackend final : public backends::Backend {
         Request(const HookedBackend& backend, const graph::Graph& graph,
                 std::unique_ptr<backends::Request> inner)
             : backend_(backend), graph_(graph), inner_(std::move(inner)) {}
-        void bind_input(std::size_t i, const Tensor& tensor) override { inner_->bind_input(i, tensor); }
-        void bind_output(std::size_t i, const Tensor& tensor) override { inner_->bind_output(i, tensor); }
-        void run() override {
+        void run(std::span<const backends::Value* const> inputs,
+                 std::span<backends::Value* const> outputs) override {
             if (const auto hook = backend_.get(backend_.running_)) hook(graph_);
-            inner_->run();
+            inner_->run(inputs, outputs);
         }
 
       private:
@@ -71,8 +74,8 @@ class HookedBackend final : public backends::Backend {
         Executable(const HookedBackend& backend, graph::Graph graph,
                    std::unique_ptr<backends::Executable> inner)
             : backend_(backend), graph_(std::move(graph)), inner_(std::move(inner)) {}
-        std::unique_ptr<backends::Request> request() const override {
-            return std::make_unique<Request>(backend_, graph_, inner_->request());
+        std::unique_ptr<backends::Request> request(backends::Queue& queue) const override {
+            return std::make_unique<Request>(backend_, graph_, inner_->request(queue));
         }
         void release_memory() const override { inner_->release_memory(); }
 

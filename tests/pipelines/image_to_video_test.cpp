@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "files/json.h"
+#include "files/model_folder.h"
 #include "files/safetensors.h"
 #include "media/metrics.h"
 #include "pipelines/support.h"
@@ -207,8 +208,8 @@ TEST(ImageToVideo, RefusesWhatItCannotHonour) {
 }
 
 TEST(VideoDecoder, TakesAsManyFramesAsMemoryAllows) {
-    const ModelFolder folder(kFolder / "tiny-svd");
-    const pipelines::VideoDecoder decoder(folder, {backends::create(""), {}}, "");
+    const auto folder = std::make_shared<ModelFolder>(kFolder / "tiny-svd");
+    const pipelines::VideoDecoder decoder(folder, {backends::create(""), {}});
     const Shape latents = {9, 4, 16, 16};
     EXPECT_EQ(decoder.largest_chunk(latents, std::nullopt), 9);
     EXPECT_EQ(decoder.largest_chunk(latents, 1e12), 9);

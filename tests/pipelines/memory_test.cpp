@@ -101,7 +101,9 @@ TEST(Memory, APipelineTakesItsOwnAlong) {
         auto options = sized(16, 16);
         options.decode = true;
         const auto report = pipe(options).report;
-        EXPECT_EQ(Limited::store().held().count, before + report.segments + 3);  // two encoders, decoder
+        EXPECT_EQ(report.held.pieces, before + report.segments + 3);  // two encoders, decoder
+        EXPECT_EQ(report.held.bytes_in_use, 0);
+        EXPECT_EQ(Limited::store().held().count, report.held.pieces);
     }
     EXPECT_EQ(Limited::store().held().count, before);
 }

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "core/generator.h"
+#include "files/model_folder.h"
 #include "media/metrics.h"
 
 namespace reprise::pipelines {
@@ -13,7 +14,7 @@ namespace {
 const std::filesystem::path kModel = std::filesystem::path(REPRISE_FIXTURES) / "pipelines" / "tiny-sdxl";
 
 PictureDecoder open(const std::filesystem::path& folder) {
-    return {ModelFolder(folder), {backends::create("reference"), {}}, ""};
+    return {std::make_shared<ModelFolder>(folder), {backends::create("reference"), {}}};
 }
 
 /// The tiny model with other values in its autoencoder's configuration.

@@ -25,11 +25,10 @@ using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
 cachify::Plan plan_of(const graph::Graph& graph, const cachify::Config& config) {
-    const auto units = cachify::with_units(graph, config, "sample");
+    const auto units = cachify::with_units(graph, config);
     const graph::Graph& own = units ? units->graph : graph;
     const auto schedule = cachify::make_schedule(own, units ? units->config : config, 6, 2);
     cachify::PlanRequest request;
-    request.varying_inputs = {"sample"};
     request.steps_of_evaluations = {0, 1, 2, 3, 4, 5};
     return cachify::make_plan(own, schedule, request);
 }

@@ -145,7 +145,7 @@ TEST(Calibrate, ThePredictionsAreThoseOfTheRun) {
     generate.seed = 3;
     generate.decode = false;
     std::vector<Tensor> latents = {Generator(3).randn({1, 4, 8, 8})};
-    const Config config = pipe.implementation().folder().config("scheduler");
+    const Config config = pipe.implementation().source()->config("scheduler");
     const auto scheduler = make_scheduler("euler", config.json, config.file);
     const auto sampler = scheduler->start(5);
     for (float& value : latents[0].span<float>()) value *= sampler->init_noise_sigma();

@@ -24,11 +24,10 @@ std::vector<std::string> names_of(const std::vector<Rung>& ladder) {
 
 /// The FLOPs of a step that is reused as a configuration says, as a share of a full one.
 double share_of(const graph::Graph& graph, const cachify::Config& config) {
-    const auto units = cachify::with_units(graph, config, "sample");
+    const auto units = cachify::with_units(graph, config);
     const graph::Graph& own = units ? units->graph : graph;
     const auto schedule = cachify::make_schedule(own, units ? units->config : config, 4, 2);
     cachify::PlanRequest request;
-    request.varying_inputs = {"sample"};
     request.steps_of_evaluations = {0, 1, 2, 3};
     const auto plan = cachify::make_plan(own, schedule, request);
     return plan.cost_of_execution(plan.analysis.path.back()).flops / plan.cost_of_full().flops;

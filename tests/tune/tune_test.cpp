@@ -12,7 +12,7 @@
 #include "pipelines/support.h"
 #include "reprise/reprise.h"
 #include "tune/ladder.h"
-#include "tune/pipeline_runner.h"
+#include "tune/pipeline_subject.h"
 
 namespace reprise::tune {
 namespace {
@@ -70,7 +70,7 @@ struct Bench {
 };
 
 // What the search measures is what the configuration does that it writes.
-TEST(PipelineRunner, RunsASchedulesConfiguration) {
+TEST(PipelineSubject, RunsASchedulesConfiguration) {
     for (const char* folder : {"tiny-sdxl", "tiny-pixart", "tiny-sd3"}) {
         SCOPED_TRACE(folder);
         Bench bench(folder);
@@ -86,7 +86,7 @@ TEST(PipelineRunner, RunsASchedulesConfiguration) {
                                    Modes{0, sparse, path, 0, sparse_half, sparse}}) {
             Tensor searched;
             {
-                PipelineRunner runner(bench.pipe.implementation(), {apple()});
+                PipelineSubject runner(bench.pipe.implementation(), {apple()});
                 runner.use(bench.configs, GuidanceMode::split, 1);
                 searched = runner.latents(0, modes);
                 EXPECT_LT(relative_error(runner.full_latents(0), full), 1e-5);
@@ -108,14 +108,14 @@ TEST(PipelineRunner, RunsASchedulesConfiguration) {
     }
 }
 
-TEST(PipelineRunner, LeavesOutWhatComesBefore) {
+TEST(PipelineSubject, LeavesOutWhatComesBefore) {
     Bench bench("tiny-sdxl");
     GenerateOptions options = apple();
     options.num_inference_steps = 12;
     for (const char* scheduler : {"", "dpm++2m", "heun"}) {
         SCOPED_TRACE(scheduler);
         options.scheduler = scheduler;
-        PipelineRunner runner(bench.pipe.implementation(), {options});
+        PipelineSubject runner(bench.pipe.implementation(), {options});
         runner.use(bench.configs, GuidanceMode::split, 1);
         Modes early(12, 0), late(12, 0);
         late[11] = bench.mode("whole");
@@ -130,9 +130,9 @@ TEST(PipelineRunner, LeavesOutWhatComesBefore) {
     }
 }
 
-TEST(PipelineRunner, SketchesKeepLengths) {
+TEST(PipelineSubject, SketchesKeepLengths) {
     Bench bench("tiny-sdxl");
-    PipelineRunner runner(bench.pipe.implementation(), {apple()});
+    PipelineSubject runner(bench.pipe.implementation(), {apple()});
     runner.use(bench.configs, GuidanceMode::split, 1);
     const Modes modes = {0, 0, bench.mode("whole"), 0, 0, 0};
     double squares = 0;

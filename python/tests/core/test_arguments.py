@@ -96,6 +96,7 @@ def functions(pipe, tmp_path):
     yield lambda pipe: cachify.infer(pipe).__enter__(), {"pipe": pipe}, ("pipe",)
     yield lambda **entry: cachify.prepare(pipe, STEPS, [ENTRY | entry]), {}, (
         "wildcard_or_filter_func", "select_cache_step_func", "kinds", "store", "kept_in", "as_one", "decide",
+        "part",
     )  # fmt: skip
 
 

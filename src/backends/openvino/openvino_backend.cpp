@@ -7,6 +7,7 @@
 
 #include "backends/binding.h"
 #include "backends/factories.h"
+#include "backends/host_queue.h"
 #include "backends/openvino/cpu_precision.h"
 #include "backends/openvino/lowering.h"
 #include "core/machine.h"
@@ -55,8 +56,16 @@ class OpenvinoRequest final : public Request {
         if (compiled_->lowered.model) request_ = compiled_->model.create_infer_request();
     }
 
-    void bind_input(std::size_t i, const Tensor& tensor) override {
-        check_input(compiled_->graph, i, tensor);
+    void run(std::span<const Value* const> inputs, std::span<Value* const> outputs) override {
+        check_host_run(compiled_->graph, inputs, outputs);
+        for (std::size_t i = 0; i < inputs.size(); ++i) bind_input(i, inputs[i]->host());
+        for (std::size_t i = 0; i < outputs.size(); ++i) bind_output(i, outputs[i]->host());
+        if (compiled_->lowered.model) translated(compiled_->graph.name, [&] { request_.infer(); });
+        for (std::size_t i = 0; i < outputs.size(); ++i) copy_output(i);
+    }
+
+  private:
+    void bind_input(std::size_t i, const Tensor& tensor) {
         if (tensor.data() == inputs_[i].data()) return;  // held here, so it is the same memory
         inputs_[i] = tensor;
         if (const auto parameter = compiled_->lowered.parameters[i]) {
@@ -65,8 +74,7 @@ class OpenvinoRequest final : public Request {
         }
     }
 
-    void bind_output(std::size_t i, const Tensor& tensor) override {
-        check_output(compiled_->graph, i, tensor);
+    void bind_output(std::size_t i, const Tensor& tensor) {
         if (tensor.data() == outputs_[i].data()) return;
         outputs_[i] = tensor;
         const auto& output = compiled_->lowered.outputs[i];
@@ -75,17 +83,6 @@ class OpenvinoRequest final : public Request {
                        [&] { request_.set_output_tensor(output.index, wrapped(outputs_[i])); });
     }
 
-    void run() override {
-        const Lowered& lowered = compiled_->lowered;
-        for (std::size_t i = 0; i < inputs_.size(); ++i)
-            if (lowered.parameters[i] && !inputs_[i].defined()) unbound(compiled_->graph, "input", i);
-        for (std::size_t i = 0; i < outputs_.size(); ++i)
-            if (!outputs_[i].defined()) unbound(compiled_->graph, "output", i);
-        if (lowered.model) translated(compiled_->graph.name, [&] { request_.infer(); });
-        for (std::size_t i = 0; i < outputs_.size(); ++i) copy_output(i);
-    }
-
-  private:
     static ov::Tensor wrapped(Tensor& tensor) {
         return {to_openvino(tensor.type()), to_openvino(tensor.shape()), tensor.data()};
     }
@@ -95,7 +92,6 @@ class OpenvinoRequest final : public Request {
         const Tensor* from = nullptr;
         if (output.source == Source::input) {
             from = &inputs_[output.index];
-            if (!from->defined()) unbound(compiled_->graph, "input", output.index);
         } else if (output.source == Source::output) {
             from = &outputs_[output.index];
         } else if (output.source == Source::constant) {
@@ -116,7 +112,7 @@ class OpenvinoExecutable final : public Executable {
   public:
     explicit OpenvinoExecutable(std::shared_ptr<const Compiled> compiled) : compiled_(std::move(compiled)) {}
 
-    std::unique_ptr<Request> request() const override {
+    std::unique_ptr<Request> request(Queue& /*queue*/) const override {
         return translated(compiled_->graph.name,
                           [&] { return std::make_unique<OpenvinoRequest>(compiled_); });
     }
@@ -163,6 +159,15 @@ class OpenvinoBackend final : public Backend {
             if (computes_in(device, type)) able.push_back(name_of(type));
         usage_error("device {} does not compute natively in {}; use {}", device, name_of(precision),
                     fmt::join(able, " or "));
+    }
+
+    Traits traits(std::string_view device) const override {
+        check_device(device);
+        return {};
+    }
+
+    std::unique_ptr<Queue> queue(const CompileOptions& options) const override {
+        return host_queue(options.threads);
     }
 
     /// Code and what it needs for each operation, and weights in the engine's own layout. Measured after a

@@ -5,6 +5,7 @@
 
 #include "backends/binding.h"
 #include "backends/factories.h"
+#include "backends/host_queue.h"
 #include "backends/reference/kernels.h"
 #include "core/half.h"
 #include "reprise/error.h"
@@ -169,17 +170,11 @@ class ReferenceRequest final : public Request {
           arena_(DType::u8, {static_cast<std::int64_t>(program_->arena_bytes)}),
           values_(program_->graph.nodes.size(), nullptr) {}
 
-    void bind_input(std::size_t i, const Tensor& tensor) override {
-        check_input(program_->graph, i, tensor);
-        inputs_[i] = tensor;
-    }
-    void bind_output(std::size_t i, const Tensor& tensor) override {
-        check_output(program_->graph, i, tensor);
-        outputs_[i] = tensor;
-    }
-
-    void run() override {
+    void run(std::span<const Value* const> inputs, std::span<Value* const> outputs) override {
         const Graph& graph = program_->graph;
+        check_host_run(graph, inputs, outputs);
+        for (std::size_t i = 0; i < inputs.size(); ++i) inputs_[i] = inputs[i]->host();
+        for (std::size_t i = 0; i < outputs.size(); ++i) outputs_[i] = outputs[i]->host();
         for (std::size_t i = 0; i < graph.inputs.size(); ++i)
             if (program_->needed[static_cast<std::size_t>(graph.inputs[i])]) read(i);
         for (std::size_t i = 0; i < graph.nodes.size(); ++i)
@@ -195,7 +190,6 @@ class ReferenceRequest final : public Request {
     }
 
     void read(std::size_t input) {
-        if (!inputs_[input].defined()) unbound(program_->graph, "input", input);
         const auto node = static_cast<std::size_t>(program_->graph.inputs[input]);
         if (is_held_as_is(inputs_[input].type())) {
             values_[node] = inputs_[input].data();
@@ -221,7 +215,6 @@ class ReferenceRequest final : public Request {
 
     void write(std::size_t output) {
         Tensor& target = outputs_[output];
-        if (!target.defined()) unbound(program_->graph, "output", output);
         const auto node = static_cast<std::size_t>(program_->graph.outputs[output].node);
         if (target.type() == DType::bf16)
             convert_to_bf16(floats(node), target.span<std::uint16_t>());
@@ -240,7 +233,9 @@ class ReferenceRequest final : public Request {
 class ReferenceExecutable final : public Executable {
   public:
     explicit ReferenceExecutable(const Graph& graph) : program_(std::make_shared<Program>(graph)) {}
-    std::unique_ptr<Request> request() const override { return std::make_unique<ReferenceRequest>(program_); }
+    std::unique_ptr<Request> request(Queue& /*queue*/) const override {
+        return std::make_unique<ReferenceRequest>(program_);
+    }
     void release_memory() const override {}  // scratch memory belongs to requests
 
   private:
@@ -259,6 +254,13 @@ class ReferenceBackend final : public Backend {
         check_device(device);
         if (precision != DType::f32 && precision != DType::bf16 && precision != DType::f16)
             usage_error("the reference backend computes in f32, bf16 or f16, not in {}", name_of(precision));
+    }
+    Traits traits(std::string_view device) const override {
+        check_device(device);
+        return {};
+    }
+    std::unique_ptr<Queue> queue(const CompileOptions& options) const override {
+        return host_queue(options.threads);
     }
     /// Constants of 16 bits in f32; others are used where they are.
     Footprint footprint(const Graph& graph) const override {
