@@ -45,7 +45,7 @@ _ANNOTATIONS = {
     "boolean": "bool", "integer": "int", "number": "float", "text": "str", "integers": "Sequence[int]", "texts": "Sequence[str]",
     "pair": "tuple[int, int]", "reuse": "str | Sequence[Entry]",
 }  # fmt: skip
-_ATTACHED = {"image": "ImageLike", "latents": "numpy.typing.ArrayLike"}
+_ATTACHED = {"image": "ImageLike", "latents": "numpy.typing.ArrayLike", "start_latents": "numpy.typing.ArrayLike"}
 
 
 def _option(row: dict[str, Any]) -> Option:

@@ -462,6 +462,8 @@ def call_options(**arguments: Any) -> _core.GenerateOptions:
             options.set_image(to_native(value))
         elif name == "latents":
             options.set_latents(value)
+        elif name == "start_latents":
+            options.set_start_latents(value)
         elif name == "reuse":
             try:
                 options.set_reuse(value)

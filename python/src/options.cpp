@@ -100,6 +100,12 @@ void bind_options(nb::module_& m) {
             },
             "latents"_a, "f32, C-contiguous; held, not copied.")
         .def(
+            "set_start_latents",
+            [](GenerateOptions& options, const InputArray& latents) {
+                options.start_latents = tensor_over(latents);
+            },
+            "latents"_a, "Likewise.")
+        .def(
             "set_embeddings",
             [](GenerateOptions& options, const std::map<std::string, InputArray>& arrays) {
                 PromptEmbeddings embeddings;
