@@ -33,9 +33,10 @@ Workspace::Workspace(std::shared_ptr<const Executor> executor, std::shared_ptr<b
 }
 
 Workspace::~Workspace() {
+    if (queue_.use_count() == 1) return;  // it waits when it goes, before the requests
     try {
-        queue_->wait();  // what is still to be done uses the requests
-    } catch (...) {      // said by who waited before, or by nobody: the run ends by another error
+        queue_->wait();
+    } catch (...) {  // said by who waited before, or by nobody: the run ends by another error
     }
 }
 

@@ -45,7 +45,7 @@ class Workspace {
                        std::shared_ptr<backends::Queue> queue = nullptr);
     Workspace(const Workspace&) = delete;
     Workspace& operator=(const Workspace&) = delete;
-    ~Workspace();  ///< waits
+    ~Workspace();  ///< waits for what is still to be done
 
     const Executor& executor() const { return *executor_; }
     const Plan& plan() const { return executor_->plan(); }

@@ -69,7 +69,6 @@ DenoiserRun::DenoiserRun(const models::Denoiser& denoiser, std::vector<PictureRu
                          const RunRequest& request, const std::vector<Branches>& pictures)
     : denoiser_(&denoiser),
       runs_(std::move(runs)),
-      queue_(runs_.front().executor->engine().queue()),
       halves_(pictures.front().size()),
       evaluations_(request.evaluations),
       reuse_(request.ways.reuses()),
@@ -79,10 +78,11 @@ DenoiserRun::DenoiserRun(const models::Denoiser& denoiser, std::vector<PictureRu
     for (std::size_t i = 0; i < graph.inputs.size(); ++i)
         if (graph.input(i).when == graph::When::step) step_inputs_.push_back(i);
     check_memory(runs_);
+    const std::shared_ptr<backends::Queue> queue = runs_.front().executor->engine().queue();
     std::map<const cachify::Executor*, std::shared_ptr<cachify::Workspace>> workspaces;
     for (const PictureRun& run : runs_) {
         auto& workspace = workspaces[run.executor.get()];
-        if (!workspace) workspace = std::make_shared<cachify::Workspace>(run.executor, queue_);
+        if (!workspace) workspace = std::make_shared<cachify::Workspace>(run.executor, queue);
         workspaces_.push_back(workspace);
     }
     // What a picture takes with its requests is known from some of them alone, after the first, which take
@@ -148,9 +148,9 @@ int DenoiserRun::decided(std::size_t picture, int step, const std::vector<backen
     backends::Value looked_at = probe.empty() ? backends::Value() : probe.front();
     // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
     if (looked_at.defined() && is_two_in_one(picture))
-        looked_at = queue_->rows(looked_at, 0, looked_at.shape()[0] / 2);
+        looked_at = queue().rows(looked_at, 0, looked_at.shape()[0] / 2);
     cachify::HostMeasure& seen = measures_[picture];
-    if (looked_at.defined()) seen.show(cachify::Seen::probe, queue_->to_host(looked_at));
+    if (looked_at.defined()) seen.show(cachify::Seen::probe, queue().to_host(looked_at));
     seen.show(cachify::Seen::sample, own);
     return deciders_[picture].reuses(step, allowed, seen, branch) ? 1 : 0;
 }
@@ -177,7 +177,7 @@ DenoiserRun::Asked DenoiserRun::ask(std::size_t picture, const Tensor& own) {
         if (outputs.empty()) continue;
         const backends::Value& output = outputs.front();
         asked.predictions[b] = Tensor(output.type(), output.shape());
-        queue_->read(output, asked.predictions[b]);
+        queue().read(output, asked.predictions[b]);
         if (runs_[picture].watched)
             runs_[picture].watched->show({step,
                                           static_cast<int>(b),
@@ -241,7 +241,7 @@ std::vector<Tensor> DenoiserRun::evaluate(const Tensor& sample,
         asked.push_back(ask(p, sample.rows(row, row + 1)));
         if (on_picture) on_picture(p + 1);
     }
-    queue_->wait();
+    queue().wait();
     for (std::size_t p = 0; p < generations_.size(); ++p) {
         const auto row = static_cast<std::int64_t>(p);
         const auto own = predictions_of(p, std::move(asked[p]));

@@ -63,6 +63,8 @@ class DenoiserRun {
   private:
     const cachify::Plan& plan(std::size_t picture) const { return runs_[picture].executor->plan(); }
     void add_picture(const Branches& branches);
+    /// Of all pictures.
+    backends::Queue& queue() { return workspaces_.front()->queue(); }
     struct Asked;
     Asked ask(std::size_t picture, const Tensor& own);
     std::vector<Tensor> predictions_of(std::size_t picture, Asked asked);
@@ -77,7 +79,6 @@ class DenoiserRun {
 
     const models::Denoiser* denoiser_;
     std::vector<PictureRun> runs_;                                 ///< by picture
-    std::shared_ptr<backends::Queue> queue_;                       ///< of all pictures
     std::vector<std::shared_ptr<cachify::Workspace>> workspaces_;  ///< by picture; of one plan they share one
     std::size_t halves_;                                           ///< of guidance
     std::vector<Evaluation> evaluations_;
