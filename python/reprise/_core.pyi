@@ -65,6 +65,9 @@ class GenerateOptions:
     def set_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
         """f32, C-contiguous; held, not copied."""
 
+    def set_start_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
+        """Likewise."""
+
     def set_embeddings(self, arrays: Mapping[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]) -> None:
         """By diffusers' names; f32, C-contiguous; held, not copied."""
 

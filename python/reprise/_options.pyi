@@ -37,6 +37,11 @@ class CallOptions(TypedDict, total=False):
     original_size: tuple[int, int] | None
     crops_coords_top_left: tuple[int, int]
     target_size: tuple[int, int] | None
+    aesthetic_score: float
+    negative_aesthetic_score: float
+    denoising_start: float | None
+    denoising_end: float | None
+    start_latents: numpy.typing.ArrayLike | None
     num_inference_steps: int | None
     width: int | None
     height: int | None
