@@ -313,6 +313,12 @@ def _config(name: str, value: Any) -> Any:
     return text(name, value) if isinstance(value, str) else _entries(name, value)
 
 
+def _reuse(name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return _config(name, value)
+    return {text(f"a key of {name}", key): _config(f"{name}[{key!r}]", own) for key, own in value.items()}
+
+
 def _steps_or_config(name: str, value: Any) -> Any:
     return _config(name, value) if isinstance(value, (str, list, tuple, dict)) else integer(name, value)
 
@@ -372,6 +378,7 @@ CHECKS: dict[str, Check] = {
     # the rest is checked where it is converted
     "int | str | Sequence[Entry]": _steps_or_config,
     "str | Sequence[Entry]": _config,
+    "str | Sequence[Entry] | Mapping[str, str | Sequence[Entry]]": _reuse,
     "Sequence[Entry]": _entries,
     "Mapping[str, str | Sequence[cachify.Entry]]": _ways,
     "ImageLike": unchecked,

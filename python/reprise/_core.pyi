@@ -58,7 +58,9 @@ class GenerateOptions:
         """
 
     def set_reuse(self, reuse: object) -> None:
-        """A policy with its parameters, "off", or a configuration."""
+        """
+        A policy with its parameters, "off", or a configuration; or these by the denoisers' names.
+        """
 
     def set_image(self, image: Image) -> None: ...
 
@@ -66,7 +68,7 @@ class GenerateOptions:
         """f32, C-contiguous; held, not copied."""
 
     def set_start_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
-        """Likewise."""
+        """f32, C-contiguous; held, not copied."""
 
     def set_embeddings(self, arrays: Mapping[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]) -> None:
         """By diffusers' names; f32, C-contiguous; held, not copied."""

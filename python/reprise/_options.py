@@ -43,7 +43,7 @@ _ENCODING = (*_TEXTS, "clip_layers", "t5_tokens", "captions")
 _OTHERWISE = ("prompt", "prompts", "prompt_texts", "embeddings")
 _ANNOTATIONS = {
     "boolean": "bool", "integer": "int", "number": "float", "text": "str", "integers": "Sequence[int]", "texts": "Sequence[str]",
-    "pair": "tuple[int, int]", "reuse": "str | Sequence[Entry]",
+    "pair": "tuple[int, int]", "reuse": "str | Sequence[Entry] | Mapping[str, str | Sequence[Entry]]",
 }  # fmt: skip
 _ATTACHED = {"image": "ImageLike", "latents": "numpy.typing.ArrayLike", "start_latents": "numpy.typing.ArrayLike"}
 
@@ -130,7 +130,7 @@ def stub() -> str:
     lines = [
         "# Written from the library's table of options by reprise._options.stub().",
         "import os",
-        "from collections.abc import Callable, Iterable, Sequence",
+        "from collections.abc import Callable, Iterable, Mapping, Sequence",
         "from typing import Any, Literal, ParamSpec, TypedDict, TypeVar",
         "",
         "import numpy",

@@ -1,6 +1,6 @@
 # Written from the library's table of options by reprise._options.stub().
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypedDict, TypeVar
 
 import numpy
@@ -60,7 +60,7 @@ class CallOptions(TypedDict, total=False):
     decode_chunk_size: int | None
     latents: numpy.typing.ArrayLike | None
     decode: bool
-    reuse: str | Sequence[Entry] | None
+    reuse: str | Sequence[Entry] | Mapping[str, str | Sequence[Entry]] | None
 
 class EncodeOptions(TypedDict, total=False):
     prompt_2: str | Sequence[str] | None

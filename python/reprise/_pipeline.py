@@ -168,8 +168,14 @@ class Pipeline:
         original_size, crops_coords_top_left, target_size: (height, width); None: the picture's.
         scheduler: a name such as "dpm++2m-karras"; None: the folder's own.
         guidance_mode: both halves of guidance as one batch of two, as two passes, or as a timing decides.
-        reuse: what is reused between steps in this call: a policy ("auto:speedup=2"), a configuration, or "off". None: what
-            `cachify.prepare` left on the pipeline, or nothing. Calls of several threads may reuse differently.
+        reuse: what is reused between steps in this call: a policy ("auto:speedup=2"), a configuration, or "off"; or these by
+            the denoisers' names (`{"transformer": "auto", "transformer_2": "off"}`). None: what `cachify.prepare` left on the
+            pipeline, or nothing. Calls of several threads may reuse differently.
+        denoising_start, denoising_end: which part of the way from noise to picture is made, as shares of the noise levels that
+            the model was trained for (Stable Diffusion XL). start_latents: with denoising_start, the latents that a call with
+            that denoising_end gave; diffusers has them as `image`. A refiner goes on so from its base:
+            `refiner(prompt, denoising_start=0.8, start_latents=base(prompt, denoising_end=0.8, output_type="latent").latents)`.
+        aesthetic_score, negative_aesthetic_score: what a refiner is told of the picture.
         latents: standard normal noise in place of the seed's, float32 of the shape of `Output.latents`. A contiguous
             array is not copied on its way to the run, which makes its own copy of it.
         decode: False leaves the autoencoder out; `Output.images` is empty.

@@ -42,6 +42,15 @@ void set(const options::Table& table, void* owner, const std::string& name, cons
     row->set(owner, json_of(value), *row, "");
 }
 
+Reuse reuse_of(const nb::handle& reuse) {
+    if (nb::isinstance<nb::str>(reuse)) return nb::cast<std::string>(reuse);
+    if (!nb::isinstance<nb::dict>(reuse)) return config_of(nb::borrow<nb::object>(reuse));
+    Reuse all;
+    for (const auto& [denoiser, own] : nb::borrow<nb::dict>(reuse))
+        all.of[nb::cast<std::string>(denoiser)] = reuse_of(own);
+    return all;
+}
+
 Tensor& embedding(PromptEmbeddings& embeddings, const std::string& name) {
     for (const auto& [known, tensor] : pipelines::named_embeddings())
         if (name == known) return embeddings.*tensor;
@@ -84,12 +93,9 @@ void bind_options(nb::module_& m) {
             "An option by its row's name. ValueError for another type, or outside of its domain.")
         .def(
             "set_reuse",
-            [](GenerateOptions& options, const nb::object& reuse) {
-                options.reuse = nb::isinstance<nb::str>(reuse) ? Reuse(nb::cast<std::string>(reuse))
-                                                               : Reuse(config_of(reuse));
-            },
+            [](GenerateOptions& options, const nb::object& reuse) { options.reuse = reuse_of(reuse); },
             "reuse"_a, nb::sig("def set_reuse(self, reuse: object) -> None"),
-            "A policy with its parameters, \"off\", or a configuration.")
+            "A policy with its parameters, \"off\", or a configuration; or these by the denoisers' names.")
         .def(
             "set_image", [](GenerateOptions& options, const Image& image) { options.image = image; },
             "image"_a)
@@ -104,7 +110,7 @@ void bind_options(nb::module_& m) {
             [](GenerateOptions& options, const InputArray& latents) {
                 options.start_latents = tensor_over(latents);
             },
-            "latents"_a, "Likewise.")
+            "latents"_a, "f32, C-contiguous; held, not copied.")
         .def(
             "set_embeddings",
             [](GenerateOptions& options, const std::map<std::string, InputArray>& arrays) {

@@ -56,8 +56,14 @@ std::string_view name_of(About about) {
             return "guidance";
         case About::third_branch:
             return "third_branch";
+        case About::parts:
+            return "parts";
         case About::size_ids:
             return "size_ids";
+        case About::target_size:
+            return "target_size";
+        case About::score:
+            return "score";
         case About::bins:
             return "bins";
         case About::parts:

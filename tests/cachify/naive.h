@@ -25,6 +25,10 @@ class Naive {
     std::vector<Tensor> run(const Execution& execution, const std::vector<Tensor>& inputs);
     /// What a node was in the last execution.
     const Tensor& value(graph::NodeId id) const { return values_.at(static_cast<std::size_t>(id)); }
+    /// A node of the graph, of its inputs among the values of all nodes.
+    Tensor evaluated(graph::NodeId id, const std::vector<Tensor>& values) {
+        return evaluate(graph_, id, values);
+    }
     /// Nodes computed so far.
     std::size_t computed() const { return computed_; }
 

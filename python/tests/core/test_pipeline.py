@@ -492,3 +492,40 @@ def test_transparent_pictures_lie_on_white():
     clear = Image.new("RGBA", (2, 2), (10, 20, 30, 0))
     assert to_native(clear).array.min() == 255
     assert numpy.array_equal(to_native(clear.convert("RGB")).array[0, 0], [10, 20, 30])
+
+
+def stored(path, name):
+    """A tensor of f32 in a file of safetensors."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    entry = json.loads(data[8:start])[name]
+    first, end = entry["data_offsets"]
+    return numpy.frombuffer(data[start + first : start + end], numpy.float32).reshape(entry["shape"])
+
+
+def test_a_refiner_goes_on_from_its_base(pipe):
+    refiner = quiet(reprise.Pipeline.from_pretrained(PIPELINES / "tiny-sdxl-refiner", precision="f32"))
+    run = {"num_inference_steps": 10, "seed": 42, "output_type": "latent"}
+    begun = pipe("red apple", denoising_end=0.8, **run).latents
+    steps = []
+    refined = refiner(
+        "red apple",
+        denoising_start=0.8,
+        start_latents=begun,
+        callback_on_step_end=lambda info: steps.append(info.step),
+        **run,
+    ).latents
+    assert steps == [8, 9]
+    expected = stored(PIPELINES / "refiner_runs.safetensors", "refined")
+    assert abs(refined - expected).max() < 1e-3 * abs(expected - begun).max()
+    with pytest.raises(ValueError, match="no start_latents"):
+        refiner("red apple", denoising_start=0.8, **run)
+
+
+def test_reuse_by_the_denoisers_names(pipe):
+    wanted = pipe("red apple", **RUN, reuse="modelopt").latents
+    assert numpy.array_equal(pipe("red apple", **RUN, reuse={"unet": "modelopt"}).latents, wanted)
+    with pytest.raises(ValueError, match="'transformer'; this pipeline has unet"):
+        pipe("red apple", **RUN, reuse={"transformer": "auto"})
+    with pytest.raises(TypeError, match="reuse"):
+        pipe("red apple", **RUN, reuse={1: "auto"})
