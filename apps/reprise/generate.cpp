@@ -115,7 +115,7 @@ void run(Context& context, const Options& o) {
         second.model = o.refiner;
         session.emplace(context, second);
         load_seconds += session->load_seconds;
-        const GenerateOptions rest = refined(options, output);
+        GenerateOptions rest = refined(options, output);
         session->choose_reuse(context, cache, rest);
         output = session->run(context, rest, "refiner");
     }
