@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "backends/backend.h"
+#include "cachify/describe_policies.h"
 #include "cachify/policies.h"
 #include "commands.h"
 #include "files/weight_cache.h"
@@ -35,19 +36,7 @@ bool is_text(const cachify::PolicyParameter& parameter) {
 
 void list_policies(bool json) {
     if (json) {
-        auto list = nlohmann::ordered_json::array();
-        for (const auto& policy : cachify::policies()) {
-            auto parameters = nlohmann::ordered_json::array();
-            for (const auto& known : {policy.parameters, cachify::common_parameters()})
-                for (const auto& parameter : known)
-                    parameters.push_back(
-                        {{"name", parameter.name},
-                         {"default", is_text(parameter) ? nlohmann::ordered_json()
-                                                        : nlohmann::ordered_json(parameter.otherwise)},
-                         {"meaning", parameter.meaning}});
-            list.push_back({{"name", policy.name}, {"source", policy.source}, {"parameters", parameters}});
-        }
-        print(json_text(list));
+        print(json_text(cachify::describe_policies()));
         return;
     }
     report::Table table({{"policy"}, {"parameter"}, {"default", report::Table::Align::right}, {}});
@@ -56,7 +45,7 @@ void list_policies(bool json) {
         table.add({std::string(name), "", "", std::string(source)});
         for (const auto& parameter : parameters)
             table.add({"", std::string(parameter.name),
-                       is_text(parameter) ? "" : fmt::format("{}", parameter.otherwise),
+                       is_text(parameter) ? "" : fmt::format("{}", parameter.otherwise()),
                        std::string(parameter.meaning)});
     };
     for (const auto& policy : cachify::policies()) add(policy.name, policy.source, policy.parameters);

@@ -8,6 +8,7 @@
 #include "files/mapped_file.h"
 #include "files/printable.h"
 #include "media/image_text.h"
+#include "media/video.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "reprise/error.h"
 #include "sha256.h"
@@ -157,10 +158,12 @@ Recalled Recalled::from(const std::string& file) {
     Recalled recalled;
     if (file.empty()) return recalled;
     recalled.file = file;
-    const auto text = text_in(MappedFile(file).bytes(), kKey);
+    auto text = text_in(MappedFile(file).bytes(), kKey);
+    if (!text) text = text_in_lines(mp4_comment(file), kKey);
     if (!text)
         usage_error(
-            "--like {}: no settings of reprise are in it; expected a .png or .webp that reprise wrote", file);
+            "--like {}: no settings of reprise are in it; expected a .png, .webp or .mp4 that reprise wrote",
+            file);
     const std::string origin = fmt::format("--like {}", file);
     const Json whole = parse_json(*text, origin);
     const auto part = [&](const char* key) { return get_or<Json>(whole, key, Json::object(), origin); };

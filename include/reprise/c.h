@@ -90,7 +90,9 @@ typedef struct reprise_tensor {
  * "prompt_texts" is a list of objects. An option that there is not, that has another type, or that the
  * pipeline does not honour is an error of kind usage that names it.
  * "reuse" says what is reused between steps: a policy, such as "auto:speedup=2", a configuration as a JSON
- * list, or "off", the default. */
+ * list, or "off", the default; or an object of "what", which is one of these, "count" ("steps" or
+ * "evaluations": what a configuration's steps are) and "in_full" (nothing is reused, over the same pieces).
+ */
 reprise_call* reprise_call_new(const reprise_pipeline* pipeline, const char* options, reprise_error** error);
 void reprise_call_free(reprise_call* call);
 

@@ -35,16 +35,20 @@ Config dual_block_cache(const Pipeline& pipe, const DualBlockCacheOptions& optio
 /// to the threshold. The last step always runs.
 struct EasyCacheOptions {
     RunningOptions running = {0.05, 2};
-    /// True: the weights of stable-diffusion.cpp for UNets (ucache). Its threshold is about 1. Without a
-    /// mask, reuse is allowed between 15 and 95 % of the steps.
-    bool unet = false;
 };
 Config easy_cache(const EasyCacheOptions& options = {});
+
+/// EasyCache as stable-diffusion.cpp weighs it for UNets (ucache): its threshold is about 1. Without a mask,
+/// reuse is allowed between 15 and 95 % of the steps. The last step may be reused.
+struct UNetCacheOptions {
+    RunningOptions running = {1, 1};
+};
+Config unet_cache(const UNetCacheOptions& options = {});
 
 /// MagCache (Ma et al., arXiv 2506.09045). What all blocks add (in UNets: the whole denoiser) is reused while
 /// the error that follows from a calibration's magnitude ratios is below the threshold.
 struct MagCacheOptions {
-    RunningOptions running = {0.06, 0, 3};
+    RunningOptions running = {0.06, 1, 3};
     /// Share of the steps, at the beginning, that run in full. A mask replaces it.
     double retention = 0.2;
 };

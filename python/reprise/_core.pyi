@@ -375,6 +375,9 @@ def tea_cache(modules: Modules, profile: str, running: RunningOptions) -> list: 
 
 def replay(config: object, decisions: Sequence[Sequence[int]]) -> list: ...
 
+def policy_rows() -> str:
+    """The policies with their parameters, as JSON."""
+
 def policy_names() -> list[str]: ...
 
 def prepare(pipe: Pipeline, run: int | GenerateOptions, config: object, count: str) -> None:

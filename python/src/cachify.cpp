@@ -14,6 +14,7 @@
 #include "bindings.h"
 #include "cachify/analysis.h"
 #include "cachify/combination.h"
+#include "cachify/describe_policies.h"
 #include "cachify/policies.h"
 #include "cachify/schedule.h"
 #include "files/json.h"
@@ -330,7 +331,7 @@ void bind_running_policies(nb::module_& m) {
     m.def(
         "easy_cache",
         [](bool unet, const RunningOptions& running) {
-            return entries_of(cachify::easy_cache({running, unet}));
+            return entries_of(unet ? cachify::unet_cache({running}) : cachify::easy_cache({running}));
         },
         "unet"_a, "running"_a);
     m.def(
@@ -395,6 +396,9 @@ void bind_policies(nb::module_& m) {
         "modules"_a, "self_attention"_a, "cross_attention"_a, "joint_attention"_a, "temporal_attention"_a,
         "begin"_a, "end"_a);
     bind_running_policies(m);
+    m.def(
+        "policy_rows", [] { return cachify::describe_policies().dump(); },
+        "The policies with their parameters, as JSON.");
     m.def("policy_names", [] {
         std::vector<std::string_view> names;
         for (const auto& policy : cachify::policies()) names.push_back(policy.name);

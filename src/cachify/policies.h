@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "cachify/policy_parameter.h"
 #include "graph/graph.h"
 #include "graph/outline.h"
 #include "models/facts.h"
@@ -78,53 +79,14 @@ graph::Outline outline_of(const PolicyContext& context);
 /// so many blocks at each end that some are left between.
 int count_paths(const graph::Outline& outline);
 
-/// A parameter of a policy on the command line.
-struct PolicyParameter {
-    enum class Type { number, text } type = Type::number;
-    std::string_view name;
-    double otherwise = 0;      ///< of a number; a text is "" where it is not given
-    std::string_view meaning;  ///< with its unit
-
-    constexpr PolicyParameter(std::string_view n, double o, std::string_view m)
-        : name(n), otherwise(o), meaning(m) {}
-    /// A text, which has no commas.
-    constexpr PolicyParameter(std::string_view n, std::string_view m)
-        : type(Type::text), name(n), meaning(m) {}
-};
-
-/// The values of a policy's parameters, defaults filled in.
-class PolicyValues {
-  public:
-    PolicyValues(std::string policy, std::span<const PolicyParameter> parameters, std::string_view text);
-    double real(std::string_view name) const;
-    /// Error (usage) unless the value is 0 or 1.
-    bool yes(std::string_view name) const;
-    /// Error (usage) unless the value is a whole number of at least `least`.
-    int whole(std::string_view name, int least) const;
-    /// Error (usage) when it is not given.
-    const std::string& text(std::string_view name) const;
-    /// Empty when it is not given.
-    const std::string& optional_text(std::string_view name) const;
-
-  private:
-    struct Value {
-        const PolicyParameter* parameter;
-        double number;
-        std::string text;
-        bool given;
-    };
-    const Value& value(std::string_view name) const;
-
-    std::string policy_;
-    std::vector<Value> values_;
-};
-
 /// A policy that has a name.
 struct NamedPolicy {
     std::string_view name;
     std::string_view source;  ///< the paper
     std::span<const PolicyParameter> parameters;
-    Config (*make)(const PolicyContext& context, const PolicyValues& values) = nullptr;
+    /// With what was given of these parameters.
+    Config (*make)(const PolicyContext& context, std::span<const PolicyParameter> parameters,
+                   const std::vector<PolicyValue>& values) = nullptr;
 };
 
 /// All of them: the list to add a policy to.

@@ -85,13 +85,19 @@ Config dual_block_cache(const PolicyContext& context, const DualBlockCacheOption
 }
 
 Config easy_cache(const EasyCacheOptions& options) {
-    check(options.unet ? "ucache" : "easycache", options.running);
-    Decision decision =
-        decision_of(options.unet ? Decision::Probe::latents_unet : Decision::Probe::latents, options.running);
+    check("easycache", options.running);
+    Decision decision = decision_of(Decision::Probe::latents, options.running);
     decision.accumulate = true;
-    if (!options.unet) decision.cool_down = 1;  // its last step is never reused
+    decision.cool_down = 1;  // its last step is never reused
+    return {whole_denoiser(options.running, std::move(decision))};
+}
+
+Config unet_cache(const UNetCacheOptions& options) {
+    check("ucache", options.running);
+    Decision decision = decision_of(Decision::Probe::latents_unet, options.running);
+    decision.accumulate = true;
     Entry entry = whole_denoiser(options.running, std::move(decision));
-    if (options.unet && options.running.mask.empty())  // its window: 15 to 95 % of the steps
+    if (options.running.mask.empty())  // its window: 15 to 95 % of the steps
         entry.select_cache_step_func =
             "step > 0 and step >= 15 * num_steps // 100 and step < 95 * num_steps // 100";
     return {std::move(entry)};

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +22,8 @@ struct Video {
 /// which H.264's colours do not have, and where this build has no FFmpeg; failure where the FFmpeg libraries
 /// have no encoder. `file` names it in errors.
 std::vector<std::byte> encode_mp4(const Video& video, std::string_view file);
+/// The comment of an MP4 file; empty where it has none, is none, or this build has no FFmpeg.
+std::string mp4_comment(const std::filesystem::path& file);
 /// Usage error where this build has no FFmpeg: for callers that generate before they encode.
 void check_mp4(std::string_view file);
 /// An animated WebP that repeats for ever, lossless. Errors as encode_webp.

@@ -161,4 +161,18 @@ std::vector<std::byte> encode_mp4(const Video& video, std::string_view file) {
     return mp4.finish();
 }
 
+std::string mp4_comment(const std::filesystem::path& file) {
+    const int level = av_log_get_level();
+    av_log_set_level(AV_LOG_QUIET);  // of a file that is none it would print lines
+    AVFormatContext* opened = nullptr;
+    const int failed =
+        avformat_open_input(&opened, ("file:" + file.string()).c_str(), av_find_input_format("mp4"), nullptr);
+    av_log_set_level(level);
+    if (failed < 0) return {};
+    const AVDictionaryEntry* comment = av_dict_get(opened->metadata, "comment", nullptr, 0);
+    std::string text = comment == nullptr ? "" : comment->value;
+    avformat_close_input(&opened);
+    return text;
+}
+
 }  // namespace reprise

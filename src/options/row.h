@@ -109,9 +109,9 @@ void check_value(const Json& value, const Row& row, std::string_view origin = {}
 /// The same for each option of an owner that is another than by default.
 void check_values(const Table& table, const void* owner);
 
-/// Sets what a JSON object has: "fps" of its object "video" is the row "video.fps". Usage error that begins
-/// with `origin` and names what is wrong. `where`: of rows whose names begin with it, what follows is read.
-/// `counts`: only options that count for this are known.
+/// Sets what a JSON object has: "video.fps", or "fps" of its object "video", is the row "video.fps". Usage
+/// error that begins with `origin` and names what is wrong. `where`: of rows whose names begin with it, what
+/// follows is read. `counts`: only options that count for this are known.
 void read(const Table& table, void* owner, const Json& object, std::string_view origin,
           const std::string& where = {}, Counts counts = kNothing);
 /// The options that differ from their default and count for what is asked, as `read` takes them; without

@@ -142,7 +142,7 @@ void read(const Table& table, void* owner, const Json& object, std::string_view 
                     printable(text_of(object)));
     for (const auto& [key, value] : object.items()) {
         const std::string name = where.empty() ? key : fmt::format("{}.{}", where, key);
-        const Row* row = key.find('.') == std::string::npos ? table.find(name) : nullptr;
+        const Row* row = table.find(name);
         const bool known = row != nullptr && row->set != nullptr && (row->counts & counts) == counts;
         if (known) {
             row->set(owner, value, *row, origin);

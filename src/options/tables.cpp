@@ -6,6 +6,7 @@
 
 #include "backends/backend.h"
 #include "cachify/policies.h"
+#include "core/member.h"
 #include "files/printable.h"
 #include "options/names.h"
 #include "options/row.h"
@@ -180,25 +181,10 @@ std::vector<std::string> enum_names() {
     return names;
 }
 
-template <auto Member>
-struct Owner;
-template <class T, class C, T C::*Member>
-struct Owner<Member> {
-    using Type = C;
-};
-
-template <auto First, auto... Rest>
-auto& member_of(auto& owner) {
-    if constexpr (sizeof...(Rest) == 0)
-        return owner.*First;
-    else
-        return member_of<Rest...>(owner.*First);
-}
-
 /// The row of the member that this path of pointers to members leads to.
 template <auto First, auto... Rest>
 constexpr Row row(Row facts) {
-    using O = typename Owner<First>::Type;
+    using O = typename OwnerOf<First>::Type;
     using Member = std::remove_reference_t<decltype(member_of<First, Rest...>(std::declval<O&>()))>;
     using T = typename Plain<Member>::Type;
     facts.type = type_of<T>();

@@ -206,8 +206,8 @@ TEST(RunningPolicies, RunWhereTheirCodeRuns) {
                   static_cast<std::size_t>(full))
             << num_steps;
     // ucache.hpp, set_sigmas: from step int(0.15 n) up to int(0.95 n)
-    EXPECT_THAT(steps_run(easy_cache({.unet = true})[0], 20), ElementsAre(0, 1, 2, 19));
-    EXPECT_THAT(steps_run(easy_cache({.unet = true})[0], 10), ElementsAre(0, 9));
+    EXPECT_THAT(steps_run(unet_cache()[0], 20), ElementsAre(0, 1, 2, 19));
+    EXPECT_THAT(steps_run(unet_cache()[0], 10), ElementsAre(0, 9));
     profile.model.class_name = "SD3Transformer2DModel";
     EXPECT_THAT(error_of([&] { mag_cache(context, profile, {}); }), HasSubstr("SD3Transformer2DModel"));
     EXPECT_THAT(error_of([&] { tea_cache(context, profile, {}); }), HasSubstr("SD3Transformer2DModel"));

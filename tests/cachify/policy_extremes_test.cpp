@@ -148,7 +148,7 @@ TEST_P(PolicyExtremes, ArePlannedOrRefusedInItsName) {
         refuses(policy, always.empty() ? name : name + ":" + always);
         for (const auto& list : {policy.parameters, common_parameters()})
             for (const auto& parameter : list) {
-                const bool number = parameter.type == PolicyParameter::Type::number;
+                const bool number = parameter.type != PolicyParameter::Type::text;
                 for (const std::string& value :
                      number ? std::vector<std::string>(std::begin(kNumbers), std::end(kNumbers))
                             : texts(profile_)) {
@@ -239,7 +239,8 @@ TEST_P(PolicyExtremes, OptionsAtTheEndsOfInt) {
     }
     for (const double value : {-HUGE_VAL, HUGE_VAL, std::nan("")})
         for (const bool unet : {false, true})
-            EXPECT_THAT(error_of([&] { easy_cache({{value}, unet}); }), HasSubstr("threshold is "));
+            EXPECT_THAT(error_of([&] { unet ? unet_cache({{value}}) : easy_cache({{value}}); }),
+                        HasSubstr("threshold is "));
     const auto graph = transformer(4);
     EXPECT_THAT(error_of([&] {
                     deep_cache({"", graph}, {.branch = std::numeric_limits<int>::max()});

@@ -35,9 +35,7 @@ def png_with(key, value):
 
 class Like(CommandTest):
     def like(self, picture, *arguments, model=None, out="again.png"):
-        return self.run_plainly(
-            "generate", "--model", model or self.model(), "--like", picture, "--out", out, *arguments
-        )
+        return self.run_plainly("generate", "--model", model or self.model(), "--like", picture, "--out", out, *arguments)
 
     def assert_same(self, a, b):
         self.assertEqual(pixels(self.work / a), pixels(self.work / b), f"{a} and {b}")
@@ -150,11 +148,11 @@ class LikeVideo(CommandTest):
         common = ("animate", "--model", self.model("tiny-svd"), "--image", FIXTURES / "io" / "base.png")
         options = ("--steps", 3, "--frames", 2, "--fps", 9, "--fit", "crop", "--width", 32, "--height", 32, "--noise-aug", 0.1,
                    "--max-guidance", 2.5, "--backend", "reference", "--decode-chunk-size", 1, "--cache", "modelopt")  # fmt: skip
-        for out in ("a-{n}.png", "a.webp"):
+        for out in ("a-{n}.png", "a.webp", "a.mp4"):
             self.ok(self.run_plainly(*common, *options, "--out", out))
-        for like, out in (("a-1.png", "b-{n}.png"), ("a.webp", "c-{n}.png")):
+        for like, out in (("a-1.png", "b-{n}.png"), ("a.webp", "c-{n}.png"), ("a.mp4", "d-{n}.png")):
             self.ok(self.run_plainly(*common, "--like", like, "--out", out))
-        for name in ("b", "c"):
+        for name in ("b", "c", "d"):
             for number in (1, 2):
                 self.assertEqual(pixels(self.work / f"a-{number}.png"), pixels(self.work / f"{name}-{number}.png"))
 

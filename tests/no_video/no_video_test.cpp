@@ -17,6 +17,7 @@ TEST(NoVideo, RefusesMp4InOneError) {
     const auto says = AllOf(HasSubstr("a.mp4"), HasSubstr("REPRISE_VIDEO"), HasSubstr(".webp"));
     EXPECT_THAT(error_of([&] { encode_mp4({frames, 7, {}}, "a.mp4"); }), says);
     EXPECT_THAT(error_of([&] { check_mp4("a.mp4"); }), says);
+    EXPECT_EQ(mp4_comment("a.mp4"), "");
 }
 
 TEST(NoVideo, SavesWebP) {

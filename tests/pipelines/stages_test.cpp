@@ -2,10 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "files/model_folder.h"
 #include "files/safetensors.h"
 #include "files/support.h"
 #include "models/registry.h"
-#include "pipelines/component.h"
 #include "pipelines/registry.h"
 #include "pipelines/sampling_loop.h"
 #include "pipelines/support.h"
@@ -222,13 +222,13 @@ LoadOptions on_reference() {
 }
 
 PipelineParts parts_of(const std::filesystem::path& path, const Engine& engine, double boundary) {
-    PipelineParts parts{ModelFolder(path), on_reference(), engine, {}};
+    PipelineParts parts{std::make_shared<ModelFolder>(path), on_reference(), engine, {}};
     for (const char* name : {"unet", "unet_2"})
         parts.denoisers.push_back(
             {name, std::make_unique<GuidedDenoiser>(
                        "UNet2DConditionModel",
-                       models::make_denoiser("UNet2DConditionModel", parts.folder.config(name)),
-                       open_weights(parts.folder.path(name), "", DType::f32), engine)});
+                       models::make_denoiser("UNet2DConditionModel", parts.source->config(name)),
+                       in_precision(parts.source->weights(name), DType::f32), engine)});
     parts.denoisers.front().down_to = boundary;
     return parts;
 }
@@ -251,6 +251,7 @@ class TwoStages final : public DiffusionPipeline {
     PromptEmbeddings encode_prompt(const GenerateOptions& options) const override {
         return first_->encode_prompt(options);
     }
+    bool honours(options::About about) const override { return first_->honours(about); }
 
   private:
     TwoStages(const std::filesystem::path& path, std::unique_ptr<DiffusionPipeline> first, double boundary)

@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "files/model_folder.h"
 #include "models/registry.h"
-#include "pipelines/component.h"
+#include "models/weight_names.h"
 #include "pipelines/support.h"
 #include "pipelines/t5_text.h"
 #include "pipelines/text_to_image.h"
@@ -45,9 +46,9 @@ std::filesystem::path fixture() {
 /// PixArt's encoder, of which texts are as long as `length` says.
 class Bucketed final : public Conditioner {
   public:
-    Bucketed(const ModelFolder& folder, const Engine& engine, TextLength length)
-        : encoder_(folder, "", engine, {}),
-          tokenizer_(T5Tokenizer::load(folder.path("tokenizer"))),
+    Bucketed(const std::shared_ptr<const ModelSource>& source, const Engine& engine, TextLength length)
+        : encoder_(source, "", engine, {}),
+          tokenizer_(T5Tokenizer::load(source->tokenizer("tokenizer"))),
           length_(std::move(length)) {}
 
     bool honours(options::About about) const override { return about == options::About::texts; }
@@ -82,16 +83,18 @@ class Bucketed final : public Conditioner {
 
 struct Family {
     explicit Family(const TextLength& length) {
-        ModelFolder folder(fixture());
+        const auto source =
+            std::make_shared<ModelFolder>(fixture(), ModelFolderOptions{"", models::name_rule});
         Engine engine;
         engine.backend = backends::create("reference");
-        const std::string name = folder.component("transformer").class_name;
+        const std::string name = source->component("transformer").class_name;
         auto denoiser = std::make_unique<GuidedDenoiser>(
-            name, models::make_denoiser(name, folder.config("transformer")),
-            open_weights(folder.path("transformer"), "", DType::f32), engine);
-        auto made = std::make_unique<Bucketed>(folder, engine, length);
+            name, models::make_denoiser(name, source->config("transformer")),
+            in_precision(source->weights("transformer"), DType::f32), engine);
+        auto made = std::make_unique<Bucketed>(source, engine, length);
         conditioner = made.get();
-        PipelineParts parts{std::move(folder), {}, engine, std::move(denoiser)};
+        PipelineParts parts{source, {}, engine, {}};
+        parts.denoisers.push_back({"transformer", std::move(denoiser)});
         pipe = std::make_unique<TextToImage>(std::move(parts), std::move(made), TextToImage::Binning{});
     }
     /// Latents of a call for these prompts, each from the same noise.

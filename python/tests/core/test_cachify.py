@@ -1,6 +1,7 @@
 """Reuse from Python: the original's configurations, policies, plans."""
 
 import gc
+import inspect
 import json
 import logging
 import re
@@ -11,7 +12,7 @@ import pytest
 import reprise
 from conftest import PIPELINES, ROOT, RUN, STEPS, quiet
 from PIL import Image
-from reprise import cachify
+from reprise import _core, cachify
 
 #: As the documentation of the original has them.
 ORIGINAL_SDXL = [
@@ -267,6 +268,26 @@ def test_policies(pipe):
     assert reprise.plan(pipe, STEPS).expected_speedup > 1
     with pytest.raises(ValueError, match="branch is 99"):
         cachify.deep_cache(pipe, branch=99)
+
+
+def test_defaults_of_policies_are_the_library_s():
+    names = {"self": "self_attention", "cross": "cross_attention", "joint": "joint_attention", "temporal": "temporal_attention",
+             "from": "begin", "to": "end", "in_a_row": "most_in_a_row", "in_all": "most_in_all"}  # fmt: skip
+    functions = {
+        "deepcache": cachify.deep_cache, "tgate": cachify.t_gate, "pab": cachify.attention_broadcast,
+        "taylorseer": cachify.taylor_seer, "guidance": cachify.guidance_reuse, "blockcache": cachify.block_caching,
+        "dbcache": cachify.dual_block_cache, "magcache": cachify.mag_cache, "teacache": cachify.tea_cache,
+    }  # fmt: skip
+    policies = {policy["name"]: policy["parameters"] for policy in json.loads(_core.policy_rows())}
+    for policy, function in functions.items():
+        own = inspect.signature(function).parameters
+        for row in policies[policy]:
+            if row["name"] in ("attention", "kept_in", "profile"):  # kinds, or an entry's, or an argument
+                continue
+            default = own[names.get(row["name"], row["name"])].default
+            assert default == ("" if row["default"] is None else row["default"]), f"{policy}: {row['name']}"
+    running = {row["name"]: row["default"] for row in policies["ucache"]}
+    assert (running["threshold"], running["warm_up"]) == (1, 1)
 
 
 def test_policies_that_decide_while_running(pipe, tmp_path):

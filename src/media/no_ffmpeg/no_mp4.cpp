@@ -16,4 +16,8 @@ std::vector<std::byte> encode_mp4(const Video& video, std::string_view file) {
     return {};
 }
 
+std::string mp4_comment(const std::filesystem::path& /*file*/) {
+    return {};
+}
+
 }  // namespace reprise
