@@ -66,12 +66,6 @@ std::string_view name_of(About about) {
             return "score";
         case About::bins:
             return "bins";
-        case About::parts:
-            return "parts";
-        case About::target_size:
-            return "target_size";
-        case About::score:
-            return "score";
         case About::video:
             return "video";
         case About::load:
