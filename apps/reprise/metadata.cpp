@@ -47,6 +47,12 @@ Json identity_of(const pipelines::DiffusionPipeline& pipe) {
             {"weights", identity.weights}};
 }
 
+/// The last part of a path, of a model's folder that of the folder.
+std::string shown_name(const std::filesystem::path& file) {
+    const bool is_folder = file.filename() == "model_index.json";
+    return (is_folder ? file.parent_path() : file).filename().string();
+}
+
 }  // namespace
 
 Metadata::Metadata(const Session& session, const ModelOptions& model, const CacheOptions& cache,
@@ -69,8 +75,7 @@ Metadata::Metadata(const Session& session, const ModelOptions& model, const Cach
     load_.precision = pipe.engine().options.precision;
     load_.vae_precision = pipe.vae_engine().options.precision;
     for (const auto& [name, file] : attachments)
-        attached_[name] = {{"file", std::filesystem::path(file).filename().string()},
-                           {"sha256", sha256_of(file)}};
+        attached_[name] = {{"file", shown_name(file)}, {"sha256", sha256_of(file)}};
 }
 
 void Metadata::shows(const Image& picture) {
