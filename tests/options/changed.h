@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "options/row.h"
 
 namespace reprise::testing {
@@ -14,7 +16,7 @@ inline Json changed(const options::Row& row, const options::Table& table) {
         case Type::integer:
             return before.is_null() ? static_cast<int>(row.domain.least) + 2 : before.get<int>() + 8;
         case Type::number:
-            return before.is_null() ? 1.5 : before.get<double>() + 0.5;
+            return before.is_null() ? std::min(1.5, row.domain.most / 2) : before.get<double>() + 0.5;
         case Type::text:
             if (row.domain.names == nullptr) return "something";
             return before == row.domain.names().front() ? row.domain.names().back()

@@ -43,6 +43,12 @@ TEST_P(OptionsOfPipelines, AreHonouredOrRefusedByName) {
         if (row.name == "image") options.image = Image(8, 8);
         if (row.name == "latents") options.latents = Tensor(DType::f32, {1, 4, 8, 8});
         if (row.name == "embeddings") options.embeddings.emplace();
+        if (row.name == "start_latents") options.start_latents = Tensor(DType::f32, {1, 4, 8, 8});
+        if (row.about == About::parts && row.name != "denoising_end" &&
+            pipe.implementation().honours(row.about)) {  // they go together
+            options.denoising_start = 0.5;
+            options.start_latents = Tensor(DType::f32, {1, 4, 8, 8});
+        }
         if (row.name == "scheduler") options.scheduler = pipe.implementation().scheduler({})->name();
         if (row.name == "width") options.width = 64;
         if (row.name == "height") options.height = 64;
