@@ -35,7 +35,7 @@ std::vector<Config> policies(const Pipeline& pipe, double threshold) {
     auto forecast = blocks;
     forecast.order = 1;
     return {cachify::dual_block_cache(pipe, blocks), cachify::dual_block_cache(pipe, forecast),
-            cachify::easy_cache({{threshold}, false}), cachify::easy_cache({{threshold}, true})};
+            cachify::easy_cache({{threshold}}), cachify::unet_cache({{threshold}})};
 }
 
 class Running : public ::testing::TestWithParam<const char*> {};
