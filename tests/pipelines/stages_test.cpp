@@ -171,7 +171,8 @@ TEST(Stages, RefusesWhatHasNoPart) {
                                o.scheduler = "pndm";
                            }),
                 HasSubstr("PNDMScheduler cannot start"));
-    EXPECT_THAT(error_with(pipe, [](auto& o) { o.aesthetic_score = 5; }), HasSubstr("takes no aesthetic score"));
+    EXPECT_THAT(error_with(pipe, [](auto& o) { o.aesthetic_score = 5; }),
+                HasSubstr("takes no aesthetic score"));
     const auto other = open_fixture("tiny-sd", "reference");
     EXPECT_THAT(error_with(other, [](auto& o) { o.denoising_end = 0.5; }),
                 HasSubstr("denoising_end is 0.5, but StableDiffusionPipeline"));
