@@ -186,7 +186,7 @@ std::vector<Tensor> run(const std::shared_ptr<const Executor>& executor, const g
         const auto inputs = inputs_at(execution.step, scale);
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (graph.input(i).when == graph::When::step) generation.bind(0, i, inputs[i]);
-        outputs.push_back(generation.run().front().clone());
+        outputs.push_back(generation.to_host(generation.run()).front().clone());
         EXPECT_TRUE(same_bits(outputs.back(), naive.run(execution, inputs).front())) << execution.step;
     }
     return outputs;

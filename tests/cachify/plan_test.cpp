@@ -110,7 +110,6 @@ TEST(Plan, TheEngineSaysHowItIsCut) {
     Config config = kAllButLast;
     const auto segments = [&](const std::function<void(backends::PieceTraits&)>& change) {
         PlanRequest request;
-        request.varying_inputs = {"sample"};
         request.steps_of_evaluations = count_up(6);
         request.pieces.variant_bytes = -1;
         change(request.pieces);
