@@ -1,40 +1,28 @@
 #include "cachify/measure.h"
 
-#include <cmath>
+#include <utility>
+
+#include "backends/host_queue.h"
 
 namespace reprise::cachify {
 
-namespace {
-
-std::size_t place(Seen seen) {
-    return static_cast<std::size_t>(seen);
+void ValueMeasure::show(Seen what, backends::Value value) {
+    values_[static_cast<std::size_t>(what)] = std::move(value);
 }
 
-}  // namespace
-
-void HostMeasure::show(Seen what, const Tensor& tensor) {
-    const Tensor real = tensor.to(DType::f32);
-    const auto values = real.span<float>();
-    values_[place(what)].assign(values.begin(), values.end());
+double ValueMeasure::difference(Seen a, Seen b) const {
+    const auto &x = value(a), &y = value(b);
+    return x.is_on_host() ? backends::host::difference(x.host(), y.host()) : queue_->difference(x, y);
 }
 
-double HostMeasure::difference(Seen a, Seen b) const {
-    const auto& x = values_[place(a)];
-    const auto& y = values_[place(b)];
-    double sum = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) sum += std::abs(x[i] - y[i]);
-    return x.empty() ? 0 : sum / static_cast<double>(x.size());
+double ValueMeasure::magnitude(Seen a) const {
+    const auto& x = value(a);
+    return x.is_on_host() ? backends::host::magnitude(x.host()) : queue_->magnitude(x);
 }
 
-double HostMeasure::magnitude(Seen a) const {
-    const auto& values = values_[place(a)];
-    double sum = 0;
-    for (const float value : values) sum += std::abs(value);
-    return values.empty() ? 0 : sum / static_cast<double>(values.size());
-}
-
-void HostMeasure::remember(Seen what, Seen as) {
-    values_[place(as)] = values_[place(what)];
+void ValueMeasure::remember(Seen what, Seen as) {
+    const auto& x = value(what);
+    show(as, x.is_on_host() ? backends::Value(x.host().clone()) : queue_->copy(x));
 }
 
 }  // namespace reprise::cachify

@@ -1,9 +1,8 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
-#include "reprise/tensor.h"
+#include "backends/queue.h"
 
 namespace reprise::cachify {
 
@@ -37,18 +36,25 @@ class Measure {
     virtual void remember(Seen what, Seen as) = 0;
 };
 
-/// Of tensors in host memory.
-class HostMeasure final : public Measure {
+/// Of a run's values: the numbers come to the host, the values do not.
+class ValueMeasure final : public Measure {
   public:
-    /// What the run has of this now, of any floating type. Valid until it is shown again.
-    void show(Seen what, const Tensor& tensor);
+    /// `queue`: the run's, of what is not in the host's memory. It outlives this.
+    explicit ValueMeasure(backends::Queue& queue) : queue_(&queue) {}
+
+    /// What the run has of this now, of any floating type. It stays as it is until it is shown again, or was
+    /// remembered.
+    void show(Seen what, backends::Value value);
 
     double difference(Seen a, Seen b) const override;
     double magnitude(Seen a) const override;
     void remember(Seen what, Seen as) override;
 
   private:
-    std::vector<float> values_[kNumSeen];
+    const backends::Value& value(Seen seen) const { return values_[static_cast<std::size_t>(seen)]; }
+
+    backends::Queue* queue_;
+    backends::Value values_[kNumSeen];
 };
 
 }  // namespace reprise::cachify

@@ -108,7 +108,7 @@ void DenoiserRun::add_picture(const Branches& branches) {
     memories_.emplace_back(own.schedule);
     if (reuse_ && own.schedule.decision) {
         deciders_.emplace_back(*own.schedule.decision, own.schedule.num_steps, picture);
-        measures_.emplace_back();
+        measures_.emplace_back(queue());
     }
     std::vector<models::NamedTensors> fixed;
     for (const models::Conditioning& half : branches) fixed.push_back(denoiser_->fixed_inputs(half));
@@ -149,9 +149,9 @@ int DenoiserRun::decided(std::size_t picture, int step, const std::vector<backen
     // of two halves in one batch the unconditional one, so that both ways of guidance decide alike
     if (looked_at.defined() && is_two_in_one(picture))
         looked_at = queue().rows(looked_at, 0, looked_at.shape()[0] / 2);
-    cachify::HostMeasure& seen = measures_[picture];
-    if (looked_at.defined()) seen.show(cachify::Seen::probe, queue().to_host(looked_at));
-    seen.show(cachify::Seen::sample, own);
+    cachify::ValueMeasure& seen = measures_[picture];
+    seen.show(cachify::Seen::probe, looked_at);
+    seen.show(cachify::Seen::sample, backends::Value(own));
     return deciders_[picture].reuses(step, allowed, seen, branch) ? 1 : 0;
 }
 
@@ -203,7 +203,7 @@ std::vector<Tensor> DenoiserRun::predictions_of(std::size_t picture, Asked asked
     else if (reuse_)
         memories_[picture].complete(predictions, static_cast<int>(next_), asked.decision, asked.mode);
     if (!deciders_.empty() && asked.begins_step) {
-        measures_[picture].show(cachify::Seen::prediction, predictions.front());
+        measures_[picture].show(cachify::Seen::prediction, backends::Value(predictions.front()));
         deciders_[picture].gave(measures_[picture]);
     }
     return predictions;
@@ -226,7 +226,7 @@ void DenoiserRun::restart() {
         memories_[p] = cachify::BranchMemory(schedule);
         if (deciders_.empty()) continue;
         deciders_[p] = cachify::Decider(*schedule.decision, schedule.num_steps, p);
-        measures_[p] = {};
+        measures_[p] = cachify::ValueMeasure(queue());
     }
 }
 

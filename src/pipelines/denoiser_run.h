@@ -88,7 +88,7 @@ class DenoiserRun {
     std::vector<cachify::Generation> generations_;  ///< one per picture
     std::vector<cachify::BranchMemory> memories_;   ///< likewise
     std::vector<cachify::Decider> deciders_;        ///< likewise, where it is decided while running
-    std::vector<cachify::HostMeasure> measures_;    ///< what those look at
+    std::vector<cachify::ValueMeasure> measures_;   ///< what those look at
     std::function<int(std::size_t picture, int step)> choose_;
     std::vector<int> modes_;  ///< [picture]: of the step under way
     std::size_t next_ = 0;    ///< evaluation

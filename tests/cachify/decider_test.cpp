@@ -6,7 +6,9 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 
+#include "backends/host_queue.h"
 #include "cachify/step_mask.h"
 #include "cachify/support.h"
 #include "reprise/error.h"
@@ -19,14 +21,15 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-Tensor of(float value) {
-    return Tensor::from({1, 2}, std::vector<float>{value, value});
+backends::Value of(float value) {
+    return backends::Value(Tensor::from({1, 2}, std::vector<float>{value, value}));
 }
 
 /// A decider that looks at tensors in host memory.
 struct OnHost {
     Decider decider;
-    HostMeasure seen = {};
+    std::unique_ptr<backends::Queue> queue = backends::host_queue(1);
+    ValueMeasure seen{*queue};
 
     bool reuses(int step, bool allowed, float probe, float sample = 0, std::size_t branch = 0) {
         seen.show(Seen::probe, of(probe));
