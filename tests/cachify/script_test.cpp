@@ -191,7 +191,6 @@ TEST(Script, FollowedNaivelyIsThePlan) {
         schedule.branch_rules.clear();
         for (auto& rule : schedule.rules) rule.store.kept_in.reset();
         PlanRequest request;
-        request.varying_inputs = {"x", "t"};
         for (int s = 0; s < num_steps; ++s) request.steps_of_evaluations.push_back(s);
         std::shared_ptr<const Plan> plan;
         try {

@@ -20,7 +20,7 @@ cachify::Plan plan() {
     control.part = "control.0";
     cachify::PlanRequest request;
     request.steps_of_evaluations = {0, 1};
-    request.cut.variant_budget_bytes = -1;
+    request.pieces.variant_bytes = -1;
     return make_plan(graph, cachify::make_schedule(graph, {own, control}, 2, 1), request);
 }
 
