@@ -5,7 +5,7 @@
 each that does not apply, that changes a file which its row does not name, or that leaves out one which it does.
 `changes.py REPOSITORY --build FOLDER` then also builds the copy there and runs the patches' tests.
 
-A row names files as `code` with a "/", where `{a,b}` are alternatives that are all meant and `<name>` is any word.
+A row names files as `code` with a "/", or `CMakeLists.txt`, where `{a,b}` are alternatives that are all meant and `<name>` is any word.
 Those after "; also" need not be changed. A patch begins with a line `Tests: PROGRAM FILTER`, or several; the program is
 one of googletest, or a file for pytest.
 
@@ -49,7 +49,7 @@ def expanded(path: str) -> list[str]:
 
 
 def paths(text: str) -> list[re.Pattern[str]]:
-    spans = [span for span in re.findall(r"`([^`]*)`", text) if "/" in span]
+    spans = [span for span in re.findall(r"`([^`]*)`", text) if "/" in span or span == "CMakeLists.txt"]
     names = [name for span in spans for name in expanded(span)]
     return [re.compile(re.sub("<[^>]*>", r"\\w+", re.escape(name))) for name in names]
 
