@@ -36,7 +36,7 @@ def rows(page: str) -> list[tuple[str, str]]:
 
 
 def patch_of(what: str) -> Path:
-    """"a store rule": store_rule.patch."""
+    """That of "a store rule" is store_rule.patch."""
     return HERE / ("_".join(re.sub(r"^(an?|the) ", "", what).split()).lower() + ".patch")
 
 
@@ -58,8 +58,12 @@ def wrong_files(touches: str, changed: list[str]) -> list[str]:
     """What a row that says `touches` does not say of the files that were changed."""
     always, _, sometimes = touches.partition("; also")
     must, may = paths(always), paths(sometimes)
-    unknown = [f"changes {file}, which its row does not name" for file in changed if not any(p.fullmatch(file) for p in must + may)]
-    idle = [f"does not change {p.pattern}, which its row names" for p in must if not any(p.fullmatch(file) for file in changed)]
+    unknown = [
+        f"changes {file}, which its row does not name" for file in changed if not any(p.fullmatch(file) for p in must + may)
+    ]
+    idle = [
+        f"does not change {p.pattern}, which its row names" for p in must if not any(p.fullmatch(file) for file in changed)
+    ]
     return unknown + idle
 
 
