@@ -5,9 +5,9 @@
 each that does not apply, that changes a file which its row does not name, or that leaves out one which it does.
 `changes.py REPOSITORY --build FOLDER` then also builds the copy there and runs the patches' tests.
 
-A row names files as `code` with a "/", or `CMakeLists.txt`, where `{a,b}` are alternatives that are all meant and `<name>` is any word.
-Those after "; also" need not be changed. A patch begins with a line `Tests: PROGRAM FILTER`, or several; the program is
-one of googletest, or a file for pytest.
+A row names files as `code` with a "/", or `CMakeLists.txt`, where `{a,b}` are alternatives that are all meant and `<name>`
+is any word. Those after "; also" need not be changed. A patch begins with a line `Tests: PROGRAM FILTER`, or several; the
+program is one of googletest, or a file for pytest.
 
 Where the sources have moved on: apply a patch by hand (`git apply --3way`), mend it, and write it again with
 `git diff` below its first lines.
