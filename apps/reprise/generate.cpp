@@ -116,10 +116,12 @@ void run(Context& context, const Options& o) {
         session.emplace(context, second);
         load_seconds += session->load_seconds;
         GenerateOptions rest = refined(options, output);
-        session->choose_reuse(context, cache, rest);
+        if (like.given() && !o.sampling.flags.has("guidance_mode"))
+            rest.guidance_mode = like.refiner.guidance_mode;
+        session->choose_reuse(context, like.refiner_cache(o.cache), rest);
         output = session->run(context, rest, "refiner");
+        metadata.refined(rest, output);
     }
-    metadata.shows(output.images.front());
 
     Outputs files;
     for (std::size_t i = 0; i < count; ++i) {

@@ -83,6 +83,14 @@ void Metadata::shows(const Image& picture) {
     options_.height = picture.height();
 }
 
+void Metadata::refined(const GenerateOptions& options, const GenerateOutput& output) {
+    shows(output.images.front());
+    GenerateOptions own;
+    own.reuse = options.reuse;
+    own.guidance_mode = output.report.guidance_mode;
+    refiner_ = options::write(options::generate_options(), &own, options::kMetadata);
+}
+
 ImageText Metadata::texts(const GenerateOptions& options, const std::string& prompt,
                           std::size_t number) const {
     ImageText text;
@@ -105,6 +113,7 @@ ImageText Metadata::texts(const GenerateOptions& options, const std::string& pro
                         {"model", identity_},
                         {"load", options::write(options::load_options(), &load_, options::kMetadata)},
                         {"call", options::write(table, &options, options::kMetadata)},
+                        {"refiner", refiner_},
                         {"prompt", prompt},
                         {"attached", attached_.is_null() ? Json::object() : attached_}};
     add(kKey, whole.dump(-1, ' ', true, Json::error_handler_t::replace));  // on one line, of ASCII
@@ -154,6 +163,18 @@ nlohmann::ordered_json Metadata::settings() const {
     return settings;
 }
 
+namespace {
+
+/// A policy may read files; what it chose is written as the configuration that it made.
+void refuse_policies(const Reuse& reuse, const std::string& origin) {
+    if (std::holds_alternative<std::string>(reuse.what) && !reuse.is_off())
+        usage_error("{}: \"reuse\" is \"{}\", expected a configuration as a list, or \"off\"", origin,
+                    printable(std::get<std::string>(reuse.what)));
+    for (const auto& [denoiser, own] : reuse.of) refuse_policies(own, origin);
+}
+
+}  // namespace
+
 Recalled Recalled::from(const std::string& file) {
     Recalled recalled;
     if (file.empty()) return recalled;
@@ -173,11 +194,10 @@ Recalled Recalled::from(const std::string& file) {
     recalled.prompt = get_or(whole, "prompt", "", origin);
     recalled.identity = part("model");
     recalled.attached = part("attached");
-    // A policy may read files; what it chose is written as the configuration that it made.
-    if (recalled.call.reuse && std::holds_alternative<std::string>(recalled.call.reuse->what) &&
-        !recalled.call.reuse->is_off())
-        usage_error("{}: \"reuse\" is \"{}\", expected a configuration as a list, or \"off\"", origin,
-                    printable(std::get<std::string>(recalled.call.reuse->what)));
+    options::read(options::generate_options(), &recalled.refiner, part("refiner"), origin, {},
+                  options::kMetadata);
+    for (const auto& reuse : {recalled.call.reuse, recalled.refiner.reuse})
+        if (reuse) refuse_policies(*reuse, origin);
     for (const auto& [name, attached] : recalled.attached.items()) {
         require<std::string>(attached, "file", origin);
         require<std::string>(attached, "sha256", origin);
@@ -185,9 +205,9 @@ Recalled Recalled::from(const std::string& file) {
     return recalled;
 }
 
-CacheOptions Recalled::cache(CacheOptions flags) const {
+CacheOptions Recalled::cache(CacheOptions flags, const GenerateOptions& of) const {
     if (!given() || flags.given) return flags;
-    flags.like = call.reuse.value_or(Reuse());
+    flags.like = of.reuse.value_or(Reuse());
     flags.cache = "like " + std::filesystem::path(file).filename().string();
     return flags;
 }
@@ -199,7 +219,7 @@ void Recalled::check(const Attachments& attachments, Terminal& terminal) const {
         if (found == attachments.end())
             usage_error("--like {}: it was made with a file as {} ({}, SHA-256 {}): give it too", file,
                         printable(name), its_file, printable(its["sha256"].get<std::string>()));
-        if (sha256_of(found->second) != its["sha256"])
+        if (sha256_of(found->second) != its["sha256"].get<std::string>())
             terminal.note(fmt::format("--like {}: it was made with another file as {} ({})", file,
                                       printable(name), its_file));
     }

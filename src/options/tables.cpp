@@ -383,17 +383,6 @@ constexpr auto kGenerate = std::to_array<Row>({
     row<&G::aesthetic_score>({.name = "aesthetic_score", .about = About::score, .counts = kResult}),
     row<&G::negative_aesthetic_score>(
         {.name = "negative_aesthetic_score", .about = About::score, .counts = kResult}),
-    row<&G::denoising_start>(
-        {.name = "denoising_start", .about = About::parts, .counts = kResult, .domain = between(0, 1)}),
-    row<&G::denoising_end>({.name = "denoising_end",
-                            .about = About::parts,
-                            .counts = kResult,
-                            .domain = between(0, 1),
-                            .group = kSampling,
-                            .flag = "--denoising-end",
-                            .placeholder = "SHARE",
-                            .help = "Where the base ends and the refiner begins, between 0, which is "
-                                    "noise, and 1"}),
     row<&G::start_latents>({.name = "start_latents", .about = About::parts, .counts = kResult}),
     row<&G::num_inference_steps>({.name = "num_inference_steps",
                                   .counts = kMetadata,
@@ -452,6 +441,17 @@ constexpr auto kGenerate = std::to_array<Row>({
                                .group = kSampling,
                                .flag = "--guidance-rescale",
                                .help = "0 to 1: how much of guidance's contrast is taken back"}),
+    row<&G::denoising_start>(
+        {.name = "denoising_start", .about = About::parts, .counts = kResult, .domain = between(0, 1)}),
+    row<&G::denoising_end>({.name = "denoising_end",
+                            .about = About::parts,
+                            .counts = kResult,
+                            .domain = between(0, 1),
+                            .group = kSampling,
+                            .flag = "--denoising-end",
+                            .placeholder = "SHARE",
+                            .help = "Where the base ends and the refiner begins, between 0, which is "
+                                    "noise, and 1"}),
     row<&G::video, &A::fit>({.name = "video.fit",
                              .about = About::video,
                              .counts = kResult,

@@ -129,8 +129,7 @@ Tensor PipelineSubject::go(Pair& pair, const Modes& modes, std::size_t from, std
     run->choose([&](std::size_t, int step) { return modes[static_cast<std::size_t>(step)]; });
     auto begin = std::chrono::steady_clock::now();
     pipelines::SamplingHooks hooks;
-    hooks.predict = [&, &known = known, &run = run, &ingredients = ingredients](std::size_t e,
-                                                                                const Tensor& input) {
+    hooks.predict = [&](std::size_t e, const Tensor& input) {
         Tensor prediction;
         if (static_cast<std::size_t>(evaluations[e - range.first].step) < from) {
             run->skip();

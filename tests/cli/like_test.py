@@ -85,6 +85,17 @@ class Like(CommandTest):
         self.ok(self.like("a.png", "--prompt", "blue"))
         self.assert_same("c.png", "again.png")
 
+    def test_what_a_refiner_made(self):
+        refiner = FIXTURES / "pipelines/tiny-sdxl-refiner"
+        for cache in ("modelopt", "taylorseer"):  # of the base's steps, and of the refiner's own
+            with self.subTest(cache):
+                way = ("--steps", 10, "--seed", 3, "--refiner", refiner, "--denoising-end", 0.6, "--cache", cache)
+                self.ok(self.generate(*way, "--out", "a.png"))
+                self.assertNotEqual(self.settings("a.png")["refiner"]["reuse"], [])
+                self.ok(self.like("a.png", "--refiner", refiner))
+                self.assert_same("a.png", "again.png")
+                self.assert_refused(self.like("a.png"), USAGE, "give it too", files=["a.png", "again.png"])
+
     def test_files_are_asked_for(self):
         self.ok(self.generate("--steps", 2, "--latents-out", "noise", "--out", "n.png", "--images", 2))
         self.ok(self.generate("--steps", 2, "--latents-in", "noise", "--images", 2, "--out", "a-{n}.png"))
