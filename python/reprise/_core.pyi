@@ -141,6 +141,24 @@ class HeldCode:
     def bytes_in_use(self) -> float:
         """Of these, what other calls were running then: it cannot be freed."""
 
+class StageReport:
+    """What one of several denoisers did in a run."""
+
+    @property
+    def denoiser(self) -> str:
+        """The component's name."""
+
+    @property
+    def first_step(self) -> int:
+        """The sampler's step that is its step 0."""
+
+    @property
+    def summary(self) -> str: ...
+
+    @property
+    def decisions(self) -> list[list[int]]:
+        """As RunReport.decisions, its own steps."""
+
 class RunReport:
     """What happened in a run. Times are in seconds."""
 
@@ -212,6 +230,10 @@ class RunReport:
         """
         Where reuse is decided while running: for each picture the steps that were reused.
         """
+
+    @property
+    def stages(self) -> list[StageReport]:
+        """Where several denoisers ran, one for each."""
 
     @property
     def complaints(self) -> list[str]:

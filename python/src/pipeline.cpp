@@ -154,6 +154,11 @@ void bind_results(nb::module_& m) {
         .def_ro("mappings", &HeldCode::mappings, "Of memory; the system allows a process so many.")
         .def_ro("bytes_in_use", &HeldCode::bytes_in_use,
                 "Of these, what other calls were running then: it cannot be freed.");
+    nb::class_<StageReport>(m, "StageReport", "What one of several denoisers did in a run.")
+        .def_ro("denoiser", &StageReport::denoiser, "The component's name.")
+        .def_ro("first_step", &StageReport::first_step, "The sampler's step that is its step 0.")
+        .def_ro("summary", &StageReport::summary)
+        .def_ro("decisions", &StageReport::decisions, "As RunReport.decisions, its own steps.");
     nb::class_<RunReport>(m, "RunReport", "What happened in a run. Times are in seconds.")
         .def_ro("steps", &RunReport::steps)
         .def_ro("text_seconds", &RunReport::text_seconds)
@@ -177,6 +182,7 @@ void bind_results(nb::module_& m) {
         .def_ro("held", &RunReport::held, "At the end of the call.")
         .def_ro("decisions", &RunReport::decisions,
                 "Where reuse is decided while running: for each picture the steps that were reused.")
+        .def_ro("stages", &RunReport::stages, "Where several denoisers ran, one for each.")
         .def_ro("complaints", &RunReport::complaints, "Such as NaN in what a module keeps.")
         .def_prop_ro(
             "messages",

@@ -14,6 +14,16 @@ nlohmann::ordered_json messages_of(const RunReport& report) {
     return messages;
 }
 
+nlohmann::ordered_json stages_of(const RunReport& report) {
+    auto stages = nlohmann::ordered_json::array();
+    for (const StageReport& stage : report.stages)
+        stages.push_back({{"denoiser", stage.denoiser},
+                          {"first_step", stage.first_step},
+                          {"summary", stage.summary},
+                          {"decisions", stage.decisions}});
+    return stages;
+}
+
 }  // namespace
 
 nlohmann::ordered_json to_json(const RunReport& report) {
@@ -46,6 +56,7 @@ nlohmann::ordered_json to_json(const RunReport& report) {
           {"bytes", report.held.bytes},
           {"mappings", report.held.mappings},
           {"bytes_in_use", report.held.bytes_in_use}}},
+        {"stages", stages_of(report)},
         {"complaints", report.complaints},
         {"messages", messages_of(report)}};
 }
