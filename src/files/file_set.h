@@ -17,6 +17,7 @@ class FileSet {
     using Texts = std::map<std::string, std::string, std::less<>>;
 
     /// Those of a folder, read when they are asked for.
+    // NOLINTNEXTLINE(google-explicit-constructor): a folder is given where files are asked for
     FileSet(std::filesystem::path folder)
         : where_(std::move(folder)) {}  // NOLINT(google-explicit-constructor)
     /// Texts that are called files of `where` in errors.
