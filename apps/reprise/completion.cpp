@@ -50,7 +50,7 @@ std::string bash_script(const CLI::App& app) {
     for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
         std::string words = long_options(*command);
         const std::string inner = subcommands(*command);
-        if (!inner.empty()) words = inner + " " + words;
+        if (!inner.empty()) words = fmt::format("{} {}", inner, words);
         cases += fmt::format("        {}) words=\"{}\" ;;\n", command->get_name(), words);
     }
     return fmt::format(R"(# bash completion for reprise: source this, or put it into

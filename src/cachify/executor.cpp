@@ -36,6 +36,7 @@ Workspace::~Workspace() {
     if (queue_.use_count() == 1) return;  // it waits when it goes, before the requests
     try {
         queue_->wait();
+        // NOLINTNEXTLINE(bugprone-empty-catch)
     } catch (...) {  // said by who waited before, or by nobody: the run ends by another error
     }
 }

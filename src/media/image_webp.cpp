@@ -49,7 +49,7 @@ std::string xml_escaped(std::string_view text) {
 /// An XMP packet whose description (dc:description) is "key: value" lines.
 std::string xmp_of(const ImageText& text) {
     std::string lines;
-    for (const auto& [key, value] : text) lines += key + ": " + value + "\n";
+    for (const auto& [key, value] : text) lines += fmt::format("{}: {}\n", key, value);
     return "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">"
            "<rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">"
            "<rdf:Description rdf:about=\"\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\">"

@@ -46,7 +46,7 @@ class Mp4 {
         stream->avg_frame_rate = codec_->framerate;
         check(avcodec_parameters_from_context(stream->codecpar, codec_.get()), "cannot be made");
         std::string comment;
-        for (const auto& [key, value] : video.text) comment += key + ": " + value + "\n";
+        for (const auto& [key, value] : video.text) comment += fmt::format("{}: {}\n", key, value);
         av_dict_set(&muxer_->metadata, "comment", comment.c_str(), 0);
         check(avio_open_dyn_buf(&muxer_->pb), "cannot be made");
         check(avformat_write_header(muxer, nullptr), "its header cannot be written");

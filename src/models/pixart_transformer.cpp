@@ -143,7 +143,7 @@ void check_latents(const PixArtTransformerConfig& config, const DenoiserShape& s
 
 class PixArtTransformer final : public Denoiser {
   public:
-    explicit PixArtTransformer(PixArtTransformerConfig config) : config_(std::move(config)) {}
+    explicit PixArtTransformer(const PixArtTransformerConfig& config) : config_(config) {}
 
     DenoiserTraits traits() const override {
         DenoiserTraits traits;

@@ -22,7 +22,7 @@ std::size_t elements_after(const Shape& shape, std::size_t axis) {
 
 Tensor frames_first(const Tensor& latents, std::size_t axis) {
     Shape shape = latents.shape();
-    const std::size_t frames = static_cast<std::size_t>(shape.at(axis));
+    const auto frames = static_cast<std::size_t>(shape.at(axis));
     const std::size_t inner = elements_after(shape, axis);
     const std::size_t outer = product(shape.begin(), shape.begin() + static_cast<Difference>(axis));
     shape.erase(shape.begin() + static_cast<Difference>(axis));

@@ -138,7 +138,7 @@ ImageToVideo::Ingredients ImageToVideo::ingredients(const GenerateOptions& asked
     if (options.latents.defined()) noise(options, ahead.shape, count, generator);  // refused before it runs
     auto videos = conditioning(options, ahead, generator);
     Tensor start = noise(options, ahead.shape, count, generator);
-    return asked_of({options, ahead, std::move(videos), std::move(start), std::move(generator),
+    return asked_of({options, ahead, std::move(videos), std::move(start), generator,
                      [scales = linspace_f32(options.video.min_guidance_scale,
                                             options.video.max_guidance_scale, static_cast<int>(frames)),
                       axis = frames_axis()](const std::vector<Tensor>& halves) {

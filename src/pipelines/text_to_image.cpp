@@ -226,8 +226,7 @@ TextToImage::Ingredients TextToImage::ingredients(const GenerateOptions& asked) 
     const bool is_started = options.start_latents.defined();
     Tensor latents = is_started ? started(options, ahead.shape, count) : Tensor();
     Tensor fresh = is_started ? Tensor() : noise(options, ahead.shape, count, generator);
-    return asked_of({options, ahead, conditioning(options, ahead.shape.guidance), std::move(fresh),
-                     std::move(generator),
+    return asked_of({options, ahead, conditioning(options, ahead.shape.guidance), std::move(fresh), generator,
                      [scale = *options.guidance_scale, rescale = options.guidance_rescale](
                          const std::vector<Tensor>& halves) { return guide(halves, scale, rescale); },
                      scheduler(options), std::move(latents)});

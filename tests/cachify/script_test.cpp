@@ -97,7 +97,7 @@ class Follower {
         const Script::Line* around = never_changes(id) ? nullptr : this->line(id);
         EXPECT_FALSE(around != nullptr && around->action == Action::hidden);
         for (const NodeId input : graph_[id].inputs) value(input);
-        ++computed_;
+        if (!never_changes(id)) ++computed_;
         return own = nodes_.evaluated(id, values_);
     }
 
