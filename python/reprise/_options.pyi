@@ -39,8 +39,6 @@ class CallOptions(TypedDict, total=False):
     target_size: tuple[int, int] | None
     aesthetic_score: float
     negative_aesthetic_score: float
-    denoising_start: float | None
-    denoising_end: float | None
     start_latents: numpy.typing.ArrayLike | None
     num_inference_steps: int | None
     width: int | None
@@ -50,6 +48,8 @@ class CallOptions(TypedDict, total=False):
     guidance_mode: Literal["auto", "batched", "split"]
     guidance_scale: float | None
     guidance_rescale: float
+    denoising_start: float | None
+    denoising_end: float | None
     fit: Literal["stretch", "crop", "letterbox"]
     num_frames: int | None
     fps: int
