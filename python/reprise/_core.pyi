@@ -1,8 +1,8 @@
 """The C++ library behind the package `reprise`; use that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import os
-from typing import Annotated
+from typing import Annotated, overload
 
 import numpy
 import numpy.typing
@@ -62,16 +62,14 @@ class GenerateOptions:
         A policy with its parameters, "off", or a configuration; or these by the denoisers' names.
         """
 
-    def set_image(self, image: Image) -> None: ...
+    @overload
+    def attach(self, name: str, image: Image) -> None: ...
 
-    def set_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
-        """f32, C-contiguous; held, not copied."""
-
-    def set_start_latents(self, latents: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
-        """f32, C-contiguous; held, not copied."""
-
-    def set_embeddings(self, arrays: Mapping[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]) -> None:
-        """By diffusers' names; f32, C-contiguous; held, not copied."""
+    @overload
+    def attach(self, name: str, array: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]) -> None:
+        """
+        A picture, or an array (f32, C-contiguous; held, not copied), under the name of its argument.
+        """
 
 class StepInfo:
     """One sampler step, as a callback sees it after the step."""

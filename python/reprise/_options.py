@@ -28,6 +28,8 @@ class Option:
     is_text: bool = False
     """Whether it says what is drawn, of which lists have one for each prompt."""
     choices: tuple[str, ...] = ()
+    is_attached: bool = False
+    """Whether it is given as a picture or an array."""
 
     def parameter(self) -> inspect.Parameter:
         return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=self.default, annotation=self.annotation)
@@ -67,7 +69,7 @@ def _option(row: dict[str, Any]) -> Option:
         default = None
     if default is None:
         annotation += " | None"
-    return Option(name, row["name"], annotation, default, is_text, choices)
+    return Option(name, row["name"], annotation, default, is_text, choices, row["type"] == "attached")
 
 
 def _options(of_opening: bool, wanted: Callable[[dict[str, Any]], bool] = lambda _row: True) -> dict[str, Option]:
@@ -76,11 +78,13 @@ def _options(of_opening: bool, wanted: Callable[[dict[str, Any]], bool] = lambda
     return {option.name: option for option in options}
 
 
-EMBEDDINGS = tuple(_core.embedding_names())
 #: Of opening a folder.
 LOAD = _options(True)
 #: Of a call, but for what is Python's alone.
-CALL = {name: Option(name, "embeddings", "numpy.typing.ArrayLike | None", None) for name in EMBEDDINGS} | _options(False)
+CALL = {
+    name: Option(name, "embeddings", "numpy.typing.ArrayLike | None", None, is_attached=True)
+    for name in _core.embedding_names()
+} | _options(False)
 #: Of `encode_prompt`.
 ENCODE = _options(False, lambda row: row["about"] in _ENCODING)
 
@@ -154,9 +158,9 @@ def stub() -> str:
         "    default: Any",
         "    is_text: bool",
         "    choices: tuple[str, ...]",
+        "    is_attached: bool",
         "    def check(self) -> Check: ...",
         "",
-        "EMBEDDINGS: tuple[str, ...]",
         "LOAD: dict[str, Option]",
         "CALL: dict[str, Option]",
         "ENCODE: dict[str, Option]",

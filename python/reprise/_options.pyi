@@ -90,9 +90,9 @@ class Option:
     default: Any
     is_text: bool
     choices: tuple[str, ...]
+    is_attached: bool
     def check(self) -> Check: ...
 
-EMBEDDINGS: tuple[str, ...]
 LOAD: dict[str, Option]
 CALL: dict[str, Option]
 ENCODE: dict[str, Option]

@@ -27,7 +27,7 @@ from reprise._arguments import (
     text,
     unchecked,
 )
-from reprise._options import CALL, EMBEDDINGS, ENCODE, LOAD, load_values, takes, unknown
+from reprise._options import CALL, ENCODE, LOAD, load_values, takes, unknown
 
 if TYPE_CHECKING:
     import numpy
@@ -457,19 +457,12 @@ def call_options(**arguments: Any) -> _core.GenerateOptions:
     given = {name: _CHECKS[name](name, value) for name, value in arguments.items()}
     given = {name: value for name, value in given.items() if value is not None}
     options = _core.GenerateOptions()
-    embeddings = {name: given.pop(name) for name in EMBEDDINGS if name in given}
-    if embeddings:
-        options.set_embeddings(embeddings)
     prompt = given.pop("prompt", "")
     options.set("prompt" if isinstance(prompt, str) else "prompts", prompt)
     options.set("prompt_texts", _prompt_texts(given, 1 if isinstance(prompt, str) else len(prompt)))
     for name, value in given.items():
-        if name == "image":
-            options.set_image(to_native(value))
-        elif name == "latents":
-            options.set_latents(value)
-        elif name == "start_latents":
-            options.set_start_latents(value)
+        if CALL[name].is_attached:
+            options.attach(name, to_native(value) if name == "image" else value)
         elif name == "reuse":
             try:
                 options.set_reuse(value)

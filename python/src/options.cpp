@@ -1,11 +1,11 @@
 // Options of calls and of opening, by their rows.
-#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings.h"
 #include "options/describe.h"
 #include "options/row.h"
+#include "pipelines/attachments.h"
 #include "pipelines/prompt_embeddings.h"
 #include "reprise/error.h"
 
@@ -51,12 +51,6 @@ Reuse reuse_of(const nb::handle& reuse) {
     return all;
 }
 
-Tensor& embedding(PromptEmbeddings& embeddings, const std::string& name) {
-    for (const auto& [known, tensor] : pipelines::named_embeddings())
-        if (name == known) return embeddings.*tensor;
-    usage_error("'{}' is none of a prompt's embeddings", name);
-}
-
 }  // namespace
 
 LoadOptions load_options_of(const nb::dict& values) {
@@ -97,28 +91,18 @@ void bind_options(nb::module_& m) {
             "reuse"_a, nb::sig("def set_reuse(self, reuse: object) -> None"),
             "A policy with its parameters, \"off\", or a configuration; or these by the denoisers' names.")
         .def(
-            "set_image", [](GenerateOptions& options, const Image& image) { options.image = image; },
-            "image"_a)
-        .def(
-            "set_latents",
-            [](GenerateOptions& options, const InputArray& latents) {
-                options.latents = tensor_over(latents);
+            "attach",
+            [](GenerateOptions& options, const std::string& name, const Image& image) {
+                pipelines::attach(options, name, image);
             },
-            "latents"_a, "f32, C-contiguous; held, not copied.")
+            "name"_a, "image"_a)
         .def(
-            "set_start_latents",
-            [](GenerateOptions& options, const InputArray& latents) {
-                options.start_latents = tensor_over(latents);
+            "attach",
+            [](GenerateOptions& options, const std::string& name, const InputArray& array) {
+                pipelines::attach(options, name, tensor_over(array));
             },
-            "latents"_a, "f32, C-contiguous; held, not copied.")
-        .def(
-            "set_embeddings",
-            [](GenerateOptions& options, const std::map<std::string, InputArray>& arrays) {
-                PromptEmbeddings embeddings;
-                for (const auto& [name, array] : arrays) embedding(embeddings, name) = tensor_over(array);
-                options.embeddings = std::move(embeddings);
-            },
-            "arrays"_a, "By diffusers' names; f32, C-contiguous; held, not copied.");
+            "name"_a, "array"_a,
+            "A picture, or an array (f32, C-contiguous; held, not copied), under the name of its argument.");
 }
 
 }  // namespace reprise::python

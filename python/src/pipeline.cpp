@@ -110,8 +110,9 @@ void bind_image(nb::module_& m) {
 /// A dict of the arrays that there are.
 nb::dict arrays_of(const PromptEmbeddings& embeddings) {
     nb::dict arrays;
-    for (const auto& [name, tensor] : pipelines::named_embeddings())
-        if ((embeddings.*tensor).defined()) arrays[name] = numpy_view(embeddings.*tensor, true);
+    for (const auto& each : pipelines::named_embeddings())
+        if (const Tensor& tensor = embeddings.*each.tensor; tensor.defined())
+            arrays[each.name] = numpy_view(tensor, true);
     return arrays;
 }
 

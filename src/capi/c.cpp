@@ -8,6 +8,7 @@
 #include "capi/honours.h"
 #include "capi/options.h"
 #include "files/json.h"
+#include "pipelines/attachments.h"
 #include "report/run.h"
 
 using reprise::Error;
@@ -211,8 +212,8 @@ void reprise_call_free(reprise_call* call) {
 bool reprise_attach_image(reprise_call* call, const char* name, const reprise_image* image,
                           reprise_error** error) {
     return guarded(error, [&] {
-        reprise::capi::attach(given(call, "call").options, &given(name, "name"),
-                              image_of(given(image, "image")));
+        reprise::pipelines::attach(given(call, "call").options, &given(name, "name"),
+                                   image_of(given(image, "image")));
         return true;
     });
 }
@@ -220,8 +221,8 @@ bool reprise_attach_image(reprise_call* call, const char* name, const reprise_im
 bool reprise_attach_tensor(reprise_call* call, const char* name, const reprise_tensor* tensor,
                            reprise_error** error) {
     return guarded(error, [&] {
-        reprise::capi::attach(given(call, "call").options, &given(name, "name"),
-                              tensor_of(given(tensor, "tensor")));
+        reprise::pipelines::attach(given(call, "call").options, &given(name, "name"),
+                                   tensor_of(given(tensor, "tensor")));
         return true;
     });
 }

@@ -6,19 +6,6 @@
 
 namespace reprise::capi {
 
-namespace {
-
-bool takes(const models::Denoiser& denoiser, Tensor PromptEmbeddings::*tensor) {
-    using E = PromptEmbeddings;
-    if (tensor == &E::pooled_prompt_embeds || tensor == &E::negative_pooled_prompt_embeds)
-        return denoiser.takes(models::kPooledText);
-    if (tensor == &E::prompt_attention_mask || tensor == &E::negative_prompt_attention_mask)
-        return denoiser.takes(models::kTextMask);
-    return true;
-}
-
-}  // namespace
-
 void check_options(const Pipeline& pipe, const GenerateOptions& options) {
     pipe.implementation().outlook(options);
 }
@@ -34,7 +21,7 @@ std::vector<std::string> honoured_options(const Pipeline& pipe) {
         }
         const models::Denoiser& denoiser = implementation.denoiser().model();
         for (const auto& each : pipelines::named_embeddings())
-            if (takes(denoiser, each.tensor)) names.emplace_back(each.name);
+            if (denoiser.takes(each.input)) names.emplace_back(each.name);
     }
     return names;
 }

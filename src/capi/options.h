@@ -1,8 +1,6 @@
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "reprise/pipeline.h"
 
@@ -13,10 +11,5 @@ namespace reprise::capi {
 void add_call_options(GenerateOptions& options, std::string_view json);
 /// Reads the JSON of the options of opening a folder. Errors as above.
 LoadOptions parse_load_options(std::string_view json);
-
-/// Gives the options a picture or values that are attached under this name. Error (usage) for an unknown
-/// name.
-void attach(GenerateOptions& options, std::string_view name, Image image);
-void attach(GenerateOptions& options, std::string_view name, Tensor tensor);
 
 }  // namespace reprise::capi

@@ -13,25 +13,15 @@ namespace reprise {
 namespace {
 
 constexpr auto kTensors = std::to_array<pipelines::NamedEmbedding>({
-    {"prompt_embeds", &PromptEmbeddings::prompt_embeds},
-    {"negative_prompt_embeds", &PromptEmbeddings::negative_prompt_embeds},
-    {"pooled_prompt_embeds", &PromptEmbeddings::pooled_prompt_embeds},
-    {"negative_pooled_prompt_embeds", &PromptEmbeddings::negative_pooled_prompt_embeds},
-    {"prompt_attention_mask", &PromptEmbeddings::prompt_attention_mask},
-    {"negative_prompt_attention_mask", &PromptEmbeddings::negative_prompt_attention_mask},
+    {"prompt_embeds", &PromptEmbeddings::prompt_embeds, models::kText},
+    {"negative_prompt_embeds", &PromptEmbeddings::negative_prompt_embeds, models::kText, true},
+    {"pooled_prompt_embeds", &PromptEmbeddings::pooled_prompt_embeds, models::kPooledText},
+    {"negative_pooled_prompt_embeds", &PromptEmbeddings::negative_pooled_prompt_embeds, models::kPooledText,
+     true},
+    {"prompt_attention_mask", &PromptEmbeddings::prompt_attention_mask, models::kTextMask},
+    {"negative_prompt_attention_mask", &PromptEmbeddings::negative_prompt_attention_mask, models::kTextMask,
+     true},
 });
-/// Which half of guidance each of them is of, and the denoiser's input that it is for.
-enum class Half : std::uint8_t { unconditional, conditional };
-struct Place {
-    Half half;
-    const char* input;
-};
-constexpr Place kPlaces[] = {
-    {Half::conditional, models::kText},       {Half::unconditional, models::kText},
-    {Half::conditional, models::kPooledText}, {Half::unconditional, models::kPooledText},
-    {Half::conditional, models::kTextMask},   {Half::unconditional, models::kTextMask},
-};
-static_assert(std::size(kPlaces) == kTensors.size());
 // In the file's metadata: {"prompts": [...]}.
 constexpr const char *kEncoded = "encoded", *kPrompts = "prompts";
 
@@ -66,9 +56,8 @@ PromptEmbeddings load_embeddings(const std::filesystem::path& path) {
     const SafetensorsFile file(path);
     PromptEmbeddings result;
     for (const std::string& name : file.names()) {
-        const auto known =
-            std::find_if(kTensors.begin(), kTensors.end(), [&](const auto& n) { return name == n.name; });
-        if (known == kTensors.end())
+        const auto* known = pipelines::find_embedding(name);
+        if (known == nullptr)
             usage_error(
                 "{}: it has a tensor \"{}\"; expected a prompt's embeddings alone: prompt_embeds, "
                 "negative_prompt_embeds and the like",
@@ -98,6 +87,12 @@ std::span<const NamedEmbedding> named_embeddings() {
     return kTensors;
 }
 
+const NamedEmbedding* find_embedding(std::string_view name) {
+    const auto found =
+        std::find_if(kTensors.begin(), kTensors.end(), [&](const auto& each) { return name == each.name; });
+    return found == kTensors.end() ? nullptr : &*found;
+}
+
 namespace {
 
 /// Usage error unless a tensor is there, or is not, as wanted, and has this shape.
@@ -124,12 +119,11 @@ void check_embeddings(const PromptEmbeddings& embeddings, const models::Denoiser
     shape.batch = prompts.dim(0);
     shape.text_tokens = prompts.dim(1);
     const auto inputs = denoiser.inputs(shape);
-    for (std::size_t i = 0; i < kTensors.size(); ++i) {
-        const auto& [half, name] = kPlaces[i];
-        if (half == Half::unconditional && !guidance) continue;
+    for (const NamedEmbedding& known : kTensors) {
+        if (known.is_negative && !guidance) continue;
         const auto input = std::find_if(inputs.begin(), inputs.end(),
-                                        [&, own = name](const auto& each) { return each.name == own; });
-        check_tensor(kTensors[i].name, embeddings.*kTensors[i].tensor, input != inputs.end(),
+                                        [&](const auto& each) { return each.name == known.input; });
+        check_tensor(known.name, embeddings.*known.tensor, input != inputs.end(),
                      input != inputs.end() ? input->shape : Shape{});
     }
 }
@@ -148,20 +142,19 @@ void check_no_texts(const GenerateOptions& options) {
 }
 
 std::vector<Branches> branches_of(const PromptEmbeddings& embeddings, bool guidance) {
-    const auto half_of = [&](Half half, std::int64_t prompt) {
+    const auto half_of = [&](bool is_negative, std::int64_t prompt) {
         models::Conditioning result;
-        for (std::size_t i = 0; i < kTensors.size(); ++i) {
-            const Tensor& tensor = embeddings.*kTensors[i].tensor;
-            if (kPlaces[i].half == half && tensor.defined())
-                result[kPlaces[i].input] = tensor.rows(prompt, prompt + 1);
-        }
+        for (const NamedEmbedding& known : kTensors)
+            if (const Tensor& tensor = embeddings.*known.tensor;
+                known.is_negative == is_negative && tensor.defined())
+                result[known.input] = tensor.rows(prompt, prompt + 1);
         return result;
     };
     std::vector<Branches> result;
     for (std::int64_t prompt = 0; prompt < embeddings.prompt_embeds.dim(0); ++prompt) {
         Branches& halves = result.emplace_back();
-        if (guidance) halves.push_back(half_of(Half::unconditional, prompt));
-        halves.push_back(half_of(Half::conditional, prompt));
+        if (guidance) halves.push_back(half_of(true, prompt));
+        halves.push_back(half_of(false, prompt));
     }
     return result;
 }
@@ -186,14 +179,14 @@ Tensor together(const std::vector<Tensor>& rows) {
 
 PromptEmbeddings embeddings_of(const std::vector<Branches>& prompts) {
     PromptEmbeddings result;
-    for (std::size_t i = 0; i < kTensors.size(); ++i) {
+    for (const NamedEmbedding& known : kTensors) {
         std::vector<Tensor> rows;
         for (const Branches& halves : prompts) {
-            const auto& half = halves[kPlaces[i].half == Half::unconditional ? 0 : 1];
-            const auto found = half.find(kPlaces[i].input);
+            const auto& half = halves[known.is_negative ? 0 : 1];
+            const auto found = half.find(known.input);
             if (found != half.end()) rows.push_back(found->second);
         }
-        if (!rows.empty()) result.*kTensors[i].tensor = together(rows);
+        if (!rows.empty()) result.*known.tensor = together(rows);
     }
     return result;
 }

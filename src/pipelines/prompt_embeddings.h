@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "models/denoiser.h"
@@ -10,12 +11,16 @@
 
 namespace reprise::pipelines {
 
-/// The tensors of a prompt's embeddings by diffusers' names, which files and Python use.
+/// A tensor of a prompt's embeddings by diffusers' name, which files, C and Python use.
 struct NamedEmbedding {
     const char* name;
     Tensor PromptEmbeddings::*tensor;
+    const char* input;         ///< the denoiser's, that it is for
+    bool is_negative = false;  ///< of the unconditional half of guidance
 };
 std::span<const NamedEmbedding> named_embeddings();
+/// The one of that name, or null.
+const NamedEmbedding* find_embedding(std::string_view name);
 
 /// Usage error unless the embeddings are what a denoiser takes; with guidance, of what to keep away from too.
 void check_embeddings(const PromptEmbeddings& embeddings, const models::Denoiser& denoiser, bool guidance);
