@@ -54,4 +54,16 @@ std::vector<Tensor> Compiled::run(const std::shared_ptr<const Compiled>& compile
     return outputs;
 }
 
+Store::Order<Compiled> order_of(std::shared_ptr<const graph::Graph> graph,
+                                std::shared_ptr<const WeightSource> weights, const Engine& engine) {
+    const Footprint footprint = engine.backend->footprint(*graph);
+    return {footprint,
+            [graph = std::move(graph), weights = std::move(weights), engine] {
+                auto made = std::make_shared<const Compiled>(*graph, engine);
+                weights->release_pages();
+                return made;
+            },
+            engine.traits().compiles_at_once};
+}
+
 }  // namespace reprise::backends

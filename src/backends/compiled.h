@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "backends/engine.h"
+#include "backends/store.h"
+#include "core/weight_source.h"
 #include "graph/graph.h"
 
 namespace reprise::backends {
@@ -51,5 +53,9 @@ class Compiled {
     mutable std::mutex mutex_;  ///< guards `users_`, and that nobody begins while scratch memory is freed
     mutable int users_ = 0;
 };
+
+/// Has the store compile a graph. What was read of its weights' files meanwhile is let go.
+Store::Order<Compiled> order_of(std::shared_ptr<const graph::Graph> graph,
+                                std::shared_ptr<const WeightSource> weights, const Engine& engine);
 
 }  // namespace reprise::backends

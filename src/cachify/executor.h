@@ -47,7 +47,6 @@ class Workspace {
     Workspace& operator=(const Workspace&) = delete;
     ~Workspace();  ///< waits for what is still to be done
 
-    const Executor& executor() const { return *executor_; }
     const Plan& plan() const { return executor_->plan(); }
     backends::Queue& queue() { return *queue_; }
     backends::Request& request(int segment) { return *requests_[static_cast<std::size_t>(segment)]; }

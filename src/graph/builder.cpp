@@ -180,7 +180,7 @@ Value Builder::weight(std::string_view name, Shape shape) {
                         kind_of(found));
         tensor = std::get<Tensor>(found.values);
     }
-    return weight_constant(key, std::move(shape), tensor);
+    return weight_constant(key, std::move(shape), tensor, key);
 }
 
 Weight Builder::read(const std::string& key, const Shape& shape) {
@@ -202,11 +202,12 @@ Weight Builder::read(const std::string& key, const Shape& shape) {
     return std::move(*found);
 }
 
-Value Builder::weight_constant(const std::string& key, Shape shape, const Tensor& value) {
+Value Builder::weight_constant(const std::string& key, Shape shape, const Tensor& value,
+                               const std::string& of) {
     ConstantAttrs attrs{key, {}, precision_, std::move(shape)};
     if (const WeightSource* weights = source().weights; weights != nullptr) {
         attrs.value = value.to(precision_).reshaped(attrs.shape);
-        attrs.source = weights->identity(name_in_source(key));
+        attrs.source = weights->identity(name_in_source(of));
     }
     const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
     constants_.emplace(key, constant.id());
@@ -221,7 +222,7 @@ Value Builder::layer_weight(Shape shape, std::vector<LowRank>& low_rank) {
     if (constants_.contains(key)) return weight("weight", std::move(shape));  // of another invocation
     const auto* packed = std::get_if<PackedWeight>(&found.values);
     return weight_constant(key, std::move(shape),
-                           packed != nullptr ? unpacked(*packed) : std::get<Tensor>(found.values));
+                           packed != nullptr ? unpacked(*packed) : std::get<Tensor>(found.values), key);
 }
 
 /// A matrix of a low-rank pair, as a layer of a weight of this rank has it.
@@ -230,11 +231,7 @@ Value Builder::narrow_weight(std::string_view name, const Tensor& value, std::si
     if (const auto known = constants_.find(key); known != constants_.end()) return {this, known->second};
     Shape shape = without_trailing_ones(value.shape(), rank);
     shape.resize(std::max(rank, shape.size()), 1);
-    ConstantAttrs attrs{key, value.to(precision_).reshaped(shape), precision_, shape};
-    attrs.source = source().weights->identity(name_in_source(full_name("weight")));
-    const Value constant = add(Op::constant, std::vector<Value>{}, std::move(attrs));
-    constants_.emplace(key, constant.id());
-    return constant;
+    return weight_constant(key, std::move(shape), value, full_name("weight"));
 }
 
 Value Builder::constant(std::string name, Tensor value) {

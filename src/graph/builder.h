@@ -157,7 +157,8 @@ class Builder {
     Value add(Op op, const std::vector<Value>& inputs, Attributes attributes);
     /// The weight of that full name from the source. Error (usage) when it is missing or misshapen.
     Weight read(const std::string& key, const Shape& shape);
-    Value weight_constant(const std::string& key, Shape shape, const Tensor& value);
+    /// A constant that is made of the weight of the name `of`.
+    Value weight_constant(const std::string& key, Shape shape, const Tensor& value, const std::string& of);
     /// The weight "weight" of the current module, whatever it is; what is beside it is appended to
     /// `low_rank`.
     Value layer_weight(Shape shape, std::vector<LowRank>& low_rank);

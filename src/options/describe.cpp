@@ -1,7 +1,5 @@
 #include "options/describe.h"
 
-#include <cmath>
-
 namespace reprise::options {
 
 namespace {
@@ -75,7 +73,7 @@ std::string_view name_of(About about) {
 }
 
 Json limit(double value) {
-    return std::abs(value) < static_cast<double>(std::numeric_limits<float>::max()) ? Json(value) : Json();
+    return Domain::is_limit(value) ? Json(value) : Json();
 }
 
 }  // namespace

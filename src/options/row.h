@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -55,6 +56,9 @@ struct Domain {
     double least = -std::numeric_limits<float>::max(), most = std::numeric_limits<float>::max();
     std::vector<std::string> (*names)() = nullptr;  ///< of a text: the values that there are
     bool others = false;                            ///< others than `names` are not refused here
+
+    /// Whether a limit is one: the largest of f32 is none.
+    static bool is_limit(double limit) { return std::abs(limit) < std::numeric_limits<float>::max(); }
 };
 
 /// What an option counts for.

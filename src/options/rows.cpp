@@ -22,12 +22,8 @@ bool Table::differs(const Row& row, const void* owner) const {
 
 namespace {
 
-bool bounded(double limit) {
-    return std::abs(limit) < static_cast<double>(std::numeric_limits<float>::max());
-}
-
 std::string range_of(const Domain& domain) {
-    const bool least = bounded(domain.least), most = bounded(domain.most);
+    const bool least = Domain::is_limit(domain.least), most = Domain::is_limit(domain.most);
     if (least && most) return fmt::format(" from {} to {}", domain.least, domain.most);
     if (least) return fmt::format(" from {} on", domain.least);
     return most ? fmt::format(" up to {}", domain.most) : "";

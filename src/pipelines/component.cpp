@@ -51,15 +51,7 @@ std::shared_ptr<const Compiled> Component::compiled(const Piece& piece, DType pr
         auto source = weights(precision);
         auto graph = std::make_shared<const graph::Graph>(piece.build(precision, *source));
         source->release_pages();  // what had to be converted was read, and is held by the graph
-        const auto footprint = engine.backend->footprint(*graph);
-        return backends::Store::Order<Compiled>{
-            footprint,
-            [graph = std::move(graph), source = std::move(source), engine] {
-                auto made = std::make_shared<const Compiled>(*graph, engine);
-                source->release_pages();
-                return made;
-            },
-            engine.traits().compiles_at_once};
+        return backends::order_of(std::move(graph), std::move(source), engine);
     };
     return store_.get<Compiled>(fmt::format("{} {}", piece.key, name_of(precision)), order,
                                 {caller.stop, {}});

@@ -114,18 +114,10 @@ std::shared_ptr<const cachify::Executor> GuidedDenoiser::executor(const RunReque
     const auto order = heaviest_first(*plan);
     std::vector<std::string> wanted;
     for (const std::size_t segment : order) wanted.push_back(keys[segment]);
-    const std::size_t at_once = engine_.traits().compiles_at_once;
     const auto pieces = store_.get<Compiled>(
         wanted,
         [&](std::size_t i) {
-            return backends::Store::Order<Compiled>{
-                engine_.backend->footprint(plan->segments[order[i]].graph),
-                [plan, segment = order[i], engine = engine_, weights = weights_] {
-                    auto made = std::make_shared<const Compiled>(plan->segments[segment].graph, engine);
-                    weights->release_pages();
-                    return made;
-                },
-                at_once};
+            return backends::order_of({plan, &plan->segments[order[i]].graph}, weights_, engine_);
         },
         {request.caller.stop, [&](std::size_t done, std::size_t all) {
              request.phase(fmt::format("compile {}/{}", done + 1, all));
