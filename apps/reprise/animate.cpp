@@ -7,8 +7,6 @@
 #include "metadata.h"
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
-#include "report/run.h"
-#include "report/text.h"
 #include "reprise/error.h"
 #include "session.h"
 
@@ -86,14 +84,6 @@ class Target {
     bool is_folder_ = false, made_folder_ = false, is_mp4_ = false;
 };
 
-void report(Context& context, const RunReport& run, double load_seconds) {
-    context.terminal.note(run.summary);
-    context.terminal.note(fmt::format("load {}, picture {}, compile {}, denoise {}, decode {}",
-                                      human_seconds(load_seconds), human_seconds(run.text_seconds),
-                                      human_seconds(run.compile_seconds), human_seconds(run.denoise_seconds),
-                                      human_seconds(run.decode_seconds)));
-}
-
 void run(Context& context, const Options& o) {
     set_up(context, o.output);
     const MemoryWatch memory;
@@ -129,14 +119,12 @@ void run(Context& context, const Options& o) {
     if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
     files.commit();
 
-    report(context, output.report, session.load_seconds);
+    say_what_ran(context, output.report, session.load_seconds, "picture");
     if (!o.output.json) {
         print(lines(files.names()));
         return;
     }
-    auto json = report::to_json(output.report);
-    json["seconds"]["load"] = session.load_seconds;
-    json["memory"] = to_json(memory);
+    auto json = to_json(output.report, session.load_seconds, memory);
     json["settings"] = metadata.settings();
     json["files"] = files.names();
     print(json_text(json));

@@ -5,8 +5,6 @@
 #include "metadata.h"
 #include "outputs.h"
 #include "pipelines/diffusion_pipeline.h"
-#include "report/run.h"
-#include "report/text.h"
 #include "reprise/error.h"
 #include "session.h"
 
@@ -42,15 +40,6 @@ Attachments attachments_of(const Options& o) {
     if (!o.latents_in.empty()) attachments["latents"] = o.latents_in;
     if (!o.refiner.empty()) attachments["refiner"] = o.refiner + "/model_index.json";
     return attachments;
-}
-
-void report(Context& context, const GenerateOutput& output, double load_seconds) {
-    const RunReport& run = output.report;
-    context.terminal.note(run.summary);
-    context.terminal.note(fmt::format("load {}, text {}, compile {}, denoise {}, decode {}",
-                                      human_seconds(load_seconds), human_seconds(run.text_seconds),
-                                      human_seconds(run.compile_seconds), human_seconds(run.denoise_seconds),
-                                      human_seconds(run.decode_seconds)));
 }
 
 /// What is left of the call after the base: the refiner's part, from the base's latents.
@@ -109,7 +98,7 @@ void run(Context& context, const Options& o) {
     Metadata metadata(*session, model, cache, options, output, attachments);
     double load_seconds = session->load_seconds;
     if (!o.refiner.empty()) {
-        report(context, output, load_seconds);
+        say_what_ran(context, output.report, load_seconds, "text");
         session.reset();  // large models fit in memory one at a time
         ModelOptions second = model;
         second.model = o.refiner;
@@ -132,14 +121,12 @@ void run(Context& context, const Options& o) {
     if (!o.latents_out.empty()) files.add(o.latents_out, "latents", output.latents);
     files.commit();
 
-    report(context, output, load_seconds);
+    say_what_ran(context, output.report, load_seconds, "text");
     if (!o.output.json) {
         print(lines(files.names()));
         return;
     }
-    auto json = report::to_json(output.report);
-    json["seconds"]["load"] = load_seconds;
-    json["memory"] = to_json(memory);
+    auto json = to_json(output.report, load_seconds, memory);
     json["settings"] = metadata.settings();
     json["settings"]["prompts"] = prompts;
     json["files"] = files.names();

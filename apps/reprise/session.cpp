@@ -7,6 +7,8 @@
 #include "interrupt.h"
 #include "pipelines/diffusion_pipeline.h"
 #include "report/config_text.h"
+#include "report/run.h"
+#include "report/text.h"
 #include "reprise/error.h"
 
 namespace reprise::app {
@@ -76,6 +78,21 @@ GenerateOutput Session::run(Context& context, GenerateOptions options, std::stri
         context.terminal.end();
         throw;
     }
+}
+
+void say_what_ran(Context& context, const RunReport& run, double load_seconds, std::string_view input) {
+    context.terminal.note(run.summary);
+    context.terminal.note(fmt::format("load {}, {} {}, compile {}, denoise {}, decode {}",
+                                      human_seconds(load_seconds), input, human_seconds(run.text_seconds),
+                                      human_seconds(run.compile_seconds), human_seconds(run.denoise_seconds),
+                                      human_seconds(run.decode_seconds)));
+}
+
+nlohmann::ordered_json to_json(const RunReport& run, double load_seconds, const MemoryWatch& memory) {
+    auto json = report::to_json(run);
+    json["seconds"]["load"] = load_seconds;
+    json["memory"] = to_json(memory);
+    return json;
 }
 
 Tensor read_latents(const std::string& path) {

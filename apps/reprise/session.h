@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "memory.h"
 #include "options.h"
@@ -28,6 +29,11 @@ struct Session {
     /// `title` names one of several runs.
     GenerateOutput run(Context& context, GenerateOptions options, std::string title = {});
 };
+
+/// Says what a run reused and how long its phases took. `input`: what was encoded, "text" or "picture".
+void say_what_ran(Context& context, const RunReport& run, double load_seconds, std::string_view input);
+/// The report of a run as JSON, with what opening took and the memory of the process.
+nlohmann::ordered_json to_json(const RunReport& run, double load_seconds, const MemoryWatch& memory);
 
 /// Noise from a file that --latents-out wrote, or no tensor for no file. Error (usage) for another file.
 Tensor read_latents(const std::string& path);

@@ -52,17 +52,6 @@ struct Case {
     PlanRequest request;
 };
 
-std::vector<Tensor> random_inputs(std::mt19937& random) {
-    std::vector<Tensor> inputs;
-    for (int i = 0; i < 3; ++i) {
-        Tensor tensor(DType::f32, {1, 1, 1, 5});
-        for (float& value : tensor.span<float>())
-            value = std::uniform_real_distribution<float>(-1, 1)(random);
-        inputs.push_back(tensor);
-    }
-    return inputs;
-}
-
 /// A probe's value is what the module adds to its last stream.
 void expect_residual(const graph::Graph& graph, const std::string& name, const Naive& naive,
                      const Tensor& probe) {

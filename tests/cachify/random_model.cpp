@@ -132,6 +132,17 @@ graph::Graph random_model(std::mt19937& random) {
     return Maker(random).make();
 }
 
+std::vector<Tensor> random_inputs(std::mt19937& random) {
+    std::vector<Tensor> inputs;
+    for (int i = 0; i < 3; ++i) {
+        Tensor tensor(DType::f32, kShape);
+        for (float& value : tensor.span<float>())
+            value = std::uniform_real_distribution<float>(-1, 1)(random);
+        inputs.push_back(tensor);
+    }
+    return inputs;
+}
+
 Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int num_steps, int num_branches,
                          Count count) {
     const auto chance = [&](double p) { return std::bernoulli_distribution(p)(random); };

@@ -10,9 +10,10 @@
 namespace reprise::cachify::testing {
 
 /// A random graph of nested modules with several outputs, values that pass straight through, and inputs that
-/// vary
-/// ("x", "t") or stay ("text") between evaluations. All values have one small shape.
+/// vary ("x", "t") or stay ("text") between evaluations. All values have one small shape.
 graph::Graph random_model(std::mt19937& random);
+/// Values for its inputs, in their order.
+std::vector<Tensor> random_inputs(std::mt19937& random);
 
 /// A random schedule on it that never reuses what has not run.
 Schedule random_schedule(std::mt19937& random, const graph::Graph& graph, int num_steps, int num_branches,

@@ -167,17 +167,6 @@ class Follower {
     std::size_t computed_ = 0;
 };
 
-std::vector<Tensor> drawn(std::mt19937& random) {
-    std::vector<Tensor> inputs;
-    for (int i = 0; i < 3; ++i) {
-        Tensor tensor(DType::f32, {1, 1, 1, 5});
-        for (float& value : tensor.span<float>())
-            value = std::uniform_real_distribution<float>(-1, 1)(random);
-        inputs.push_back(tensor);
-    }
-    return inputs;
-}
-
 TEST(Script, FollowedNaivelyIsThePlan) {
     const auto backend = backends::create("reference");
     int followed = 0, recalled = 0, left_out = 0;
@@ -203,9 +192,9 @@ TEST(Script, FollowedNaivelyIsThePlan) {
         Naive naive(graph, schedule, *backend);
         std::mt19937 values(7);
         std::vector<Tensor> texts;
-        for (int b = 0; b < num_branches; ++b) texts.push_back(drawn(values)[2]);
+        for (int b = 0; b < num_branches; ++b) texts.push_back(random_inputs(values)[2]);
         for (const Script::Scene& scene : script.scenes) {
-            auto inputs = drawn(values);
+            auto inputs = random_inputs(values);
             inputs[2] = texts[static_cast<std::size_t>(scene.execution.branch)];
             const auto given = follower.run(scene, inputs), expected = naive.run(scene.execution, inputs);
             ASSERT_EQ(given.size(), expected.size());
